@@ -1,0 +1,1 @@
+//! SGD, Adam, SmoothOut and AdaSmoothOut on any slice of parameters.

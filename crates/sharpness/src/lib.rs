@@ -1,0 +1,1 @@
+//! How flat a minimum is, for any function of a vector: estimates with error bars.

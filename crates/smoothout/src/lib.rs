@@ -1,0 +1,1 @@
+//! The library behind the program `smoothout`: data sets, experiments, runs and checkpoints.

@@ -1,0 +1,81 @@
+//! Matrix product on strided views: the plain definition.
+
+use rayon::prelude::*;
+
+use crate::Real;
+
+/// A matrix to read: `rows x columns` elements of a slice at any strides.
+#[derive(Debug, Clone, Copy)]
+pub struct MatrixRef<'a, R> {
+    pub(crate) data: &'a [R],
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) row_stride: usize,
+    pub(crate) column_stride: usize,
+}
+
+impl<'a, R> MatrixRef<'a, R> {
+    /// A row-major matrix.
+    ///
+    /// # Panics
+    /// If `data` does not hold `rows * columns` elements.
+    pub fn new(data: &'a [R], rows: usize, columns: usize) -> Self {
+        assert_eq!(data.len(), rows * columns, "a {rows} x {columns} matrix");
+        Self { data, rows, columns, row_stride: columns, column_stride: 1 }
+    }
+
+    /// The same elements with rows and columns exchanged.
+    #[must_use]
+    pub fn transposed(self) -> Self {
+        Self {
+            data: self.data,
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+        }
+    }
+}
+
+/// A row-major matrix to write.
+#[derive(Debug)]
+pub struct MatrixMut<'a, R> {
+    pub(crate) data: &'a mut [R],
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+}
+
+impl<'a, R> MatrixMut<'a, R> {
+    /// A row-major matrix.
+    ///
+    /// # Panics
+    /// If `data` does not hold `rows * columns` elements.
+    pub fn new(data: &'a mut [R], rows: usize, columns: usize) -> Self {
+        assert_eq!(data.len(), rows * columns, "a {rows} x {columns} matrix");
+        Self { data, rows, columns }
+    }
+}
+
+/// `c = alpha a b + beta c`, a row of c at a time.
+pub(super) fn plain<R: Real>(
+    alpha: R,
+    a: MatrixRef<'_, R>,
+    b: MatrixRef<'_, R>,
+    beta: R,
+    c: MatrixMut<'_, R>,
+) {
+    assert_eq!((a.rows, b.columns, a.columns), (c.rows, c.columns, b.rows), "a b must fit c");
+    c.data.par_chunks_mut(c.columns.max(1)).enumerate().for_each(|(i, row)| {
+        if beta == R::zero() {
+            row.fill(R::zero());
+        } else {
+            row.iter_mut().for_each(|value| *value *= beta);
+        }
+        for k in 0..a.columns {
+            let scale = alpha * a.data[i * a.row_stride + k * a.column_stride];
+            for (j, value) in row.iter_mut().enumerate() {
+                *value += scale * b.data[k * b.row_stride + j * b.column_stride];
+            }
+        }
+    });
+}

@@ -1,0 +1,126 @@
+//! Convolution and matrix product on plain slices, channels last.
+//!
+//! Images are (N, H, W, C), row-major; convolution weights are (O, I, KH, KW) as in PyTorch, and
+//! are repacked inside. Each operation has a plain definition, generic over [`Real`](crate::Real):
+//! it serves `f64` and is the oracle of the fast `f32` kernels in tests.
+//!
+//! All kernels work in parallel on the current Rayon pool and give the same bits for any number of
+//! threads: work is cut into chunks that depend on shapes only, and sums run in a fixed order.
+
+mod conv;
+mod gemm;
+mod scratch;
+
+pub use conv::Conv2dShape;
+pub use gemm::{MatrixMut, MatrixRef};
+pub use scratch::Scratch;
+
+/// The kernels of one precision. `f64` has the plain definitions, `f32` the fast ones.
+///
+/// Layers call these through [`Real`](crate::Real); slices of a wrong length are a bug of the
+/// caller and panic.
+pub trait Kernels: Sized + Copy {
+    /// `c = alpha a b + beta c`, with a (m, k), b (k, n) and c (m, n) in any strides; `beta` = 0
+    /// overwrites `c`, whatever it holds.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    fn gemm(
+        alpha: Self,
+        a: MatrixRef<'_, Self>,
+        b: MatrixRef<'_, Self>,
+        beta: Self,
+        c: MatrixMut<'_, Self>,
+    );
+
+    /// `output[n,y,x,o] = sum_{i,u,v} weight[o,i,u,v] input[n, y s + u - p, x s + v - p, i]`.
+    ///
+    /// # Panics
+    /// If a slice does not have the length that `shape` says.
+    fn conv2d_forward(
+        shape: &Conv2dShape,
+        input: &[Self],
+        weight: &[Self],
+        output: &mut [Self],
+        scratch: &mut Scratch<Self>,
+    );
+
+    /// The gradient with respect to the input (overwritten), given that of the output.
+    ///
+    /// # Panics
+    /// If a slice does not have the length that `shape` says.
+    fn conv2d_input_gradient(
+        shape: &Conv2dShape,
+        weight: &[Self],
+        output_gradient: &[Self],
+        input_gradient: &mut [Self],
+        scratch: &mut Scratch<Self>,
+    );
+
+    /// The gradient with respect to the weight (overwritten), given that of the output.
+    ///
+    /// # Panics
+    /// If a slice does not have the length that `shape` says.
+    fn conv2d_weight_gradient(
+        shape: &Conv2dShape,
+        input: &[Self],
+        output_gradient: &[Self],
+        weight_gradient: &mut [Self],
+        scratch: &mut Scratch<Self>,
+    );
+}
+
+macro_rules! plain_kernels {
+    ($real:ty) => {
+        impl Kernels for $real {
+            fn gemm(
+                alpha: Self,
+                a: MatrixRef<'_, Self>,
+                b: MatrixRef<'_, Self>,
+                beta: Self,
+                c: MatrixMut<'_, Self>,
+            ) {
+                gemm::plain(alpha, a, b, beta, c);
+            }
+
+            fn conv2d_forward(
+                shape: &Conv2dShape,
+                input: &[Self],
+                weight: &[Self],
+                output: &mut [Self],
+                scratch: &mut Scratch<Self>,
+            ) {
+                conv::plain_forward(shape, input, weight, output, scratch);
+            }
+
+            fn conv2d_input_gradient(
+                shape: &Conv2dShape,
+                weight: &[Self],
+                output_gradient: &[Self],
+                input_gradient: &mut [Self],
+                scratch: &mut Scratch<Self>,
+            ) {
+                conv::plain_input_gradient(shape, weight, output_gradient, input_gradient, scratch);
+            }
+
+            fn conv2d_weight_gradient(
+                shape: &Conv2dShape,
+                input: &[Self],
+                output_gradient: &[Self],
+                weight_gradient: &mut [Self],
+                scratch: &mut Scratch<Self>,
+            ) {
+                conv::plain_weight_gradient(
+                    shape,
+                    input,
+                    output_gradient,
+                    weight_gradient,
+                    scratch,
+                );
+            }
+        }
+    };
+}
+
+plain_kernels!(f32);
+plain_kernels!(f64);

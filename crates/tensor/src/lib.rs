@@ -1,0 +1,35 @@
+//! The ground that SmoothOut-rs stands on: the parameter vector w in R^m and its named blocks
+//! ([`ParameterLayout`]), the perturbations theta of the paper ([`Perturbation`]), streams of
+//! random numbers that do not depend on the number of threads ([`StreamKey`]), and channels-last
+//! [`kernels`].
+//!
+//! Everything works in two precisions through the sealed trait [`Real`]: `f32` has the fast
+//! kernels, `f64` the plain ones, for gradient checks and theory.
+//!
+//! ```
+//! use smoothout_tensor::{Geometry, ParameterLayout, Perturbation, PerturbationKey};
+//!
+//! // Stochastic SmoothOut: w + theta with theta uniform in the box [-a, a]^m, here a = 0.1.
+//! let layout = ParameterLayout::flat(1000);
+//! let w = vec![1.0_f32; 1000];
+//! let mut perturbed = vec![0.0_f32; 1000];
+//! let perturbation = Perturbation::new(Geometry::Absolute, 0.1)?;
+//! perturbation.apply(&layout, PerturbationKey::new(7), &w, &mut perturbed);
+//! assert!(perturbed.iter().all(|p| (p - 1.0).abs() < 0.1 + 1e-6));
+//! # Ok::<(), smoothout_tensor::TensorError>(())
+//! ```
+
+mod error;
+pub mod kernels;
+mod layout;
+mod perturbation;
+mod real;
+mod selection;
+mod stream;
+
+pub use error::TensorError;
+pub use layout::{Block, BlockKind, ParameterLayout};
+pub use perturbation::{Distribution, Geometry, Perturbation, PerturbationKey};
+pub use real::Real;
+pub use selection::Selection;
+pub use stream::{Purpose, StreamKey, fill_gaussian, fill_uniform};

@@ -1,0 +1,71 @@
+//! The two precisions: `f32` trains, `f64` checks.
+
+use std::fmt::{Debug, Display};
+use std::iter::Sum;
+use std::ops::{AddAssign, DivAssign, MulAssign, SubAssign};
+
+use num_traits::Float;
+
+use crate::kernels::Kernels;
+use crate::stream::Lanes;
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+/// A floating-point number that the kernels and random streams know: `f32` or `f64`.
+///
+/// Sealed: the fast kernels are written for `f32`, the plain ones serve `f64`; no other type can
+/// implement it.
+pub trait Real:
+    sealed::Sealed
+    + Float
+    + AddAssign
+    + SubAssign
+    + MulAssign
+    + DivAssign
+    + Sum
+    + Default
+    + Debug
+    + Display
+    + Send
+    + Sync
+    + Kernels
+    + Lanes
+    + 'static
+{
+    /// The name of the precision: `"f32"` or `"f64"`.
+    const NAME: &'static str;
+
+    /// The number nearest to `value`.
+    fn from_f64(value: f64) -> Self;
+
+    /// The number as `f64`, exact.
+    fn as_f64(self) -> f64;
+}
+
+impl Real for f32 {
+    const NAME: &'static str = "f32";
+
+    fn from_f64(value: f64) -> Self {
+        value as f32
+    }
+
+    fn as_f64(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+impl Real for f64 {
+    const NAME: &'static str = "f64";
+
+    fn from_f64(value: f64) -> Self {
+        value
+    }
+
+    fn as_f64(self) -> f64 {
+        self
+    }
+}

@@ -1,0 +1,340 @@
+//! Random numbers that depend on what they are for, never on which thread draws them.
+//!
+//! A [`StreamKey`] names a stream by (seed, purpose, step, copy, block). A stream is cut into
+//! chunks of [`CHUNK`] numbers; within a chunk, number i comes from lane i mod L, and each lane is
+//! one generator of `rand_xoshiro`, seeded from (key, chunk, lane) through SplitMix64: xoshiro128++
+//! with 16 lanes for `f32`, xoshiro256++ with 8 for `f64`. The lanes run side by side in one loop,
+//! which a compiler turns into vector instructions; chunks are filled in parallel.
+//!
+//! # Source
+//! Blackman and Vigna, "Scrambled linear pseudorandom number generators", 2021 (arXiv:1805.01407);
+//! Box and Muller, "A note on the generation of random normal deviates", 1958.
+
+use rand_xoshiro::Xoshiro256PlusPlus;
+use std::array::from_fn;
+
+use rand_xoshiro::rand_core::SeedableRng;
+use rayon::prelude::*;
+
+use crate::Real;
+
+/// How many numbers of a stream share one set of lanes.
+pub(crate) const CHUNK: usize = 4096;
+
+/// What a stream is for. Streams of different purposes are unrelated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u64)]
+pub enum Purpose {
+    /// Initial weights.
+    Initialization = 1,
+    /// Perturbations of the weights in training.
+    Perturbation = 2,
+    /// The order of the examples in an epoch.
+    Shuffle = 3,
+    /// Crops and flips.
+    Augmentation = 4,
+    /// Dropout masks and noisy ReLU slopes.
+    Dropout = 5,
+    /// Draws of a measurement: directions, starts, subsets.
+    Measurement = 6,
+    /// Synthetic data.
+    Data = 7,
+}
+
+/// The name of a stream of random numbers.
+///
+/// ```
+/// use smoothout_tensor::{Purpose, StreamKey, fill_uniform};
+///
+/// let key = StreamKey::new(1, Purpose::Perturbation).step(10).copy(3).block(0);
+/// let (mut a, mut b) = ([0.0_f32; 5], [0.0_f32; 9]);
+/// fill_uniform(key, &mut a);
+/// fill_uniform(key, &mut b);
+/// assert_eq!(a, b[..5]); // one key, one stream
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StreamKey {
+    seed: u64,
+    purpose: Purpose,
+    step: u64,
+    copy: u64,
+    block: u64,
+}
+
+impl StreamKey {
+    /// The stream of step 0, copy 0, block 0.
+    pub fn new(seed: u64, purpose: Purpose) -> Self {
+        Self { seed, purpose, step: 0, copy: 0, block: 0 }
+    }
+
+    /// The same at another step (or epoch).
+    #[must_use]
+    pub fn step(self, step: u64) -> Self {
+        Self { step, ..self }
+    }
+
+    /// The same for another copy (ghost batch, image, sample).
+    #[must_use]
+    pub fn copy(self, copy: u64) -> Self {
+        Self { copy, ..self }
+    }
+
+    /// The same for another block of parameters (or layer).
+    #[must_use]
+    pub fn block(self, block: u64) -> Self {
+        Self { block, ..self }
+    }
+
+    /// A scalar generator of this stream, for shuffles and the like.
+    pub fn generator(self) -> Xoshiro256PlusPlus {
+        Xoshiro256PlusPlus::seed_from_u64(self.digest())
+    }
+
+    /// The key as one number: each field goes through a round of SplitMix64's mixer.
+    fn digest(self) -> u64 {
+        [self.seed, self.purpose as u64, self.step, self.copy, self.block]
+            .into_iter()
+            .fold(0x5300_0790_0775_u64, |state, field| mix(state ^ field))
+    }
+
+    /// The seed of one lane of one chunk.
+    fn lane_seed(self, chunk: usize, lane: usize) -> u64 {
+        mix(mix(self.digest() ^ chunk as u64) ^ lane as u64)
+    }
+}
+
+/// SplitMix64's step and finaliser: a bijection of u64.
+fn mix(state: u64) -> u64 {
+    let z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// The parallel generators of one precision. Sealed through [`Real`].
+pub trait Lanes: Sized {
+    /// Fills one chunk (at most [`CHUNK`] numbers) with uniform numbers in (-1, 1).
+    #[doc(hidden)]
+    fn fill_chunk(key: StreamKey, chunk: usize, out: &mut [Self]);
+
+    /// Turns uniform numbers in (-1, 1) into standard normal ones, pair by pair.
+    #[doc(hidden)]
+    fn gaussian_pair(u: Self, v: Self) -> (Self, Self);
+}
+
+const LANES_32: usize = 16;
+const LANES_64: usize = 8;
+
+/// One xoshiro step for all lanes at once; `$rotate` and `$shift` are the generator's constants.
+macro_rules! lanes_step {
+    ($s:ident, $word:ty, $lanes:expr, $output_rotate:expr, $shift:expr, $rotate:expr) => {{
+        let mut output: [$word; $lanes] = [0; $lanes];
+        for l in 0..$lanes {
+            output[l] =
+                $s[0][l].wrapping_add($s[3][l]).rotate_left($output_rotate).wrapping_add($s[0][l]);
+            let t = $s[1][l] << $shift;
+            $s[2][l] ^= $s[0][l];
+            $s[3][l] ^= $s[1][l];
+            $s[1][l] ^= $s[2][l];
+            $s[0][l] ^= $s[3][l];
+            $s[2][l] ^= t;
+            $s[3][l] = $s[3][l].rotate_left($rotate);
+        }
+        output
+    }};
+}
+
+impl Lanes for f32 {
+    fn fill_chunk(key: StreamKey, chunk: usize, out: &mut [Self]) {
+        let words: [_; LANES_32] = from_fn(|lane| words_128(key.lane_seed(chunk, lane)));
+        let mut s: [_; 4] = from_fn(|i| words.map(|words| words[i]));
+        for group in out.chunks_mut(LANES_32) {
+            let bits = lanes_step!(s, u32, LANES_32, 7, 9, 11);
+            group.iter_mut().zip(bits).for_each(|(value, bits)| *value = unit_f32(bits));
+        }
+    }
+
+    fn gaussian_pair(u: Self, v: Self) -> (Self, Self) {
+        // u in (-1, 1) never vanishes: its odd multiples of 2^-24 become the radius, v the angle.
+        let radius = (-2.0 * libm::logf(u.abs())).sqrt();
+        let (sin, cos) = libm::sincosf(std::f32::consts::PI * v);
+        (radius * cos, radius * sin)
+    }
+}
+
+impl Lanes for f64 {
+    fn fill_chunk(key: StreamKey, chunk: usize, out: &mut [Self]) {
+        let words: [_; LANES_64] = from_fn(|lane| words_256(key.lane_seed(chunk, lane)));
+        let mut s: [_; 4] = from_fn(|i| words.map(|words| words[i]));
+        for group in out.chunks_mut(LANES_64) {
+            let bits = lanes_step!(s, u64, LANES_64, 23, 17, 45);
+            group.iter_mut().zip(bits).for_each(|(value, bits)| *value = unit_f64(bits));
+        }
+    }
+
+    fn gaussian_pair(u: Self, v: Self) -> (Self, Self) {
+        let radius = (-2.0 * libm::log(u.abs())).sqrt();
+        let (sin, cos) = libm::sincos(std::f64::consts::PI * v);
+        (radius * cos, radius * sin)
+    }
+}
+
+/// The state that `Xoshiro128PlusPlus::seed_from_u64` starts from.
+fn words_128(seed: u64) -> [u32; 4] {
+    let mut words = [0; 4];
+    for i in 0..2 {
+        let z = mix(seed.wrapping_add((i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        words[2 * i] = z as u32;
+        words[2 * i + 1] = (z >> 32) as u32;
+    }
+    words
+}
+
+/// The state that `Xoshiro256PlusPlus::seed_from_u64` starts from.
+fn words_256(seed: u64) -> [u64; 4] {
+    [0, 1, 2, 3].map(|i: u64| mix(seed.wrapping_add(i.wrapping_mul(0x9e37_79b9_7f4a_7c15))))
+}
+
+/// (2 k + 1 - 2^24) 2^-24 for the 24 leading bits k: exact, never 0, symmetric about 0.
+fn unit_f32(bits: u32) -> f32 {
+    let odd = ((bits >> 8) << 1) as i32 + 1 - (1 << 24);
+    odd as f32 * (1.0 / (1 << 24) as f32)
+}
+
+/// (2 k + 1 - 2^53) 2^-53 for the 53 leading bits k: exact, never 0, symmetric about 0.
+fn unit_f64(bits: u64) -> f64 {
+    let odd = ((bits >> 11) << 1) as i64 + 1 - (1 << 53);
+    odd as f64 * (1.0 / (1_u64 << 53) as f64)
+}
+
+/// Fills `out` with independent uniform numbers in (-1, 1), symmetric about 0 and never 0.
+///
+/// Variance 1/3. Parallel; the bits do not depend on the number of threads, and a shorter `out`
+/// gets the beginning of the same stream.
+pub fn fill_uniform<R: Real>(key: StreamKey, out: &mut [R]) {
+    out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| R::fill_chunk(key, chunk, out));
+}
+
+/// Fills `out` with independent standard normal numbers (Box and Muller), as [`fill_uniform`] does.
+pub fn fill_gaussian<R: Real>(key: StreamKey, out: &mut [R]) {
+    out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| {
+        // A chunk of odd length needs the partner of its last number too.
+        let mut uniform = [R::zero(); CHUNK];
+        let uniform = &mut uniform[..out.len().next_multiple_of(2)];
+        R::fill_chunk(key, chunk, uniform);
+        for (pair, uniform) in out.chunks_mut(2).zip(uniform.chunks_exact(2)) {
+            let (first, second) = R::gaussian_pair(uniform[0], uniform[1]);
+            pair[0] = first;
+            pair.iter_mut().skip(1).for_each(|value| *value = second);
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_xoshiro::Xoshiro128PlusPlus;
+    use rand_xoshiro::rand_core::RngCore;
+
+    use super::*;
+
+    const KEY: StreamKey =
+        StreamKey { seed: 3, purpose: Purpose::Measurement, step: 4, copy: 5, block: 6 };
+
+    #[test]
+    fn each_lane_is_a_generator_of_rand_xoshiro() {
+        let mut narrow = vec![0.0_f32; CHUNK + 999];
+        fill_uniform(KEY, &mut narrow);
+        let mut wide = vec![0.0_f64; CHUNK + 999];
+        fill_uniform(KEY, &mut wide);
+        for chunk in 0..2 {
+            for lane in 0..LANES_32 {
+                let mut generator = Xoshiro128PlusPlus::seed_from_u64(KEY.lane_seed(chunk, lane));
+                let stream = narrow.chunks(CHUNK).nth(chunk).unwrap();
+                for value in stream.iter().skip(lane).step_by(LANES_32) {
+                    assert_eq!(*value, unit_f32(generator.next_u32()));
+                }
+            }
+            for lane in 0..LANES_64 {
+                let mut generator = Xoshiro256PlusPlus::seed_from_u64(KEY.lane_seed(chunk, lane));
+                let stream = wide.chunks(CHUNK).nth(chunk).unwrap();
+                for value in stream.iter().skip(lane).step_by(LANES_64) {
+                    assert_eq!(*value, unit_f64(generator.next_u64()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn uniform_numbers_stay_inside_and_are_symmetric() {
+        assert_eq!(unit_f32(0), -unit_f32(u32::MAX));
+        assert_eq!(unit_f64(0), -unit_f64(u64::MAX));
+        assert!(unit_f32(0) > -1.0 && unit_f64(0) > -1.0);
+        assert_eq!(unit_f32(1 << 31), 1.0 / (1 << 24) as f32);
+    }
+
+    /// Each field of the key changes the stream.
+    #[test]
+    fn keys_name_unrelated_streams() {
+        let keys = [
+            KEY,
+            StreamKey { seed: 4, ..KEY },
+            StreamKey { purpose: Purpose::Shuffle, ..KEY },
+            KEY.step(5),
+            KEY.copy(6),
+            KEY.block(7),
+            KEY.step(5).copy(4),
+        ];
+        let streams = keys.map(|key| {
+            let mut out = vec![0.0_f64; 20_000];
+            fill_uniform(key, &mut out);
+            out
+        });
+        for i in 0..keys.len() {
+            for j in 0..i {
+                let products = streams[i].iter().zip(&streams[j]).map(|(a, b)| a * b);
+                let correlation = products.sum::<f64>() / 20_000.0 * 3.0;
+                assert!(correlation.abs() < 5.0 / 20_000_f64.sqrt(), "{i} {j}: {correlation}");
+            }
+        }
+    }
+
+    fn moments<R: Real>(values: &[R]) -> [f64; 3] {
+        let mean_of = |power: i32| {
+            values.iter().map(|value| value.as_f64().powi(power)).sum::<f64>() / values.len() as f64
+        };
+        [mean_of(1), mean_of(2), mean_of(4)]
+    }
+
+    /// Mean, variance and fourth moment within five standard errors: 1/3 and 1/5 for the uniform
+    /// law, 1 and 3 for the normal one.
+    #[test]
+    fn moments_are_those_of_the_laws() {
+        fn check<R: Real>() {
+            let mut values = vec![R::zero(); 1_000_000];
+            fill_uniform(KEY, &mut values);
+            let [mean, second, fourth] = moments(&values);
+            assert!(mean.abs() < 5.0 * 0.577e-3, "{mean}");
+            assert!((second - 1.0 / 3.0).abs() < 5.0 * 0.298e-3, "{second}");
+            assert!((fourth - 0.2).abs() < 5.0 * 0.267e-3, "{fourth}");
+            fill_gaussian(KEY, &mut values);
+            let [mean, second, fourth] = moments(&values);
+            assert!(mean.abs() < 5.0e-3, "{mean}");
+            assert!((second - 1.0).abs() < 5.0 * 1.414e-3, "{second}");
+            assert!((fourth - 3.0).abs() < 5.0 * 9.8e-3, "{fourth}");
+        }
+        check::<f32>();
+        check::<f64>();
+    }
+
+    #[test]
+    fn a_shorter_slice_gets_the_beginning_of_the_stream() {
+        for len in [1, 2, 15, 16, 17, CHUNK - 1, CHUNK, CHUNK + 1] {
+            for fill in [fill_uniform::<f32>, fill_gaussian::<f32>] {
+                let (mut short, mut long) = (vec![0.0; len], vec![0.0; 3 * CHUNK]);
+                fill(KEY, &mut short);
+                fill(KEY, &mut long);
+                assert_eq!(short, long[..len]);
+            }
+        }
+    }
+}

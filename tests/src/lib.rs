@@ -1,0 +1,1 @@
+//! Tests across the crates: golden vectors from PyTorch, end to end.
