@@ -143,15 +143,6 @@ impl Perturbation {
         Self { selection, ..self }
     }
 
-    /// The same with its radius times `coefficient`: a c of a radius schedule.
-    ///
-    /// # Errors
-    /// If the product is negative, infinite or NaN.
-    pub fn scaled(&self, coefficient: f64) -> Result<Self, TensorError> {
-        let scaled = Self::new(self.geometry, self.radius * coefficient)?;
-        Ok(Self { radius: scaled.radius, ..self.clone() })
-    }
-
     /// a.
     pub fn radius(&self) -> f64 {
         self.radius
@@ -186,13 +177,31 @@ impl Perturbation {
         w: &[R],
         out: &mut [R],
     ) {
+        self.apply_scaled(1.0, layout, key, w, out);
+    }
+
+    /// Writes w + theta to `out` with the radius times c, the coefficient of a radius schedule.
+    ///
+    /// # Panics
+    /// If `w` or `out` do not fit the layout, or a c is negative or not finite.
+    pub fn apply_scaled<R: Real>(
+        &self,
+        c: f64,
+        layout: &ParameterLayout,
+        key: PerturbationKey,
+        w: &[R],
+        out: &mut [R],
+    ) {
         assert_eq!((w.len(), out.len()), (layout.len(), layout.len()), "w and out fit the layout");
-        self.apply_to_blocks(layout.blocks(), 0, key, w, out);
+        let radius = self.radius * c;
+        assert!(radius.is_finite() && radius >= 0.0, "the scaled radius is {radius}");
+        self.apply_to_blocks(radius, layout.blocks(), 0, key, w, out);
     }
 
     /// Halves the list of blocks until one is left, the halves in parallel.
     fn apply_to_blocks<R: Real>(
         &self,
+        radius: f64,
         blocks: &[Block],
         first: usize,
         key: PerturbationKey,
@@ -201,7 +210,7 @@ impl Perturbation {
     ) {
         match blocks {
             [] => {}
-            [block] => self.apply_to_block(block, key.0.block(first as u64), w, out),
+            [block] => self.apply_to_block(radius, block, key.0.block(first as u64), w, out),
             _ => {
                 let half = blocks.len() / 2;
                 let (left, right) = blocks.split_at(half);
@@ -209,16 +218,23 @@ impl Perturbation {
                 let ((w_left, w_right), (out_left, out_right)) =
                     (w.split_at(split), out.split_at_mut(split));
                 rayon::join(
-                    || self.apply_to_blocks(left, first, key, w_left, out_left),
-                    || self.apply_to_blocks(right, first + half, key, w_right, out_right),
+                    || self.apply_to_blocks(radius, left, first, key, w_left, out_left),
+                    || self.apply_to_blocks(radius, right, first + half, key, w_right, out_right),
                 );
             }
         }
     }
 
     /// One block: draw u into `out`, then turn it into w + theta.
-    fn apply_to_block<R: Real>(&self, block: &Block, key: StreamKey, w: &[R], out: &mut [R]) {
-        if self.radius == 0.0 || !self.selection.contains(block) {
+    fn apply_to_block<R: Real>(
+        &self,
+        radius: f64,
+        block: &Block,
+        key: StreamKey,
+        w: &[R],
+        out: &mut [R],
+    ) {
+        if radius == 0.0 || !self.selection.contains(block) {
             out.copy_from_slice(w);
             return;
         }
@@ -226,7 +242,7 @@ impl Perturbation {
             Distribution::Uniform => fill_uniform(key, out),
             Distribution::Gaussian => fill_gaussian(key, out),
         }
-        let a = R::from_f64(self.radius);
+        let a = R::from_f64(radius);
         match self.geometry {
             Geometry::Absolute => each(w, out, |w, u| w + a * u),
             Geometry::Elementwise => each(w, out, |w, u| w + a * u * w.abs()),
@@ -234,8 +250,8 @@ impl Perturbation {
             Geometry::Filter if block.filter_len() == 1 => {
                 each(w, out, |w, u| w + a * u.signum() * w.abs());
             }
-            Geometry::Filter => each_direction(self.radius, block.filter_len(), w, out),
-            Geometry::Layer => each_direction(self.radius, block.len(), w, out),
+            Geometry::Filter => each_direction(radius, block.filter_len(), w, out),
+            Geometry::Layer => each_direction(radius, block.len(), w, out),
         }
     }
 }
