@@ -1,0 +1,34 @@
+//! Clipping of the gradient's norm: `g <- g min(1, max_norm / (‖g‖ + 1e-6))`.
+//!
+//! # Source
+//! PyTorch's `clip_grad_norm_`, the 1e-6 included; the authors call it with 5.
+
+use crate::OptimError;
+
+/// The largest norm that a gradient keeps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Clip {
+    max_norm: f64,
+}
+
+impl Clip {
+    /// # Errors
+    /// If `max_norm` is not positive and finite.
+    pub fn new(max_norm: f64) -> Result<Self, OptimError> {
+        OptimError::check("max_norm", max_norm, max_norm > 0.0, "positive and finite")?;
+        Ok(Self { max_norm })
+    }
+
+    /// The factor that a gradient of norm `norm` is multiplied with.
+    ///
+    /// ```
+    /// use smoothout_optim::Clip;
+    /// let clip = Clip::new(5.0)?;
+    /// assert_eq!(clip.factor(3.0), 1.0);
+    /// assert!((clip.factor(10.0) * 10.0 - 5.0).abs() < 1e-5);
+    /// # Ok::<(), smoothout_optim::OptimError>(())
+    /// ```
+    pub fn factor(&self, norm: f64) -> f64 {
+        (self.max_norm / (norm + 1e-6)).min(1.0)
+    }
+}

@@ -1,0 +1,70 @@
+//! Passes over flat vectors, in parallel pieces of a fixed length: the same bits for any number of
+//! threads.
+
+use rayon::prelude::*;
+use smoothout_tensor::Real;
+
+/// Elements in a piece.
+pub(crate) const PIECE: usize = 1 << 14;
+
+/// The square of the l2 norm, summed in f64 piece by piece, the pieces in order. `sums` is
+/// working memory that grows once.
+pub(crate) fn squared_norm<R: Real>(values: &[R], sums: &mut Vec<f64>) -> f64 {
+    sums.resize(values.len().div_ceil(PIECE), 0.0);
+    sums.par_iter_mut().zip(values.par_chunks(PIECE)).for_each(|(sum, piece)| {
+        *sum = lanes_squared_norm(piece);
+    });
+    sums.iter().sum()
+}
+
+/// Eight partial sums side by side, so that the loop vectorises.
+fn lanes_squared_norm<R: Real>(piece: &[R]) -> f64 {
+    let mut lanes = [0.0_f64; 8];
+    let mut groups = piece.chunks_exact(8);
+    for group in &mut groups {
+        for (lane, value) in lanes.iter_mut().zip(group) {
+            *lane += value.as_f64() * value.as_f64();
+        }
+    }
+    let rest: f64 = groups.remainder().iter().map(|value| value.as_f64() * value.as_f64()).sum();
+    lanes.iter().sum::<f64>() + rest
+}
+
+/// `target = share source`, or `target += share source` for a later copy.
+pub(crate) fn accumulate<R: Real>(target: &mut [R], source: &[R], share: f64, first: bool) {
+    let share = R::from_f64(share);
+    target.par_chunks_mut(PIECE).zip(source.par_chunks(PIECE)).for_each(|(target, source)| {
+        for (target, &source) in target.iter_mut().zip(source) {
+            *target = if first { share * source } else { *target + share * source };
+        }
+    });
+}
+
+/// Calls `f(w, gradient, state)` on matching pieces.
+pub(crate) fn for_each_piece<R: Real>(
+    w: &mut [R],
+    gradient: &[R],
+    state: &mut [R],
+    f: impl Fn(&mut [R], &[R], &mut [R]) + Sync + Send,
+) {
+    assert_eq!((w.len(), state.len()), (gradient.len(), gradient.len()), "lengths of the vectors");
+    w.par_chunks_mut(PIECE)
+        .zip(gradient.par_chunks(PIECE))
+        .zip(state.par_chunks_mut(PIECE))
+        .for_each(|((w, gradient), state)| f(w, gradient, state));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_norm_is_the_definition() {
+        for len in [0, 1, 7, 8, 9, PIECE - 1, PIECE, 3 * PIECE + 5] {
+            let values: Vec<f64> = (0..len).map(|i| (i as f64).sin()).collect();
+            let expected: f64 = values.iter().map(|value| value * value).sum();
+            let found = squared_norm(&values, &mut Vec::new());
+            assert!((found - expected).abs() <= 1e-12 * (1.0 + expected), "{len}");
+        }
+    }
+}
