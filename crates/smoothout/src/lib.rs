@@ -1,1 +1,3 @@
 //! The library behind the program `smoothout`: data sets, experiments, runs and checkpoints.
+
+pub mod data;

@@ -1,0 +1,194 @@
+//! A folder of images per class, in ImageNet's layout: `train/<class>/*.jpg` and `val/<class>/...`
+//! (or `test/<class>/...`).
+//!
+//! The classes are the subfolders of `train`, numbered in the order of their names. Nothing is
+//! decoded before a batch needs it. An image is scaled (bilinear) until its shorter side has 256
+//! pixels; the loader then crops 224 x 224 from it, in the middle to evaluate, anywhere to train.
+//!
+//! # Source
+//! Krizhevsky, Sutskever, Hinton, "ImageNet classification with deep convolutional neural
+//! networks", 2012, section 4.1.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use image::imageops::{self, FilterType};
+use image::{ImageReader, Limits, RgbImage};
+
+use super::{DataError, DataSet, DataSetName, Images, Split, bounded};
+
+/// The sizes of a folder's images: scaled, then cropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FolderSize {
+    /// The length of the shorter side after scaling.
+    pub shorter_side: usize,
+    /// Height and width of the crop, at most `shorter_side`.
+    pub crop: usize,
+}
+
+/// ImageNet's sizes.
+pub const IMAGENET: FolderSize = FolderSize { shorter_side: 256, crop: 224 };
+
+const EXTENSIONS: [&str; 4] = ["jpg", "jpeg", "png", "bmp"];
+const LONGEST_FILE: u64 = 256 << 20;
+const LONGEST_SIDE: u32 = 1 << 15;
+const MOST_CLASSES: usize = 1 << 16;
+/// An image whose sides differ by more is no photograph, and scaling it would need gigabytes.
+const STEEPEST_RATIO: u32 = 32;
+
+/// Lists a split of a folder of images.
+///
+/// # Errors
+/// Missing folders, a class without images, a class of the test split that `train` lacks, and a
+/// crop larger than the scaled image.
+pub fn read(folder: &Path, split: Split, size: FolderSize) -> Result<DataSet, DataError> {
+    if size.crop == 0 || size.crop > size.shorter_side {
+        return Err(DataError::Argument {
+            what: "the crop",
+            found: size.crop.to_string(),
+            expected: format!("from 1 to {}, the scaled image's shorter side", size.shorter_side),
+        });
+    }
+    let train = folder.join("train");
+    let test = ["val", "test"].map(|name| folder.join(name)).into_iter().find(|path| path.is_dir());
+    let root = match split {
+        Split::Train => train.clone(),
+        Split::Test => test.unwrap_or_else(|| folder.join("val")),
+    };
+    let classes = classes(if train.is_dir() { &train } else { &root })?;
+    let (mut paths, mut labels) = (Vec::new(), Vec::new());
+    for class in self::classes(&root)? {
+        let class_folder = root.join(&class);
+        let label = classes.binary_search(&class).map_err(|_| {
+            DataError::malformed(
+                &class_folder,
+                "a class that the training split lacks",
+                format!("the {} classes of {}", classes.len(), train.display()),
+            )
+        })?;
+        let files = image_files(&class_folder)?;
+        labels.extend(files.iter().map(|_| label as u16));
+        paths.extend(files);
+    }
+    Ok(DataSet {
+        name: DataSetName::Folder,
+        split,
+        images: Images::Files { paths, shorter_side: size.shorter_side },
+        labels,
+        height: size.crop,
+        width: size.crop,
+        channels: 3,
+        classes: classes.len(),
+    })
+}
+
+/// The names of the subfolders, sorted.
+fn classes(root: &Path) -> Result<Vec<String>, DataError> {
+    let mut names = Vec::new();
+    for path in entries(root)? {
+        if path.is_dir() {
+            names.push(file_name(&path));
+        }
+    }
+    names.sort_unstable();
+    if names.is_empty() || names.len() > MOST_CLASSES {
+        return Err(DataError::malformed(
+            root,
+            format!("{} subfolders", names.len()),
+            format!("one for each class, from 1 to {MOST_CLASSES}"),
+        ));
+    }
+    Ok(names)
+}
+
+/// The image files of a class, sorted by name.
+fn image_files(class: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let is_image = |path: &PathBuf| {
+        let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+        EXTENSIONS.iter().any(|&known| extension == known)
+    };
+    let mut files: Vec<_> = entries(class)?.into_iter().filter(is_image).collect();
+    files.sort_unstable();
+    if files.is_empty() {
+        let expected = format!("at least one file that ends in {}", EXTENSIONS.join(", "));
+        return Err(DataError::malformed(class, "no image", expected));
+    }
+    Ok(files)
+}
+
+/// The entries of a folder whose names do not begin with a dot.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(DataError::io("read the folder", folder))? {
+        let path = entry.map_err(DataError::io("read the folder", folder))?.path();
+        if !file_name(&path).starts_with('.') {
+            paths.push(path);
+        }
+    }
+    Ok(paths)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Decodes an image and scales it until its shorter side has `shorter_side` pixels.
+///
+/// # Errors
+/// A file that is cut or no image, and one whose sides are too long or too unequal.
+pub(super) fn decode(path: &Path, shorter_side: usize) -> Result<RgbImage, DataError> {
+    let content = bounded::read_file(path, LONGEST_FILE)?;
+    decode_bytes(path, &content, shorter_side)
+}
+
+/// As [`decode`], from the file's content.
+fn decode_bytes(path: &Path, content: &[u8], shorter_side: usize) -> Result<RgbImage, DataError> {
+    let broken =
+        |found: String| DataError::malformed(path, found, "a whole JPEG, PNG or BMP image");
+    if content.starts_with(&[0xff, 0xd8]) && !jpeg_is_whole(content) {
+        return Err(broken("a JPEG without its end".into()));
+    }
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(LONGEST_SIDE);
+    limits.max_image_height = Some(LONGEST_SIDE);
+    let mut reader = ImageReader::new(Cursor::new(content))
+        .with_guessed_format()
+        .map_err(DataError::io("read", path))?;
+    reader.limits(limits);
+    let image = reader.decode().map_err(|error| broken(error.to_string()))?.into_rgb8();
+    let (width, height) = image.dimensions();
+    let (shorter, longer) = (width.min(height), width.max(height));
+    if shorter == 0 || longer / shorter >= STEEPEST_RATIO {
+        return Err(broken(format!("an image of {width} x {height} pixels")));
+    }
+    let scaled = |side: u32| {
+        let side = u64::from(side) * shorter_side as u64 / u64::from(shorter);
+        (side as u32).max(shorter_side as u32)
+    };
+    let (new_width, new_height) = (scaled(width), scaled(height));
+    if (new_width, new_height) == (width, height) {
+        return Ok(image);
+    }
+    Ok(imageops::resize(&image, new_width, new_height, FilterType::Triangle))
+}
+
+/// Whether a JPEG reaches its end-of-image marker: decoders paint what is missing grey.
+fn jpeg_is_whole(content: &[u8]) -> bool {
+    let mut at = 2;
+    while let Some(&[mark, kind]) = content.get(at..).and_then(|rest| rest.first_chunk()) {
+        match (mark, kind) {
+            (0xff, 0xd9) => return true,
+            // Bytes of the scan, stuffed zeros, restart markers, fill bytes.
+            (0..=0xfe, _) | (0xff, 0xff) => at += 1,
+            (0xff, 0 | 1 | 0xd0..=0xd8) => at += 2,
+            (0xff, _) => {
+                let Some(&len) = content.get(at + 2..).and_then(|rest| rest.first_chunk()) else {
+                    return false;
+                };
+                at += 2 + usize::from(u16::from_be_bytes(len));
+            }
+        }
+    }
+    false
+}
