@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 import directions
 import keys
 import layers
+import optimizers
 import trajectories
 
 SEED = 20180518
@@ -40,6 +41,7 @@ def main():
     keys.generate(HERE / "keys")
     write("layers", *layers.generate())
     write("directions", *directions.generate())
+    write("optimizers", *optimizers.generate())
     for network in trajectories.NETWORKS:
         write(network, *trajectories.generate(network))
 
