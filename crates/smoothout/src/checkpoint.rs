@@ -1,0 +1,307 @@
+//! Checkpoints: safetensors files with PyTorch's names and shapes.
+//!
+//! A *model* file holds what PyTorch's `state_dict` holds: parameters, running statistics and
+//! `num_batches_tracked`, so that it loads there with `strict=True` and theirs loads here. A
+//! *training* file holds a [`TrainingState`] whole, in one file, so that a run is never left with
+//! halves of two states. Both are written beside their place, synced and renamed.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
+use smoothout_nn::Network;
+use thiserror::Error;
+
+use crate::training::{ModelState, TrainingState};
+
+/// A checkpoint that cannot be read or written.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The file system's answer.
+    #[error("{path} cannot be {action}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The answer.
+        source: std::io::Error,
+    },
+    /// Not a safetensors file, or a damaged one.
+    #[error("{path} is not a whole safetensors file: {source}")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: SafeTensorError,
+    },
+    /// A file of PyTorch's own format.
+    #[error(
+        "{path} is a pickle file, which can run code when it is read: convert it in Python with \
+         `safetensors.torch.save_file(torch.load(PATH, weights_only=True), \"model.safetensors\")`"
+    )]
+    Pickle {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Tensors of another model.
+    #[error("{path} is not a checkpoint of {model}: {problems}")]
+    Keys {
+        /// The file.
+        path: PathBuf,
+        /// The network.
+        model: String,
+        /// Missing and unknown names, other shapes and types.
+        problems: String,
+    },
+}
+
+impl CheckpointError {
+    /// Whether the user's file is at fault and not the disk.
+    pub fn is_bad_input(&self) -> bool {
+        !matches!(self, Self::Io { action: "written", .. })
+    }
+}
+
+/// Writes `content` so that `path` holds either what it held before or all of it.
+///
+/// # Errors
+/// If the file cannot be written; `path` is then as it was.
+pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), CheckpointError> {
+    let io = |source| CheckpointError::Io { action: "written", path: path.to_owned(), source };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+    file.write_all(content).map_err(io)?;
+    file.as_file().sync_all().map_err(io)?;
+    file.persist(path).map_err(|error| io(error.error))?;
+    // The rename itself lasts once the folder is synced.
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
+}
+
+/// Writes a model with PyTorch's names.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn save_model(
+    path: &Path,
+    network: &Network,
+    model: &ModelState,
+) -> Result<(), CheckpointError> {
+    let mut tensors = Tensors::default();
+    for block in network.parameters().blocks() {
+        tensors.push(block.name(), block.shape(), &model.parameters[block.range()]);
+    }
+    for block in network.buffers().blocks() {
+        tensors.push(block.name(), &[block.len()], &model.buffers[block.range()]);
+    }
+    for name in tracked_names(network) {
+        tensors.push_count(&name, model.batches_tracked);
+    }
+    tensors.write(path, HashMap::from([("model".to_owned(), network.name().to_owned())]))
+}
+
+/// Reads a model that was written here or by PyTorch. `num_batches_tracked` may be missing.
+///
+/// # Errors
+/// If the file is damaged, or its names, shapes and types are not those of the network: all of
+/// them are listed.
+pub fn load_model(path: &Path, network: &Network) -> Result<ModelState, CheckpointError> {
+    let content = read(path)?;
+    let file = parse(path, &content)?;
+    let mut reader = Reader { file: &file, problems: Vec::new(), known: Vec::new() };
+    let mut parameters = vec![0.0; network.parameters().len()];
+    for block in network.parameters().blocks() {
+        reader.read(block.name(), block.shape(), &mut parameters[block.range()]);
+    }
+    let mut buffers = vec![0.0; network.buffers().len()];
+    for block in network.buffers().blocks() {
+        reader.read(block.name(), &[block.len()], &mut buffers[block.range()]);
+    }
+    let tracked = tracked_names(network);
+    let mut batches_tracked = 0;
+    for name in tracked {
+        if let Ok(view) = file.tensor(&name) {
+            batches_tracked = <[u8; 8]>::try_from(view.data()).map_or(0, u64::from_le_bytes);
+        }
+        reader.known.push(name);
+    }
+    reader.finish(path, network.name())?;
+    Ok(ModelState { parameters, buffers, batches_tracked })
+}
+
+/// Writes a training state.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn save_training(
+    path: &Path,
+    network: &Network,
+    state: &TrainingState,
+) -> Result<(), CheckpointError> {
+    let mut tensors = Tensors::default();
+    let memory = state.memory.iter().map(|(name, vector)| (format!("optimizer.{name}"), vector));
+    let memory: Vec<_> = memory.collect();
+    tensors.push("parameters", &[state.model.parameters.len()], &state.model.parameters);
+    tensors.push("buffers", &[state.model.buffers.len()], &state.model.buffers);
+    for (name, vector) in &memory {
+        tensors.push(name, &[vector.len()], vector);
+    }
+    let mut metadata = HashMap::from([
+        ("model".to_owned(), network.name().to_owned()),
+        ("epochs".to_owned(), state.epochs.to_string()),
+        ("steps".to_owned(), state.steps.to_string()),
+        ("batches_tracked".to_owned(), state.model.batches_tracked.to_string()),
+    ]);
+    if let Some((epoch, top1)) = state.best {
+        metadata.insert("best_epoch".to_owned(), epoch.to_string());
+        metadata.insert("best_top1_bits".to_owned(), top1.to_bits().to_string());
+    }
+    tensors.write(path, metadata)
+}
+
+/// Reads a training state.
+///
+/// # Errors
+/// If the file is damaged or of another network.
+pub fn load_training(path: &Path, network: &Network) -> Result<TrainingState, CheckpointError> {
+    let content = read(path)?;
+    let file = parse(path, &content)?;
+    let format = |source| CheckpointError::Format { path: path.to_owned(), source };
+    let (_, header) = SafeTensors::read_metadata(&content).map_err(format)?;
+    let metadata = header.metadata().clone().unwrap_or_default();
+    let mut reader = Reader { file: &file, problems: Vec::new(), known: Vec::new() };
+    let mut parameters = vec![0.0; network.parameters().len()];
+    reader.read("parameters", &[parameters.len()], &mut parameters);
+    let mut buffers = vec![0.0; network.buffers().len()];
+    reader.read("buffers", &[buffers.len()], &mut buffers);
+    let mut memory = Vec::new();
+    for name in file.names() {
+        if let Some(short) = name.strip_prefix("optimizer.") {
+            let mut vector = vec![0.0; network.parameters().len()];
+            reader.read(name, &[vector.len()], &mut vector);
+            memory.push((short.to_owned(), vector));
+        }
+    }
+    let mut count = |name: &str| {
+        let value = metadata.get(name).and_then(|text| text.parse::<u64>().ok());
+        value.unwrap_or_else(|| {
+            reader.problems.push(format!("no count {name:?} in its metadata"));
+            0
+        })
+    };
+    let (epochs, steps, batches_tracked) =
+        (count("epochs") as usize, count("steps"), count("batches_tracked"));
+    let best = metadata.contains_key("best_epoch").then(|| {
+        (count("best_epoch") as usize, f64::from_bits(count("best_top1_bits")))
+    });
+    reader.finish(path, network.name())?;
+    let model = ModelState { parameters, buffers, batches_tracked };
+    Ok(TrainingState { epochs, steps, model, memory, best })
+}
+
+/// `bn1.num_batches_tracked` beside each `bn1.running_mean`.
+fn tracked_names(network: &Network) -> Vec<String> {
+    let blocks = network.buffers().blocks().iter();
+    blocks
+        .filter_map(|block| block.name().strip_suffix("running_mean"))
+        .map(|prefix| format!("{prefix}num_batches_tracked"))
+        .collect()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CheckpointError> {
+    let content = std::fs::read(path).map_err(|source| CheckpointError::Io {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
+    // A zip archive of pickles, or a bare pickle of protocol 2 and later.
+    if content.starts_with(b"PK\x03\x04") || content.starts_with(&[0x80, 2]) {
+        return Err(CheckpointError::Pickle { path: path.to_owned() });
+    }
+    Ok(content)
+}
+
+fn parse<'a>(path: &Path, content: &'a [u8]) -> Result<SafeTensors<'a>, CheckpointError> {
+    SafeTensors::deserialize(content)
+        .map_err(|source| CheckpointError::Format { path: path.to_owned(), source })
+}
+
+/// Tensors on their way into a file.
+#[derive(Default)]
+struct Tensors {
+    entries: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>,
+}
+
+impl Tensors {
+    fn push(&mut self, name: &str, shape: &[usize], values: &[f32]) {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.entries.push((name.to_owned(), Dtype::F32, shape.to_vec(), bytes));
+    }
+
+    fn push_count(&mut self, name: &str, count: u64) {
+        let bytes = count.to_le_bytes().to_vec();
+        self.entries.push((name.to_owned(), Dtype::I64, Vec::new(), bytes));
+    }
+
+    fn write(self, path: &Path, metadata: HashMap<String, String>) -> Result<(), CheckpointError> {
+        let format = |source| CheckpointError::Format { path: path.to_owned(), source };
+        let views = self.entries.iter().map(|(name, dtype, shape, bytes)| {
+            TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name.as_str(), view))
+        });
+        let views = views.collect::<Result<Vec<_>, _>>().map_err(format)?;
+        let content = safetensors::serialize(views, Some(metadata)).map_err(format)?;
+        write_whole(path, &content)
+    }
+}
+
+/// Reads tensors by name and gathers what does not fit.
+struct Reader<'a> {
+    file: &'a SafeTensors<'a>,
+    problems: Vec<String>,
+    known: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, name: &str, shape: &[usize], out: &mut [f32]) {
+        self.known.push(name.to_owned());
+        let Ok(view) = self.file.tensor(name) else {
+            self.problems.push(format!("{name} is missing"));
+            return;
+        };
+        if view.shape() != shape {
+            let found = view.shape();
+            self.problems.push(format!("{name} has the shape {found:?}, expected {shape:?}"));
+            return;
+        }
+        match view.dtype() {
+            Dtype::F32 => {
+                for (value, bytes) in out.iter_mut().zip(view.data().as_chunks().0) {
+                    *value = f32::from_le_bytes(*bytes);
+                }
+            }
+            Dtype::F64 => {
+                for (value, bytes) in out.iter_mut().zip(view.data().as_chunks().0) {
+                    *value = f64::from_le_bytes(*bytes) as f32;
+                }
+            }
+            other => self.problems.push(format!("{name} is of type {other:?}, expected F32 or F64")),
+        }
+    }
+
+    fn finish(mut self, path: &Path, model: &str) -> Result<(), CheckpointError> {
+        for name in self.file.names() {
+            if !self.known.iter().any(|known| known == name) {
+                self.problems.push(format!("{name} is unknown to the model"));
+            }
+        }
+        if self.problems.is_empty() {
+            return Ok(());
+        }
+        let problems = self.problems.join("; ");
+        Err(CheckpointError::Keys { path: path.to_owned(), model: model.to_owned(), problems })
+    }
+}

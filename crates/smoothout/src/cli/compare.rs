@@ -1,0 +1,81 @@
+//! `smoothout compare`: the same training plain, with SmoothOut and with AdaSmoothOut.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Threads;
+use super::train::train;
+use crate::experiment::{ExperimentSpec, Method};
+use crate::run::RunFolder;
+use crate::training::EpochRecord;
+
+/// Train by all three methods from the same weights on the same data in the same order.
+#[derive(Debug, Args)]
+pub(super) struct CompareCommand {
+    #[command(flatten)]
+    spec: ExperimentSpec,
+    /// SmoothOut's radius
+    #[arg(long, default_value_t = 0.01)]
+    smoothout_radius: f64,
+    /// AdaSmoothOut's radius
+    #[arg(long, default_value_t = 0.1)]
+    adasmoothout_radius: f64,
+    /// Folder of the three run folders; runs that are there already go on, or are shown
+    #[arg(long, value_name = "DIR", default_value = "runs/compare")]
+    out: PathBuf,
+    #[command(flatten)]
+    threads: Threads,
+}
+
+impl CompareCommand {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        if self.spec.method.is_some() || self.spec.radius.is_some() {
+            let advice = "compare trains by every method: leave --method and --radius out, and \
+                          give --smoothout-radius and --adasmoothout-radius";
+            return Err(super::BadInput(advice.to_owned()).into());
+        }
+        let methods = [
+            (Method::Plain, None),
+            (Method::SmoothOut, Some(self.smoothout_radius)),
+            (Method::AdaSmoothOut, Some(self.adasmoothout_radius)),
+        ];
+        let mut rows = Vec::new();
+        for (method, radius) in methods {
+            let spec = ExperimentSpec { method: Some(method), radius, ..self.spec.clone() };
+            let out = self.out.join(method.as_str());
+            let (mut run, experiment) = if out.join("experiment.json").exists() {
+                RunFolder::resume(&out, &spec)?
+            } else {
+                let experiment = spec.resolve()?;
+                (RunFolder::create(&out, &experiment)?, experiment)
+            };
+            eprintln!("{}:", method.as_str());
+            let records = self.threads.run(|| train(&mut run, experiment, None))?;
+            rows.push((method, radius, records));
+        }
+        print_table(&rows);
+        println!("kept in {}", self.out.display());
+        Ok(())
+    }
+}
+
+fn print_table(rows: &[(Method, Option<f64>, Vec<EpochRecord>)]) {
+    println!("method        radius  train loss  test loss  test top-1 last  best (epoch)  seconds");
+    for (method, radius, records) in rows {
+        let Some(last) = records.last() else { continue };
+        let best = records.iter().rev().max_by(|a, b| a.test_top1.total_cmp(&b.test_top1));
+        let best = best.unwrap_or(last);
+        println!(
+            "{:<12}  {:>6}  {:>10.4}  {:>9.4}  {:>13.2} %  {:>5.2} % ({:>3})  {:>7.1}",
+            method.as_str(),
+            radius.map_or_else(|| "-".to_owned(), |radius| radius.to_string()),
+            last.train_loss,
+            last.test_loss,
+            last.test_top1,
+            best.test_top1,
+            best.epoch,
+            records.iter().map(|record| record.seconds).sum::<f64>(),
+        );
+    }
+}

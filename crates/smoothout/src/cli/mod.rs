@@ -1,0 +1,108 @@
+//! The program's commands.
+
+mod compare;
+mod data;
+mod eval;
+mod models;
+mod progress;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use smoothout_nn::NnError;
+
+use crate::checkpoint::CheckpointError;
+use crate::data::DataError;
+use crate::experiment::ExperimentError;
+use crate::run::RunError;
+use crate::training::TrainError;
+
+/// Train the networks of the SmoothOut paper (arXiv:1805.07898) on a CPU.
+#[derive(Debug, Parser)]
+#[command(name = "smoothout", version, arg_required_else_help = true)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a network with SGD or Adam, plain, with SmoothOut or with AdaSmoothOut
+    Train(train::TrainCommand),
+    /// Train plain, with SmoothOut and with AdaSmoothOut, and print a table
+    Compare(compare::CompareCommand),
+    /// Loss and accuracy of a saved network
+    Eval(eval::EvalCommand),
+    /// Fetch, verify and list data sets
+    Data(data::DataCommand),
+    /// List the networks
+    Models(models::ModelsCommand),
+}
+
+/// The threads that a command runs on.
+#[derive(Debug, Clone, Copy, Args)]
+struct Threads {
+    /// Number of threads [default: one a core]; results do not depend on it
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+impl Threads {
+    /// Runs `f` on a pool of that many threads.
+    fn run<T: Send>(self, f: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
+        if self.threads == Some(0) {
+            return Err(BadInput("threads is 0: it must be at least 1".to_owned()).into());
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).build()?;
+        pool.install(f)
+    }
+}
+
+/// A mistake in the arguments that no library error describes.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct BadInput(String);
+
+/// Runs the program and gives its exit code.
+pub fn run() -> ExitCode {
+    let result = match Program::parse().command {
+        Command::Train(command) => command.run(),
+        Command::Compare(command) => command.run(),
+        Command::Eval(command) => command.run(),
+        Command::Data(command) => command.run(),
+        Command::Models(command) => command.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(if is_bad_input(&error) { 2 } else { 1 })
+        }
+    }
+}
+
+/// Whether the user's arguments or files are at fault.
+fn is_bad_input(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        if let Some(error) = cause.downcast_ref::<DataError>() {
+            return error.is_bad_input();
+        }
+        if let Some(error) = cause.downcast_ref::<CheckpointError>() {
+            return error.is_bad_input();
+        }
+        match cause.downcast_ref::<TrainError>() {
+            Some(TrainError::Step { .. }) => return false,
+            Some(TrainError::Data(error)) => return error.is_bad_input(),
+            Some(_) => return true,
+            None => {}
+        }
+        match cause.downcast_ref::<RunError>() {
+            Some(RunError::Io { .. }) | None => {}
+            Some(RunError::Checkpoint(error)) => return error.is_bad_input(),
+            Some(RunError::Train(_)) => return false,
+            Some(_) => return true,
+        }
+        cause.is::<BadInput>() || cause.is::<ExperimentError>() || cause.is::<NnError>()
+    })
+}

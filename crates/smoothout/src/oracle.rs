@@ -1,0 +1,137 @@
+//! A network and a batch of examples as the optimiser's oracle.
+
+use ndarray::{Axis, Slice};
+use smoothout_nn::{BatchLoss, Mode, Network, NnError, Workspace};
+use smoothout_optim::{GhostBatches, GhostCopy, GradientOracle};
+use smoothout_tensor::StreamKey;
+use std::ops::Range;
+
+use crate::data::Batch;
+
+/// Sums over examples: losses and hits.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Tally {
+    loss: f64,
+    top1: usize,
+    top5: usize,
+    examples: usize,
+}
+
+impl Tally {
+    /// Adds a batch.
+    pub fn add(&mut self, batch: &BatchLoss) {
+        self.loss += batch.loss * batch.examples as f64;
+        self.top1 += batch.top1;
+        self.top5 += batch.top5;
+        self.examples += batch.examples;
+    }
+
+    /// The examples seen.
+    pub fn examples(&self) -> usize {
+        self.examples
+    }
+
+    /// The mean loss per example.
+    pub fn loss(&self) -> f64 {
+        self.loss / self.examples as f64
+    }
+
+    /// Percent of the examples whose class has the largest logit.
+    pub fn top1(&self) -> f64 {
+        100.0 * self.top1 as f64 / self.examples as f64
+    }
+
+    /// Percent of the examples whose class has one of the five largest logits.
+    pub fn top5(&self) -> f64 {
+        100.0 * self.top5 as f64 / self.examples as f64
+    }
+}
+
+/// Working memory of one ghost batch in flight.
+#[derive(Debug)]
+pub struct GhostScratch {
+    pub(crate) workspace: Workspace<f32>,
+    outcome: Option<BatchLoss>,
+}
+
+impl GhostScratch {
+    /// For ghost batches of at most `capacity` examples.
+    pub fn new(network: &Network, capacity: usize) -> Self {
+        Self { workspace: Workspace::new(network, capacity), outcome: None }
+    }
+}
+
+/// The loss of one batch, ghost batch by ghost batch.
+///
+/// Batch norm uses each ghost batch's own statistics; the running statistics follow them in the
+/// order of the copies, and see perturbed activations, as in the authors' code.
+#[derive(Debug)]
+pub struct BatchOracle<'a> {
+    network: &'a Network,
+    batch: &'a Batch,
+    ghosts: Vec<Range<usize>>,
+    examples: usize,
+    key: StreamKey,
+    buffers: &'a mut [f32],
+    tally: &'a mut Tally,
+}
+
+impl<'a> BatchOracle<'a> {
+    /// `key` is the stream of this step's random layers. What the step sees goes to `buffers`
+    /// (running statistics) and `tally`.
+    pub fn new(
+        network: &'a Network,
+        batch: &'a Batch,
+        cut: GhostBatches,
+        key: StreamKey,
+        buffers: &'a mut [f32],
+        tally: &'a mut Tally,
+    ) -> Self {
+        let ghosts: Vec<_> = cut.split(batch.len()).collect();
+        let examples = ghosts.iter().map(Range::len).sum();
+        Self { network, batch, ghosts, examples, key, buffers, tally }
+    }
+}
+
+impl GradientOracle<f32> for BatchOracle<'_> {
+    type Scratch = GhostScratch;
+    type Error = NnError;
+
+    fn ghosts(&self) -> usize {
+        self.ghosts.len()
+    }
+
+    fn share(&self, ghost: usize) -> f64 {
+        self.ghosts[ghost].len() as f64 / self.examples as f64
+    }
+
+    fn gradient(
+        &self,
+        at: GhostCopy,
+        w: &[f32],
+        gradient: &mut [f32],
+        scratch: &mut GhostScratch,
+    ) -> Result<f64, NnError> {
+        let range = self.ghosts[at.ghost].clone();
+        let images = self.batch.images();
+        let images = images.slice_axis(Axis(0), Slice::from(range.clone()));
+        let outcome = self.network.loss_and_gradient(
+            w,
+            Mode::train(self.key.copy(at.copy as u64)),
+            images,
+            &self.batch.labels()[range],
+            gradient,
+            &mut scratch.workspace,
+        )?;
+        let loss = outcome.loss;
+        scratch.outcome = Some(outcome);
+        Ok(loss)
+    }
+
+    fn accept(&mut self, _at: GhostCopy, scratch: &mut GhostScratch) {
+        self.network.update_buffers(self.buffers, scratch.workspace.batch_statistics());
+        if let Some(outcome) = scratch.outcome.take() {
+            self.tally.add(&outcome);
+        }
+    }
+}

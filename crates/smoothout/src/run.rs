@@ -1,0 +1,279 @@
+//! A run folder: everything that a training leaves behind.
+//!
+//! | file | what |
+//! |---|---|
+//! | `experiment.json` | the resolved experiment; `--config` takes it |
+//! | `run.json` | version, machine, threads, network |
+//! | `epochs.jsonl` | one [`EpochRecord`] a line |
+//! | `best.safetensors`, `last.safetensors` | the model of the best and of the last epoch |
+//! | `training.safetensors` | the state from which `--resume` goes on |
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::checkpoint::{
+    CheckpointError, load_training, save_model, save_training, write_whole,
+};
+use crate::experiment::{Experiment, ExperimentError, ExperimentSpec};
+use crate::training::{EpochRecord, TrainError, Training};
+
+/// A run folder that cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// There is a run already.
+    #[error("{path} holds a run already: go on with it by --resume, or choose another --out")]
+    Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is none to go on with.
+    #[error("{path} holds no run to resume: leave --resume out to start one")]
+    Missing {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another process trains there.
+    #[error("{path} is in use by another training: wait for it to end, or choose another --out")]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Resumed with other settings.
+    #[error(
+        "{field} is {found} and the run in {path} has {expected}: a run goes on as it was begun; \
+         leave the option out, or start another run"
+    )]
+    Changed {
+        /// The folder.
+        path: PathBuf,
+        /// The setting.
+        field: String,
+        /// What was given.
+        found: String,
+        /// What the run has.
+        expected: String,
+    },
+    /// The file system's answer.
+    #[error("{path} cannot be {action}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The answer.
+        source: io::Error,
+    },
+    /// A record that is not one.
+    #[error("line {line} of {path} is not an epoch's record: {source}")]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// A checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The experiment.
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
+    /// The training.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+}
+
+/// An open run folder, locked against a second training.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    records: Vec<EpochRecord>,
+    /// Held until the run is dropped.
+    _lock: File,
+}
+
+/// What `run.json` says.
+#[derive(Debug, Serialize)]
+struct RunFacts<'a> {
+    version: &'a str,
+    cpu: String,
+    threads: usize,
+    kernels: String,
+    parameters: usize,
+    multiply_adds: usize,
+    train_examples: usize,
+    test_examples: usize,
+}
+
+impl RunFolder {
+    /// Starts a run in an empty or new folder.
+    ///
+    /// # Errors
+    /// If there is a run already, another process trains there, or the folder cannot be written.
+    pub fn create(path: &Path, experiment: &Experiment) -> Result<Self, RunError> {
+        fs::create_dir_all(path).map_err(io_error("created", path))?;
+        let lock = lock(path)?;
+        if path.join("experiment.json").exists() {
+            return Err(RunError::Exists { path: path.to_owned() });
+        }
+        let run = Self { path: path.to_owned(), records: Vec::new(), _lock: lock };
+        run.write_json("experiment.json", &experiment.spec)?;
+        Ok(run)
+    }
+
+    /// Opens a run to go on with: its experiment, which `flags` must not change.
+    ///
+    /// # Errors
+    /// If there is no run, another process trains there, or `flags` are at odds with it.
+    pub fn resume(path: &Path, flags: &ExperimentSpec) -> Result<(Self, Experiment), RunError> {
+        let file = path.join("experiment.json");
+        if !file.exists() {
+            return Err(RunError::Missing { path: path.to_owned() });
+        }
+        let lock = lock(path)?;
+        let spec = ExperimentSpec::read(&file)?;
+        let experiment = spec.resolve()?;
+        let asked = spec.overridden_by(flags).resolve()?;
+        if let Some((field, expected, found)) = difference(&experiment.spec, &asked.spec) {
+            return Err(RunError::Changed { path: path.to_owned(), field, found, expected });
+        }
+        let records = read_records(&path.join("epochs.jsonl"))?;
+        Ok((Self { path: path.to_owned(), records, _lock: lock }, experiment))
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The records of the finished epochs.
+    pub fn records(&self) -> &[EpochRecord] {
+        &self.records
+    }
+
+    /// Writes down on what the run is made, and continues `training` from the last checkpoint if
+    /// there is one.
+    ///
+    /// # Errors
+    /// If the folder cannot be written, or its checkpoint is damaged.
+    pub fn attach(
+        &mut self,
+        training: &mut Training,
+        examples: [usize; 2],
+    ) -> Result<(), RunError> {
+        let network = training.network();
+        self.write_json(
+            "run.json",
+            &RunFacts {
+                version: env!("CARGO_PKG_VERSION"),
+                cpu: cpu_name(),
+                threads: rayon::current_num_threads(),
+                kernels: smoothout_tensor::kernels::in_use(),
+                parameters: network.parameters().len(),
+                multiply_adds: network.multiply_adds(),
+                train_examples: examples[0],
+                test_examples: examples[1],
+            },
+        )?;
+        let checkpoint = self.path.join("training.safetensors");
+        if checkpoint.exists() {
+            training.restore(load_training(&checkpoint, training.network())?)?;
+        }
+        // A record without its checkpoint is of an epoch that runs again.
+        self.records.truncate(training.epochs());
+        self.write_records()
+    }
+
+    /// Keeps a finished epoch: the models first, then the state to resume from, then its record.
+    ///
+    /// # Errors
+    /// If a file cannot be written; the checkpoint before is then still whole.
+    pub fn keep(&mut self, training: &Training, record: EpochRecord) -> Result<(), RunError> {
+        let (network, model) = (training.network(), training.model());
+        if training.best().is_some_and(|(epoch, _)| epoch == record.epoch) {
+            save_model(&self.path.join("best.safetensors"), network, model)?;
+        }
+        save_model(&self.path.join("last.safetensors"), network, model)?;
+        self.records.push(record);
+        self.write_records()?;
+        let checkpoint = self.path.join("training.safetensors");
+        Ok(save_training(&checkpoint, network, &training.state())?)
+    }
+
+    fn write_records(&self) -> Result<(), RunError> {
+        let mut lines = Vec::new();
+        for record in &self.records {
+            serde_json::to_writer(&mut lines, record).expect("a record is JSON");
+            lines.push(b'\n');
+        }
+        Ok(write_whole(&self.path.join("epochs.jsonl"), &lines)?)
+    }
+
+    fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), RunError> {
+        let mut text = serde_json::to_vec_pretty(value).expect("plain fields are JSON");
+        text.push(b'\n');
+        Ok(write_whole(&self.path.join(name), &text)?)
+    }
+}
+
+/// Reads the records of a run; a run that has not finished an epoch has none.
+///
+/// # Errors
+/// If the file cannot be read, or a line is not a record.
+pub fn read_records(path: &Path) -> Result<Vec<EpochRecord>, RunError> {
+    let text = match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(io_error("read", path))?,
+    };
+    let record = |(line, text): (usize, &str)| {
+        serde_json::from_str(text).map_err(|source| RunError::Record {
+            path: path.to_owned(),
+            line: line + 1,
+            source,
+        })
+    };
+    text.lines().enumerate().map(record).collect()
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RunError {
+    let path = path.to_owned();
+    move |source| RunError::Io { action, path, source }
+}
+
+fn lock(path: &Path) -> Result<File, RunError> {
+    let name = path.join(".lock");
+    let file = File::create(&name).map_err(io_error("created", &name))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(RunError::Locked { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(io_error("locked", &name)(source)),
+    }
+}
+
+/// The first field that differs: (name, value there, value here). Where the data lie may change.
+fn difference(run: &ExperimentSpec, asked: &ExperimentSpec) -> Option<(String, String, String)> {
+    let fields = |spec: &ExperimentSpec| serde_json::to_value(spec).expect("a specification is JSON");
+    let (run, asked) = (fields(run), fields(asked));
+    let names = run.as_object()?.keys().chain(asked.as_object()?.keys());
+    names.filter(|name| *name != "data_dir").find_map(|name| {
+        let show = |value: Option<&serde_json::Value>| {
+            value.map_or("not given".to_owned(), ToString::to_string)
+        };
+        let (run, asked) = (run.get(name), asked.get(name));
+        (run != asked).then(|| (name.clone(), show(run), show(asked)))
+    })
+}
+
+/// The processor's name as Linux tells it, else the architecture.
+fn cpu_name() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with("model name"));
+    let name = line.and_then(|line| line.split_once(':')).map(|(_, name)| name.trim().to_owned());
+    name.unwrap_or_else(|| std::env::consts::ARCH.to_owned())
+}

@@ -1,0 +1,350 @@
+//! Training: epochs of parameter updates, each followed by an evaluation.
+//!
+//! Data flows one way: loader, batch, ghost batches, perturbed weights, forward, backward, mean
+//! gradient, update, record.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use smoothout_nn::{Network, NnError};
+use smoothout_optim::{BaseUpdate, SmoothOut, StepError, Update};
+use smoothout_tensor::{Purpose, StreamKey};
+use thiserror::Error;
+
+use crate::data::{DataError, DataSet, Loader, Split};
+use crate::evaluation::{EVALUATION_BATCH, evaluate};
+use crate::experiment::{Experiment, ExperimentError};
+use crate::oracle::{BatchOracle, GhostScratch, Tally};
+
+/// What one epoch came to: a line of a run's record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// The epoch, counted from 1.
+    pub epoch: usize,
+    /// Parameter updates so far.
+    pub steps: u64,
+    /// The learning rate of this epoch.
+    pub learning_rate: f64,
+    /// a c(t) at the epoch's last update; 0 for plain training.
+    pub radius: f64,
+    /// Mean loss over the epoch's examples, at the (perturbed) weights of their update.
+    pub train_loss: f64,
+    /// Percent, likewise.
+    pub train_top1: f64,
+    /// Percent, likewise.
+    pub train_top5: f64,
+    /// Mean loss on the test split after the epoch, at the clean weights.
+    pub test_loss: f64,
+    /// Percent, likewise.
+    pub test_top1: f64,
+    /// Percent, likewise.
+    pub test_top5: f64,
+    /// Wall-clock seconds of the epoch, evaluation included.
+    pub seconds: f64,
+}
+
+/// Why training stops.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The data and the network do not fit.
+    #[error(
+        "{model} takes images of {expected:?} (height, width, channels), and {dataset} has \
+         {found:?}: choose another model or data set"
+    )]
+    Shape {
+        /// The network.
+        model: String,
+        /// Its input.
+        expected: [usize; 3],
+        /// The data set.
+        dataset: String,
+        /// Its images.
+        found: [usize; 3],
+    },
+    /// The network has fewer classes than the data.
+    #[error("classes is {found}: {dataset} has {expected} classes; give at least that many")]
+    Classes {
+        /// The data set.
+        dataset: String,
+        /// The network's classes.
+        found: usize,
+        /// The data set's.
+        expected: usize,
+    },
+    /// A parameter update failed.
+    #[error("training failed in epoch {epoch}")]
+    Step {
+        /// The epoch, counted from 1.
+        epoch: usize,
+        /// Why.
+        #[source]
+        source: StepError<NnError>,
+    },
+    /// A checkpoint that does not hold what the optimiser needs.
+    #[error("the checkpoint lacks the optimiser's {name}: it is of another optimiser")]
+    Memory {
+        /// The missing vector.
+        name: &'static str,
+    },
+    /// The data could not be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The experiment is not sound.
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
+    /// The network could not be evaluated.
+    #[error(transparent)]
+    Network(#[from] NnError),
+}
+
+/// The training and test examples of an experiment.
+#[derive(Debug, Clone)]
+pub struct TrainingData {
+    /// To train on.
+    pub train: Arc<DataSet>,
+    /// To evaluate on after each epoch.
+    pub test: Arc<DataSet>,
+}
+
+impl TrainingData {
+    /// Reads the experiment's data set; with a held-out share, the test examples come from the
+    /// training split.
+    ///
+    /// # Errors
+    /// As [`DataSet::load`].
+    pub fn load(experiment: &Experiment) -> Result<Self, DataError> {
+        let spec = &experiment.spec;
+        let load = |split| DataSet::load(experiment.dataset, spec.data_dir.as_deref(), split);
+        let all = load(Split::Train)?;
+        let (train, test) = match spec.holdout {
+            Some(share) => all.split_holdout(share, 0)?,
+            None => (all, load(Split::Test)?),
+        };
+        let train = spec.train_limit.map_or_else(|| train.clone(), |limit| train.first(limit));
+        Ok(Self { train: Arc::new(train), test: Arc::new(test) })
+    }
+}
+
+/// A network's parameters and running statistics.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelState {
+    /// w, the parameter vector.
+    pub parameters: Vec<f32>,
+    /// Batch norm's running means and variances.
+    pub buffers: Vec<f32>,
+    /// Forward passes that the running statistics have seen.
+    pub batches_tracked: u64,
+}
+
+/// Everything that the rest of a training depends on, between two epochs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainingState {
+    /// Finished epochs.
+    pub epochs: usize,
+    /// Parameter updates so far.
+    pub steps: u64,
+    /// The model.
+    pub model: ModelState,
+    /// The optimiser's memory by name.
+    pub memory: Vec<(String, Vec<f32>)>,
+    /// The best evaluation so far: (epoch from 1, top-1 percent).
+    pub best: Option<(usize, f64)>,
+}
+
+/// A training run in memory.
+#[derive(Debug)]
+pub struct Training {
+    experiment: Experiment,
+    network: Network,
+    data: TrainingData,
+    optimizer: SmoothOut<f32, BaseUpdate<f32>>,
+    model: ModelState,
+    scratch: Vec<GhostScratch>,
+    epochs: usize,
+    best: Option<(usize, f64)>,
+}
+
+impl Training {
+    /// A network with initial weights. As many ghost batches run at once as the current Rayon pool
+    /// has threads.
+    ///
+    /// # Errors
+    /// If the data do not fit the network.
+    pub fn new(experiment: Experiment, data: TrainingData) -> Result<Self, TrainError> {
+        let classes = experiment.spec.classes.unwrap_or(data.train.classes);
+        let network = Network::by_name(&experiment.model, classes)?;
+        check_fit(&network, &data.train)?;
+        let steps_per_epoch = data.train.len().div_ceil(experiment.batch_size);
+        let optimizer =
+            experiment.optimizer(&network, (experiment.epochs * steps_per_epoch) as u64)?;
+        let copies = experiment.batch_size / experiment.ghosts.size()
+            * experiment.spec.copies.unwrap_or(1);
+        let scratch = (0..copies.min(rayon::current_num_threads()))
+            .map(|_| GhostScratch::new(&network, experiment.ghosts.capacity()))
+            .collect();
+        let model = ModelState {
+            parameters: network.initial_parameters(experiment.seed),
+            buffers: network.initial_buffers(),
+            batches_tracked: 0,
+        };
+        Ok(Self { experiment, network, data, optimizer, model, scratch, epochs: 0, best: None })
+    }
+
+    /// Goes on from a state that [`Training::state`] gave.
+    ///
+    /// # Errors
+    /// If the state is of another optimiser.
+    pub fn restore(&mut self, state: TrainingState) -> Result<(), TrainError> {
+        let mut memory = state.memory;
+        let take = |name: &str| {
+            let place = memory.iter().position(|(known, _)| known == name)?;
+            Some(memory.swap_remove(place).1)
+        };
+        self.optimizer
+            .restore(state.steps, take)
+            .map_err(|name| TrainError::Memory { name })?;
+        self.model = state.model;
+        self.epochs = state.epochs;
+        self.best = state.best;
+        Ok(())
+    }
+
+    /// The state between two epochs: what a checkpoint keeps.
+    pub fn state(&self) -> TrainingState {
+        let memory = self.optimizer.update().memory().into_iter();
+        TrainingState {
+            epochs: self.epochs,
+            steps: self.optimizer.steps(),
+            model: self.model.clone(),
+            memory: memory.map(|(name, vector)| (name.to_owned(), vector.to_vec())).collect(),
+            best: self.best,
+        }
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Its parameters and running statistics.
+    pub fn model(&self) -> &ModelState {
+        &self.model
+    }
+
+    /// The experiment.
+    pub fn experiment(&self) -> &Experiment {
+        &self.experiment
+    }
+
+    /// Finished epochs.
+    pub fn epochs(&self) -> usize {
+        self.epochs
+    }
+
+    /// The best evaluation so far: (epoch from 1, top-1 percent).
+    pub fn best(&self) -> Option<(usize, f64)> {
+        self.best
+    }
+
+    /// Parameter updates in an epoch.
+    pub fn steps_per_epoch(&self) -> usize {
+        self.data.train.len().div_ceil(self.experiment.batch_size)
+    }
+
+    /// One epoch and its evaluation. `progress` is called after each update with the number of
+    /// updates in this epoch so far and the tally of its examples.
+    ///
+    /// # Errors
+    /// If data cannot be read, or the loss or gradient is infinite or NaN.
+    pub fn epoch(
+        &mut self,
+        mut progress: impl FnMut(usize, &Tally),
+    ) -> Result<EpochRecord, TrainError> {
+        let start = Instant::now();
+        let experiment = &self.experiment;
+        let (epoch, seed) = (self.epochs, experiment.seed);
+        let learning_rate = experiment.regime.learning_rate(epoch);
+        let mut tally = Tally::default();
+        let mut coefficient = 0.0;
+        let loader = Loader::train(
+            &self.data.train,
+            experiment.batch_size,
+            epoch as u64,
+            seed,
+            experiment.augmentation,
+        )?;
+        for (step, batch) in loader.enumerate() {
+            let batch = batch?;
+            let key = StreamKey::new(seed, Purpose::Dropout).step(self.optimizer.steps());
+            let mut oracle = BatchOracle::new(
+                &self.network,
+                &batch,
+                experiment.ghosts,
+                key,
+                &mut self.model.buffers,
+                &mut tally,
+            );
+            let ghosts = smoothout_optim::GradientOracle::ghosts(&oracle);
+            if ghosts == 0 {
+                continue; // A batch of one lone example.
+            }
+            let report = self
+                .optimizer
+                .step(
+                    &mut self.model.parameters,
+                    &mut oracle,
+                    &mut self.scratch,
+                    learning_rate,
+                )
+                .map_err(|source| TrainError::Step { epoch: epoch + 1, source })?;
+            coefficient = report.radius_coefficient;
+            let copies = experiment.spec.copies.unwrap_or(1);
+            self.model.batches_tracked += (ghosts * copies) as u64;
+            progress(step + 1, &tally);
+        }
+        self.epochs += 1;
+
+        let test = evaluate(
+            &self.network,
+            &self.model,
+            &self.data.test,
+            EVALUATION_BATCH,
+            &mut self.scratch[0].workspace,
+        )?;
+        if self.best.is_none_or(|(_, best)| test.top1() > best) {
+            self.best = Some((self.epochs, test.top1()));
+        }
+        let radius =
+            self.experiment.perturbation.as_ref().map_or(0.0, |perturbation| perturbation.radius());
+        Ok(EpochRecord {
+            epoch: self.epochs,
+            steps: self.optimizer.steps(),
+            learning_rate,
+            radius: radius * coefficient,
+            train_loss: tally.loss(),
+            train_top1: tally.top1(),
+            train_top5: tally.top5(),
+            test_loss: test.loss(),
+            test_top1: test.top1(),
+            test_top5: test.top5(),
+            seconds: start.elapsed().as_secs_f64(),
+        })
+    }
+}
+
+/// The images have the network's shape, and it has a logit for each class.
+pub(crate) fn check_fit(network: &Network, set: &DataSet) -> Result<(), TrainError> {
+    let (expected, found) = (network.input_shape(), [set.height, set.width, set.channels]);
+    let dataset = set.name.to_string();
+    if expected != found {
+        let model = network.name().to_owned();
+        return Err(TrainError::Shape { model, expected, dataset, found });
+    }
+    if network.classes() < set.classes {
+        let (found, expected) = (network.classes(), set.classes);
+        return Err(TrainError::Classes { dataset, found, expected });
+    }
+    Ok(())
+}
