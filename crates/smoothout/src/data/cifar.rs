@@ -133,7 +133,10 @@ pub(super) fn read(name: DataSetName, folder: &Path, split: Split) -> Result<Dat
 }
 
 /// The wanted files of the official archive, in the order of `files`.
-fn read_archive(file: &Path, files: &[&str]) -> Result<Vec<(PathBuf, Vec<u8>)>, DataError> {
+pub(super) fn read_archive(
+    file: &Path,
+    files: &[&str],
+) -> Result<Vec<(PathBuf, Vec<u8>)>, DataError> {
     let packed: BufReader<File> = BufReader::new(bounded::open(file, bounded::LONGEST)?);
     let mut contents = vec![(PathBuf::new(), Vec::new()); files.len()];
     archive::visit(file, packed, files, |name, size, content| {
