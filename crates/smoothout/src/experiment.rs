@@ -111,6 +111,10 @@ pub struct ExperimentSpec {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_limit: Option<usize>,
+    /// Test on the first N examples only
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_limit: Option<usize>,
     /// Test on a held-out share of the training set (say 0.1) and leave the test set alone
     #[arg(long, value_name = "SHARE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -336,6 +340,7 @@ impl ExperimentSpec {
             dataset: Some(dataset),
             data_dir: self.data_dir.clone(),
             train_limit: self.train_limit,
+            test_limit: self.test_limit,
             holdout: self.holdout,
             augment: Some(self.augment.unwrap_or(Augmentation::of(dataset) != Augmentation::None)),
             epochs: Some(epochs),
@@ -439,7 +444,8 @@ impl Experiment {
                 return Err(field(name, 0, "it must be at least 1"));
             }
         }
-        for (name, value) in [("train_limit", spec.train_limit), ("classes", spec.classes)] {
+        let limits = [("train_limit", spec.train_limit), ("test_limit", spec.test_limit)];
+        for (name, value) in limits.into_iter().chain([("classes", spec.classes)]) {
             if value == Some(0) {
                 return Err(field(name, 0, "it must be at least 1"));
             }

@@ -122,8 +122,14 @@ impl TrainingData {
             Some(share) => all.split_holdout(share, 0)?,
             None => (all, load(Split::Test)?),
         };
-        let train = spec.train_limit.map_or_else(|| train.clone(), |limit| train.first(limit));
-        Ok(Self { train: Arc::new(train), test: Arc::new(test) })
+        let limited = |set: DataSet, limit: Option<usize>| match limit {
+            Some(limit) => Arc::new(set.first(limit)),
+            None => Arc::new(set),
+        };
+        Ok(Self {
+            train: limited(train, spec.train_limit),
+            test: limited(test, spec.test_limit),
+        })
     }
 }
 

@@ -1,0 +1,218 @@
+//! The program as a user meets it: train, resume, evaluate, and every kind of bad input.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// `smoothout WORDS...`, run from the workspace's root.
+fn smoothout(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_smoothout"))
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
+        .args(words)
+        .output()
+        .expect("the program starts")
+}
+
+/// A small training of F1 on MNIST: 4 epochs of 1024 examples.
+fn train(out: &Path, more: &[&str]) -> Output {
+    let out = out.to_str().unwrap();
+    let words = [
+        "train", "--model", "f1", "--epochs", "4", "--train-limit", "1024", "--test-limit", "500",
+        "--batch-size", "256", "--ghost-batch-size", "64", "--method", "adasmoothout", "--radius",
+        "0.1", "--out", out,
+    ];
+    smoothout(&[&words, more].concat())
+}
+
+fn success(output: &Output) {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The records without the seconds they took.
+fn records(run: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(run.join("epochs.jsonl")).unwrap();
+    let record = |line: &str| {
+        let mut record: Value = serde_json::from_str(line).unwrap();
+        assert!(record.as_object_mut().unwrap().remove("seconds").is_some());
+        record
+    };
+    text.lines().map(record).collect()
+}
+
+fn same_files(a: &Path, b: &Path) {
+    assert_eq!(records(a), records(b));
+    for name in ["best.safetensors", "last.safetensors", "training.safetensors"] {
+        assert!(fs::read(a.join(name)).unwrap() == fs::read(b.join(name)).unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn a_run_resumes_and_ends_with_the_same_bits_on_any_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| -> PathBuf { folder.path().join(name) };
+    success(&train(&at("whole"), &["--threads", "2"]));
+    assert_eq!(records(&at("whole")).len(), 4);
+
+    for threads in ["1", "7"] {
+        success(&train(&at(threads), &["--threads", threads]));
+        same_files(&at("whole"), &at(threads));
+    }
+
+    success(&train(&at("parts"), &["--stop-after", "2"]));
+    assert_eq!(records(&at("parts")).len(), 2);
+    // A record whose checkpoint was never written belongs to an epoch that runs again.
+    let mut lines = fs::read_to_string(at("parts").join("epochs.jsonl")).unwrap();
+    lines.push_str(&lines.lines().last().unwrap().replace("\"epoch\":2", "\"epoch\":3"));
+    fs::write(at("parts").join("epochs.jsonl"), lines).unwrap();
+    let resumed = smoothout(&["train", "--resume", "--out", at("parts").to_str().unwrap()]);
+    success(&resumed);
+    same_files(&at("whole"), &at("parts"));
+
+    // What was trained evaluates as its record says.
+    let evaluation = smoothout(&[
+        "eval", "--model", "f1", "--weights", at("whole").join("last.safetensors").to_str().unwrap(),
+        "--limit", "500", "--batch-size", "100", "--json",
+    ]);
+    success(&evaluation);
+    let evaluation: Value = serde_json::from_slice(&evaluation.stdout).unwrap();
+    let last = records(&at("whole")).pop().unwrap();
+    assert_eq!(evaluation["examples"], 500);
+    assert_eq!(evaluation["top1"], last["test_top1"]);
+    assert_eq!(evaluation["top5"], last["test_top5"]);
+    let difference = evaluation["loss"].as_f64().unwrap() - last["test_loss"].as_f64().unwrap();
+    assert!(difference.abs() < 1e-5);
+    assert!(last["test_top1"].as_f64().unwrap() > 60.0, "{last}");
+
+    // The folder is taken, and a run goes on as it was begun.
+    bad(&train(&at("whole"), &[]), &["holds a run already", "--resume"]);
+    let whole = at("whole");
+    let changed = ["train", "--resume", "--radius", "0.2", "--out", whole.to_str().unwrap()];
+    bad(&smoothout(&changed), &["radius is 0.2", "has 0.1"]);
+    let other = ["eval", "--model", "c1", "--dataset", "cifar10", "--weights"];
+    let weights = whole.join("last.safetensors");
+    let keys = ["features.0.weight is missing", "layers.0.weight is unknown"];
+    bad(&smoothout(&[&other[..], &[weights.to_str().unwrap()]].concat()), &keys);
+}
+
+/// Bad input: exit code 2 and one sentence that has each of `parts`.
+fn bad(output: &Output, parts: &[&str]) {
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    for part in parts {
+        assert!(message.contains(part), "{part:?} is not in {message}");
+    }
+    assert!(!message.contains("panicked"), "{message}");
+}
+
+#[test]
+fn bad_options_are_named_with_what_was_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let config = folder.path().join("experiment.json");
+    fs::write(&config, r#"{ "model": "f1", "radios": 0.1 }"#).unwrap();
+    let config = config.to_str().unwrap();
+    let empty = folder.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    for (words, parts) in [
+        (&["--ghost-batch-size", "100"][..], &["100 does not divide the batch size 256"][..]),
+        (&["--radius", "-1"], &["radius is -1", "finite and not negative"]),
+        (&["--radius", "inf"], &["radius is inf"]),
+        (&["--radius", "nan"], &["radius is NaN"]),
+        (&["--config", config], &["unknown field `radios`", "experiment.json"]),
+        (&["--config", "nowhere.json"], &["nowhere.json"]),
+        (&["--model", "f2"], &["f2", "resnet44"]),
+        (&["--model", "c1"], &["c1", "[32, 32, 3]", "[28, 28, 1]"]),
+        (&["--dataset", "imagenet"], &["imagenet", "cifar10"]),
+        (&["--method", "sgd"], &["unknown variant `sgd`", "smoothout"]),
+        (&["--method", "plain"], &["radius is 0.1", "plain"]),
+        (&["--method", "smoothout", "--adapt-type", "filter"], &["adapt_type is filter"]),
+        (&["--epochs", "0"], &["epochs is 0"]),
+        (&["--batch-multiplier", "0"], &["batch_multiplier is 0"]),
+        (&["--copies", "0"], &["copies is 0"]),
+        (&["--classes", "5"], &["classes is 5", "10 classes"]),
+        (&["--momentum", "1"], &["momentum is 1"]),
+        (&["--clip-norm", "-5"], &["clip-norm"]),
+        (&["--regime", "0=0.1"], &["0:0.1,10:0.01"]),
+        (&["--regime", "5:0.1"], &["first step is at epoch 5"]),
+        (&["--holdout", "1.5"], &["holdout is 1.5"]),
+        (&["--threads", "0"], &["threads is 0"]),
+        (&["--data-dir", empty.to_str().unwrap()], &["empty", "smoothout data fetch mnist"]),
+    ] {
+        let output = train(&run, words);
+        bad(&output, parts);
+        assert!(!run.join("training.safetensors").exists(), "{words:?}");
+        let _ = fs::remove_dir_all(&run);
+    }
+    bad(&smoothout(&["train", "--out", run.to_str().unwrap()]), &["model is missing"]);
+    bad(&smoothout(&["train", "--resume", "--out", run.to_str().unwrap()]), &["no run to resume"]);
+}
+
+#[test]
+fn damaged_checkpoints_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.safetensors");
+    let eval = || smoothout(&["eval", "--model", "f1", "--weights", file.to_str().unwrap()]);
+    bad(&eval(), &["model.safetensors", "cannot be read"]);
+    for (content, part) in [
+        (&b"PK\x03\x04 archive"[..], "weights_only=True"),
+        (b"\x80\x02}q\x00", "weights_only=True"),
+        (b"", "not a whole safetensors file"),
+        (b"\xff\xff\xff\xff\xff\xff\xff\x7f{}", "not a whole safetensors file"),
+    ] {
+        fs::write(&file, content).unwrap();
+        bad(&eval(), &["model.safetensors", part]);
+    }
+}
+
+/// A run that diverges stops with exit code 1, says at which step, and keeps the epoch before.
+#[test]
+fn a_diverging_run_keeps_the_last_good_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let regime = ["--regime", "0:0.1,1:1e30", "--clip-norm", "0", "--stop-after", "1"];
+    success(&train(&run, &regime));
+    let good = fs::read(run.join("training.safetensors")).unwrap();
+    let failed = smoothout(&["train", "--resume", "--out", run.to_str().unwrap()]);
+    let message = String::from_utf8_lossy(&failed.stderr);
+    assert_eq!(failed.status.code(), Some(1), "{message}");
+    for part in ["epoch 2", "in step ", "keeps the state after epoch 1"] {
+        assert!(message.contains(part), "{part:?} is not in {message}");
+    }
+    assert!(fs::read(run.join("training.safetensors")).unwrap() == good);
+    assert_eq!(records(&run).len(), 1);
+}
+
+#[test]
+fn options_override_the_configuration_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("experiment.json");
+    let text = r#"{ "model": "f1", "epochs": 3, "batch_size": 64, "train_limit": 128,
+                    "test_limit": 100, "radius_schedule": "tanh" }"#;
+    fs::write(&config, text).unwrap();
+    let run = folder.path().join("run");
+    let words = ["train", "--config", config.to_str().unwrap(), "--epochs", "1", "--out"];
+    success(&smoothout(&[&words[..], &[run.to_str().unwrap()]].concat()));
+    let text = fs::read_to_string(run.join("experiment.json")).unwrap();
+    let resolved: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(resolved["epochs"], 1);
+    assert_eq!(resolved["batch_size"], 64);
+    assert_eq!(resolved["radius_schedule"], "tanh");
+    assert_eq!(resolved["momentum"], 0.9);
+    let facts: Value =
+        serde_json::from_str(&fs::read_to_string(run.join("run.json")).unwrap()).unwrap();
+    assert_eq!(facts["parameters"], 1_462_794);
+}
+
+#[test]
+fn models_are_listed_with_their_sizes() {
+    let output = smoothout(&["models", "--classes", "100", "--json"]);
+    success(&output);
+    let rows: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let row = |name: &str| rows.as_array().unwrap().iter().find(|row| row["name"] == name).unwrap();
+    assert_eq!(row("resnet44")["parameters"], 667_188);
+    assert_eq!(row("resnet44")["multiply_adds"], 97_442_048);
+    assert_eq!(row("c3")["parameters"], 1_405_860);
+    assert_eq!(row("c3")["multiply_adds"], 29_252_352);
+}
