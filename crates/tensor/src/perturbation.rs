@@ -198,6 +198,34 @@ impl Perturbation {
         self.apply_to_blocks(radius, layout.blocks(), 0, key, w, out);
     }
 
+    /// Turns the numbers u that `out` holds into w + theta: [`apply`](Self::apply) for random (or
+    /// quasi-random) numbers of the caller's own. The law is the caller's too.
+    ///
+    /// # Panics
+    /// If `w` and `out` are not as long as the layout.
+    ///
+    /// # Examples
+    /// ```
+    /// use smoothout_tensor::{Geometry, ParameterLayout, Perturbation};
+    ///
+    /// let mut out = [0.5, -1.0];
+    /// Perturbation::new(Geometry::Elementwise, 0.1)?
+    ///     .apply_to_draw(&ParameterLayout::flat(2), &[10.0, 20.0], &mut out);
+    /// assert_eq!(out, [10.5, 18.0]);
+    /// # Ok::<(), smoothout_tensor::TensorError>(())
+    /// ```
+    pub fn apply_to_draw<R: Real>(&self, layout: &ParameterLayout, w: &[R], out: &mut [R]) {
+        assert_eq!((w.len(), out.len()), (layout.len(), layout.len()), "w and out fit the layout");
+        for block in layout.blocks() {
+            let (w, out) = (&w[block.range()], &mut out[block.range()]);
+            if self.radius == 0.0 || !self.selection.contains(block) {
+                out.copy_from_slice(w);
+            } else {
+                self.scale_block(self.radius, block, w, out);
+            }
+        }
+    }
+
     /// Halves the list of blocks until one is left, the halves in parallel.
     fn apply_to_blocks<R: Real>(
         &self,
@@ -242,6 +270,11 @@ impl Perturbation {
             Distribution::Uniform => fill_uniform(key, out),
             Distribution::Gaussian => fill_gaussian(key, out),
         }
+        self.scale_block(radius, block, w, out);
+    }
+
+    /// One block: turns the u that `out` holds into w + theta.
+    fn scale_block<R: Real>(&self, radius: f64, block: &Block, w: &[R], out: &mut [R]) {
         let a = R::from_f64(radius);
         match self.geometry {
             Geometry::Absolute => each(w, out, |w, u| w + a * u),

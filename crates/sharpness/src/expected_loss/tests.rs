@@ -1,0 +1,260 @@
+//! Closed forms, coverage, and the same bits on any number of threads.
+
+use smoothout_tensor::{BlockKind, Distribution, Geometry, Selection};
+
+use super::*;
+use crate::FnObjective;
+
+fn absolute(radius: f64) -> Perturbation {
+    Perturbation::new(Geometry::Absolute, radius).unwrap()
+}
+
+const SAMPLINGS: [Sampling; 3] =
+    [Sampling::Plain, Sampling::Antithetic, Sampling::QuasiRandom { points: 31 }];
+
+/// Within 4.5 standard errors of the truth (one test in 150 000 fails by chance; seeds are fixed).
+fn assert_near(estimate: &Estimate, truth: f64) {
+    let off = (estimate.value - truth).abs();
+    let rounding = 1e-13 * truth.abs().max(1e-3);
+    assert!(off <= 4.5 * estimate.standard_error + rounding, "{estimate} is not {truth}");
+}
+
+#[test]
+fn closed_forms_of_the_uniform_box() {
+    let w = [0.4, -0.9, 0.0];
+    let (a, k) = (0.7_f64, 3.0_f64);
+    let sum = |f: fn(f64) -> f64| w.iter().map(|&w| f(w)).sum::<f64>();
+    type Case = (fn(f64) -> f64, f64);
+    let cases: [Case; 3] = [
+        (|x| 0.5 * x * x + 2.0 * x, sum(|x| 0.5 * x * x + 2.0 * x) + 3.0 * a * a / 6.0),
+        (|x| (3.0 * x).cos(), sum(|x| (3.0 * x).cos()) * (k * a).sin() / (k * a)),
+        (f64::exp, sum(f64::exp) * a.sinh() / a),
+    ];
+    for (f, truth) in cases {
+        let objective = FnObjective::new(3, |w: &[f64]| w.iter().map(|&w| f(w)).sum());
+        for sampling in SAMPLINGS {
+            let report = ExpectedLoss::new(absolute(a))
+                .sampling(sampling)
+                .seed(5)
+                .measure(&objective, &ParameterLayout::flat(3), &w)
+                .unwrap();
+            assert_near(&report.expected, truth);
+            assert_near(&report.rise, truth - report.loss);
+        }
+    }
+}
+
+/// E|t| = a/2; for a Gaussian of standard deviation a, a sqrt(2/pi).
+#[test]
+fn closed_forms_of_the_absolute_value() {
+    let f = FnObjective::new(1, |w: &[f32]| f64::from(w[0].abs()));
+    let gaussian = (2.0 / std::f64::consts::PI).sqrt();
+    for (law, factor) in [(Distribution::Uniform, 0.5), (Distribution::Gaussian, gaussian)] {
+        for sampling in SAMPLINGS {
+            let report = ExpectedLoss::new(absolute(0.3).distribution(law))
+                .sampling(sampling)
+                .measure(&f, &ParameterLayout::flat(1), &[0.0])
+                .unwrap();
+            assert_near(&report.rise, 0.3 * factor);
+        }
+    }
+}
+
+/// A quadratic in the relative geometries: elementwise E rise = a^2/6 sum h w^2, filter
+/// a^2/2 ‖w_f‖^2 mean(h) for a filter with equal curvatures.
+#[test]
+fn closed_forms_of_the_relative_geometries() {
+    let mut layout = ParameterLayout::new();
+    layout.push("fc.weight", &[2, 3], BlockKind::Weight).unwrap();
+    layout.push("fc.bias", &[2], BlockKind::Bias).unwrap();
+    let w = [1.0, 2.0, 2.0, 0.0, 3.0, 4.0, 1.0, -2.0];
+    let f = FnObjective::new(8, |w: &[f64]| 0.5 * w.iter().map(|w| w * w).sum::<f64>());
+    let (squares, biases) = (9.0 + 25.0, 5.0);
+    let cases = [
+        (Geometry::Elementwise, Selection::all(), 0.01 / 6.0 * (squares + biases)),
+        (Geometry::Filter, Selection::all(), 0.01 / 2.0 * (squares + biases)),
+        (Geometry::Filter, Selection::weights(), 0.01 / 2.0 * squares),
+        (Geometry::Layer, Selection::all().named("fc.bias"), 0.01 / 2.0 * biases),
+    ];
+    for (geometry, selection, truth) in cases {
+        for sampling in SAMPLINGS {
+            let perturbation =
+                Perturbation::new(geometry, 0.1).unwrap().selection(selection.clone());
+            let report = ExpectedLoss::new(perturbation)
+                .sampling(sampling)
+                .measure(&f, &layout, &w)
+                .unwrap();
+            assert_near(&report.rise, truth);
+        }
+    }
+}
+
+/// The interval holds the truth in at least 93 % of 1000 runs, with a fixed number of draws and
+/// with a stop at a wished standard error: a stop rule that looks too early undercovers.
+#[test]
+fn intervals_cover() {
+    let f = FnObjective::new(4, |w: &[f64]| w.iter().map(|w| w.exp()).sum());
+    let truth = 4.0 * 0.5_f64.sinh() / 0.5;
+    let fixed = ExpectedLoss::new(absolute(0.5)).draws(60).unwrap();
+    let settings = [
+        fixed.clone().sampling(Sampling::Plain),
+        fixed.clone().sampling(Sampling::Antithetic),
+        fixed.clone().sampling(Sampling::QuasiRandom { points: 13 }).draws(10).unwrap(),
+        fixed.sampling(Sampling::Plain).draws(100_000).unwrap().until(0.04).unwrap(),
+    ];
+    for setting in settings {
+        let covered = (0..1000)
+            .filter(|&seed| {
+                let report =
+                    setting.clone().seed(seed).measure(&f, &ParameterLayout::flat(4), &[0.0; 4]);
+                let (low, high) = report.unwrap().expected.interval();
+                low <= truth && truth <= high
+            })
+            .count();
+        assert!(covered >= 930, "{:?} covers {covered} of 1000", setting.sampling);
+    }
+}
+
+#[test]
+fn a_wish_is_met_or_the_budget_named() {
+    let f = FnObjective::new(1, |w: &[f64]| w[0].exp());
+    let layout = ParameterLayout::flat(1);
+    let plain = ExpectedLoss::new(absolute(1.0)).sampling(Sampling::Plain).draws(100_000).unwrap();
+    let met = plain.clone().until(5e-3).unwrap().measure(&f, &layout, &[0.0]).unwrap();
+    assert_eq!(met.ending, Ending::Done);
+    assert!(met.expected.standard_error <= 5e-3 && met.evaluations < 100_000);
+    let unmet = plain.clone().until(1e-9).unwrap().draws(500).unwrap();
+    assert_eq!(unmet.measure(&f, &layout, &[0.0]).unwrap().ending, Ending::Budget);
+    let mut looks = 0;
+    let stopped = plain
+        .measure_observed(&f, &layout, &[0.0], &mut |progress| {
+            looks += 1;
+            assert_eq!(progress.evaluations, 64 * looks);
+            if looks == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+        .unwrap();
+    assert_eq!((stopped.ending, stopped.evaluations), (Ending::Stopped, 192));
+}
+
+#[test]
+fn variance_falls_as_it_should() {
+    let f = FnObjective::new(6, |w: &[f64]| w.iter().map(|w| w.exp()).sum());
+    let error = |sampling, draws| {
+        ExpectedLoss::new(absolute(0.5))
+            .sampling(sampling)
+            .draws(draws)
+            .unwrap()
+            .measure(&f, &ParameterLayout::flat(6), &[0.0; 6])
+            .unwrap()
+            .expected
+            .standard_error
+    };
+    let plain = error(Sampling::Plain, 1240);
+    // The same number of evaluations each time.
+    assert!(error(Sampling::Antithetic, 620) < plain / 4.0);
+    assert!(error(Sampling::QuasiRandom { points: 31 }, 40) < plain / 10.0);
+}
+
+/// Common random numbers: the difference of two far correlated losses is known far better than
+/// either loss.
+#[test]
+fn a_comparison_cancels_what_is_common() {
+    let f = FnObjective::new(3, |w: &[f64]| w.iter().map(|w| w.exp()).sum::<f64>());
+    let report = ExpectedLoss::new(absolute(0.5))
+        .sampling(Sampling::Plain)
+        .compare(&f, &ParameterLayout::flat(3), &[0.01; 3], &[0.0; 3])
+        .unwrap();
+    let truth = 3.0 * (0.01_f64.exp() - 1.0) * 0.5_f64.sinh() / 0.5;
+    assert_near(&report.difference, truth);
+    assert!(report.difference.standard_error < report.first.standard_error / 50.0);
+}
+
+/// The average of gradients of exp is exp sinh(a)/a; the face difference says the same.
+#[test]
+fn gradients_of_the_expected_loss() {
+    let f = FnObjective::new(2, |w: &[f64]| w[0].exp() + w[0] * w[1]).with_gradient(
+        |w, g: &mut [f64]| {
+            g.copy_from_slice(&[w[0].exp() + w[1], w[0]]);
+            w[0].exp() + w[0] * w[1]
+        },
+    );
+    let (w, mut gradient) = ([0.3, -1.0], [0.0; 2]);
+    let truth = [0.3_f64.exp() * 0.8_f64.sinh() / 0.8 - 1.0, 0.3];
+    for sampling in SAMPLINGS {
+        let report = ExpectedLoss::new(absolute(0.8))
+            .sampling(sampling)
+            .gradient(&f, &ParameterLayout::flat(2), &w, &mut gradient)
+            .unwrap();
+        let off = (gradient[0] - truth[0]).hypot(gradient[1] - truth[1]);
+        assert!(off < 4.0 * report.standard_error + 1e-12, "{sampling:?}: {off} {report:?}");
+        assert!(!report.frozen_geometry);
+    }
+    let faces = Quadrature::new(0.8, 12).unwrap().gradient(&f, &w).unwrap();
+    assert!((faces[0] - truth[0]).abs() < 1e-12 && (faces[1] - truth[1]).abs() < 1e-12);
+    let filter = Perturbation::new(Geometry::Filter, 0.1).unwrap();
+    let report =
+        ExpectedLoss::new(filter).gradient(&f, &ParameterLayout::flat(2), &w, &mut gradient);
+    assert!(report.unwrap().frozen_geometry);
+}
+
+#[test]
+fn the_same_bits_on_any_number_of_threads() {
+    let f = FnObjective::new(5, |w: &[f32]| w.iter().map(|w| f64::from(w.sin())).sum())
+        .with_gradient(|w: &[f32], g: &mut [f32]| {
+            g.iter_mut().zip(w).for_each(|(g, w)| *g = w.cos());
+            w.iter().map(|w| f64::from(w.sin())).sum()
+        });
+    let layout = ParameterLayout::flat(5);
+    for sampling in SAMPLINGS {
+        let settings = ExpectedLoss::new(absolute(0.4)).sampling(sampling).draws(70).unwrap();
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let mut gradient = [0.0; 5];
+                let report = settings.measure(&f, &layout, &[0.1; 5]).unwrap();
+                let vector = settings.gradient(&f, &layout, &[0.1; 5], &mut gradient).unwrap();
+                (report, vector, gradient)
+            })
+        };
+        let expected = on(1);
+        assert_eq!(expected, on(2));
+        assert_eq!(expected, on(7));
+    }
+}
+
+#[test]
+fn theorem_1_holds_in_both_precisions_and_can_fail() {
+    use smoothout_tensor::Real;
+    fn cosine<R: Real>(w: &[R], shift: [f64; 2]) -> Stationarity {
+        // -cos((x - s0) (1 + y - s1)) - cos(y - s1) is not symmetric; the second alone is.
+        let f = FnObjective::new(2, |w: &[R]| {
+            -(w[0].as_f64() - shift[0]).cos() * (w[1].as_f64() - shift[1]).cos()
+        })
+        .with_gradient(|w: &[R], g: &mut [R]| {
+            let (x, y) = (w[0].as_f64() - shift[0], w[1].as_f64() - shift[1]);
+            g[0] = R::from_f64(x.sin() * y.cos());
+            g[1] = R::from_f64(x.cos() * y.sin());
+            -x.cos() * y.cos()
+        });
+        expected_gradient_at(&f, w, 0.7, 16).unwrap()
+    }
+    for shift in [[0.0, 0.0], [2.0, -0.75]] {
+        assert!(cosine(&shift, shift).holds());
+        assert!(cosine(&shift.map(|s| s as f32), shift).holds());
+        assert!(!cosine(&shift.map(|s| s + 0.01), shift).holds());
+    }
+}
+
+#[test]
+fn wrong_settings_are_errors() {
+    let f = FnObjective::new(2, |w: &[f64]| w[0]);
+    let settings = ExpectedLoss::new(absolute(0.5));
+    assert!(settings.clone().draws(1).is_err() && settings.clone().until(0.0).is_err());
+    assert!(settings.measure(&f, &ParameterLayout::flat(3), &[0.0; 2]).is_err());
+    assert!(settings.measure(&f, &ParameterLayout::flat(2), &[0.0; 3]).is_err());
+    let nothing = absolute(0.5).selection(Selection::all().named("conv*"));
+    assert!(ExpectedLoss::new(nothing).measure(&f, &ParameterLayout::flat(2), &[0.0; 2]).is_err());
+    let pole = FnObjective::new(1, |w: &[f64]| if w[0] > 0.1 { f64::INFINITY } else { 0.0 });
+    let error = settings.measure(&pole, &ParameterLayout::flat(1), &[0.0]).unwrap_err();
+    assert!(matches!(error, SharpnessError::NotFinite { .. }), "{error}");
+}

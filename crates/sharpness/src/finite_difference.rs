@@ -1,0 +1,191 @@
+//! Hessian-vector products from gradients, with a stated error.
+//!
+//! H(w) v ~ ( g(w + h v) - g(w - h v) ) / (2 h), with h = s (1 + ‖w‖) / ‖v‖.
+//! Truncation leaves (h^2 / 6) D^3 g terms, rounding u ‖g‖ / h: their sum is least near
+//! s = u^(1/3), the default (u: the unit roundoff of the precision).
+
+use smoothout_tensor::Real;
+
+use crate::vector::{epsilon, norm, update, zeros};
+use crate::{Differentiable, Objective, SharpnessError, TwiceDifferentiable, error};
+
+/// A [`Differentiable`] objective with Hessian-vector products by central differences of its
+/// gradient: two gradients a product.
+///
+/// # Examples
+/// The gradient of a quadratic is linear, so that its differences are exact up to rounding:
+/// ```
+/// use smoothout_sharpness::{FiniteDifferenceHvp, FnObjective, Objective, TwiceDifferentiable};
+///
+/// let f = FnObjective::new(2, |w: &[f64]| w[0] * w[0] + 3.0 * w[0] * w[1]).with_gradient(
+///     |w, g| {
+///         g.copy_from_slice(&[2.0 * w[0] + 3.0 * w[1], 3.0 * w[0]]);
+///         w[0] * w[0] + 3.0 * w[0] * w[1]
+///     },
+/// );
+/// let f = FiniteDifferenceHvp::new(f);
+/// let mut product = [0.0; 2];
+/// f.hessian_vector_product(&[1.0, 2.0], &[1.0, -1.0], &mut product, &mut f.scratch());
+/// assert!((product[0] + 1.0).abs() < 1e-9 && (product[1] - 3.0).abs() < 1e-9);
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct FiniteDifferenceHvp<O> {
+    objective: O,
+    step: Option<f64>,
+}
+
+/// The buffers of one thread of a [`FiniteDifferenceHvp`].
+#[derive(Debug)]
+pub struct FiniteDifferenceScratch<R, S> {
+    inner: S,
+    point: Vec<R>,
+    gradient: Vec<R>,
+}
+
+impl<O: Differentiable> FiniteDifferenceHvp<O> {
+    /// Differences with the step u^(1/3) (1 + ‖w‖).
+    pub fn new(objective: O) -> Self {
+        Self { objective, step: None }
+    }
+
+    /// The same with the step s (1 + ‖w‖).
+    ///
+    /// # Errors
+    /// If s is not positive and finite.
+    pub fn step(self, s: f64) -> Result<Self, SharpnessError> {
+        error::setting("the step", s, s > 0.0 && s.is_finite(), "positive and finite")?;
+        Ok(Self { step: Some(s), ..self })
+    }
+
+    /// The objective inside.
+    pub fn objective(&self) -> &O {
+        &self.objective
+    }
+
+    /// The relative error of H(w) v, estimated: ‖P(h) - P(2h)‖ / 3 for the truncation (its leading
+    /// term grows as h^2), plus what rounding did to P(h), over ‖P(h)‖.
+    pub fn relative_error(&self, w: &[O::Real], v: &[O::Real]) -> f64 {
+        let scratch = &mut self.scratch();
+        let (mut near, mut far) = (zeros(w.len()), zeros(w.len()));
+        self.difference(self.relative_step(), w, v, &mut near, scratch);
+        // The last gradient of `difference` still stands in the scratch.
+        let h = self.relative_step() * (1.0 + norm(w));
+        let rounding = epsilon::<O::Real>() * norm(&scratch.gradient) * norm(v) / h;
+        self.difference(2.0 * self.relative_step(), w, v, &mut far, scratch);
+        update(&mut far, |i, far| far - near[i]);
+        (norm(&far) / 3.0 + rounding) / norm(&near)
+    }
+
+    fn relative_step(&self) -> f64 {
+        self.step.unwrap_or_else(|| epsilon::<O::Real>().cbrt())
+    }
+
+    fn difference(
+        &self,
+        step: f64,
+        w: &[O::Real],
+        v: &[O::Real],
+        product: &mut [O::Real],
+        scratch: &mut FiniteDifferenceScratch<O::Real, O::Scratch>,
+    ) {
+        let length = norm(v);
+        if length == 0.0 {
+            product.fill(O::Real::default());
+            return;
+        }
+        let h = O::Real::from_f64(step * (1.0 + norm(w)) / length);
+        let FiniteDifferenceScratch { inner, point, gradient } = scratch;
+        update(point, |i, _| w[i] + h * v[i]);
+        self.objective.value_and_gradient(point, product, inner);
+        update(point, |i, _| w[i] - h * v[i]);
+        self.objective.value_and_gradient(point, gradient, inner);
+        let width = h + h;
+        update(product, |i, forward| (forward - gradient[i]) / width);
+    }
+}
+
+impl<O: Differentiable> Objective for FiniteDifferenceHvp<O> {
+    type Real = O::Real;
+    type Scratch = FiniteDifferenceScratch<O::Real, O::Scratch>;
+
+    fn dimension(&self) -> usize {
+        self.objective.dimension()
+    }
+
+    fn scratch(&self) -> Self::Scratch {
+        FiniteDifferenceScratch {
+            inner: self.objective.scratch(),
+            point: zeros(self.dimension()),
+            gradient: zeros(self.dimension()),
+        }
+    }
+
+    fn value(&self, w: &[O::Real], scratch: &mut Self::Scratch) -> f64 {
+        self.objective.value(w, &mut scratch.inner)
+    }
+}
+
+impl<O: Differentiable> Differentiable for FiniteDifferenceHvp<O> {
+    fn value_and_gradient(
+        &self,
+        w: &[O::Real],
+        gradient: &mut [O::Real],
+        scratch: &mut Self::Scratch,
+    ) -> f64 {
+        self.objective.value_and_gradient(w, gradient, &mut scratch.inner)
+    }
+}
+
+impl<O: Differentiable> TwiceDifferentiable for FiniteDifferenceHvp<O> {
+    fn hessian_vector_product(
+        &self,
+        w: &[O::Real],
+        v: &[O::Real],
+        product: &mut [O::Real],
+        scratch: &mut Self::Scratch,
+    ) {
+        self.difference(self.relative_step(), w, v, product, scratch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FnObjective;
+
+    /// f = sum exp(w_i): H = diag(exp(w)); the stated error holds what happened, in both precisions.
+    #[test]
+    fn the_stated_error_holds() {
+        fn check<R: Real>(bound: f64) {
+            let f = FnObjective::new(3, |w: &[R]| w.iter().map(|w| w.as_f64().exp()).sum())
+                .with_gradient(|w: &[R], g: &mut [R]| {
+                    g.iter_mut().zip(w).for_each(|(g, w)| *g = w.exp());
+                    w.iter().map(|w| w.as_f64().exp()).sum()
+                });
+            let f = FiniteDifferenceHvp::new(f);
+            let (w, v) = ([0.5, -1.0, 0.25].map(R::from_f64), [1.0, 2.0, -0.5].map(R::from_f64));
+            let mut product = [R::zero(); 3];
+            f.hessian_vector_product(&w, &v, &mut product, &mut f.scratch());
+            let exact = [0, 1, 2].map(|i| w[i].as_f64().exp() * v[i].as_f64());
+            let error = [0, 1, 2].map(|i| product[i].as_f64() - exact[i]);
+            let relative = norm(&error) / norm(&exact);
+            let stated = f.relative_error(&w, &v);
+            assert!(relative <= 1.5 * stated && stated < bound, "{relative} {stated}");
+        }
+        check::<f32>(1e-3);
+        check::<f64>(1e-9);
+    }
+
+    #[test]
+    fn a_zero_vector_has_a_zero_product() {
+        let f = FnObjective::new(1, |w: &[f64]| w[0]).with_gradient(|w, g| {
+            g[0] = 1.0;
+            w[0]
+        });
+        let f = FiniteDifferenceHvp::new(f);
+        let mut product = [7.0];
+        f.hessian_vector_product(&[1.0], &[0.0], &mut product, &mut f.scratch());
+        assert_eq!(product, [0.0]);
+        assert!(f.step(0.0).is_err());
+    }
+}

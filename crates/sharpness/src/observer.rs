@@ -1,0 +1,36 @@
+//! Watching a long measurement, and stopping it.
+
+use std::ops::ControlFlow;
+
+/// How far a measurement is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Evaluations of the objective so far (values, gradients or Hessian products).
+    pub evaluations: usize,
+    /// The best answer so far: estimate, largest loss, eigenvalue.
+    pub value: f64,
+    /// How far it may be off: a standard error or a residual; NaN where there is none yet.
+    pub uncertainty: f64,
+}
+
+/// Called now and then with the [`Progress`]; `Break` ends the measurement, whose report then holds
+/// what was known.
+pub type Observer<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
+
+/// How a measurement ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Ending {
+    /// The wish (standard error, residual, tolerance) was met, or the fixed budget used.
+    Done,
+    /// The budget was used before the wish was met.
+    Budget,
+    /// The observer stopped it.
+    Stopped,
+}
+
+/// An observer that lets everything pass.
+pub(crate) fn unobserved(_: Progress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
