@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
-use smoothout::data::{DataError, DataSet, DataSetName, Images, Split, cifar, idx, mnist};
+use smoothout::data::{DataError, DataSet, DataSetName, Images, Split, cifar, idx, mnist, verify};
 
 fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/mnist")
@@ -70,7 +70,7 @@ fn the_shipped_mnist_is_mnist() {
     assert!(((second - mean * mean).sqrt() - 0.3081).abs() < 5e-5);
 }
 
-/// Mean and standard deviation of each channel, as published.
+/// Mean and standard deviation of each channel, and the checksums, as published.
 #[test]
 fn cifar10_has_its_published_statistics() {
     let folder = std::env::var_os("SMOOTHOUT_CIFAR10_DIR").map(PathBuf::from);
@@ -82,6 +82,9 @@ fn cifar10_has_its_published_statistics() {
         set => set.unwrap(),
     };
     assert_eq!(set.len(), 50_000);
+    for finding in verify(DataSetName::Cifar10, folder.as_deref()).unwrap() {
+        assert!(finding.outcome.unwrap().contains("as published"));
+    }
     let published = [(0.49140, 0.24703), (0.48216, 0.24349), (0.44653, 0.26159)];
     for (c, (mean, std)) in published.into_iter().enumerate() {
         let channel = pixels(&set).iter().skip(c).step_by(3).map(|&p| f64::from(p) / 255.0);
@@ -194,6 +197,26 @@ fn an_archive_that_reaches_outside_is_refused() {
         fs::write(&file, archive_of(name.as_bytes(), kind)).unwrap();
         let set = DataSet::load(DataSetName::Cifar10, Some(dir.path()), Split::Train);
         refused(set, &["cifar-10-binary.tar.gz", name, reason]);
+    }
+}
+
+/// Entries that claim 2^40 bytes and more, wanted or not, in an archive of a few hundred.
+#[test]
+fn an_archive_that_claims_too_much_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("cifar-10-binary.tar.gz");
+    for name in ["a/data_batch_1.bin", "a/other.bin"] {
+        for size in [1 << 40, u64::MAX / 2, u64::MAX - 511, u64::MAX] {
+            let mut header = tar::Header::new_ustar();
+            header.set_path(name).unwrap();
+            header.set_size(size);
+            header.set_cksum();
+            let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+            builder.append(&header, &[7; 100][..]).unwrap();
+            fs::write(&file, builder.into_inner().unwrap().finish().unwrap()).unwrap();
+            let set = DataSet::load(DataSetName::Cifar10, Some(dir.path()), Split::Train);
+            refused(set, &["cifar-10-binary.tar.gz"]);
+        }
     }
 }
 

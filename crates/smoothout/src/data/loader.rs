@@ -168,7 +168,7 @@ impl Loader {
         let worker = thread::Builder::new()
             .name("smoothout-loader".into())
             .spawn(work)
-            .map_err(DataError::io("start the loader's thread for", "".as_ref()))?;
+            .map_err(DataError::io("start a thread to load", set.name.as_str().as_ref()))?;
         Ok(Self { finished: Some(finished), worker: Some(worker), stop, remaining })
     }
 }
