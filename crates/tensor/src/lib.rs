@@ -20,6 +20,11 @@
 //! ```
 
 mod error;
+#[expect(
+    unsafe_code,
+    clippy::needless_range_loop,
+    reason = "vector instructions and pointers; loops over the indices of register tiles"
+)]
 pub mod kernels;
 mod layout;
 mod perturbation;

@@ -6,12 +6,20 @@
 //!
 //! All kernels work in parallel on the current Rayon pool and give the same bits for any number of
 //! threads: work is cut into chunks that depend on shapes only, and sums run in a fixed order.
+//!
+//! This module is the only one with unsafe code: vector instructions, and pointers in the inner
+//! loops. One source is compiled for each instruction set, see `simd`; [`KernelChoice`] picks the
+//! algorithms.
 
 mod conv;
+mod dispatch;
 mod gemm;
 mod scratch;
+mod simd;
+mod tile;
 
 pub use conv::Conv2dShape;
+pub use dispatch::{InstructionSet, KernelChoice, kernels_in_use};
 pub use gemm::{MatrixMut, MatrixRef};
 pub use scratch::Scratch;
 
@@ -70,57 +78,109 @@ pub trait Kernels: Sized + Copy {
     );
 }
 
-macro_rules! plain_kernels {
-    ($real:ty) => {
-        impl Kernels for $real {
-            fn gemm(
-                alpha: Self,
-                a: MatrixRef<'_, Self>,
-                b: MatrixRef<'_, Self>,
-                beta: Self,
-                c: MatrixMut<'_, Self>,
-            ) {
-                gemm::plain(alpha, a, b, beta, c);
-            }
+impl Kernels for f32 {
+    fn gemm(
+        alpha: Self,
+        a: MatrixRef<'_, Self>,
+        b: MatrixRef<'_, Self>,
+        beta: Self,
+        c: MatrixMut<'_, Self>,
+    ) {
+        match KernelChoice::current() {
+            KernelChoice::Scalar => gemm::plain::gemm(alpha, a, b, beta, c),
+            _ => gemm::fast(InstructionSet::detected(), alpha, a, b, beta, c),
+        }
+    }
 
-            fn conv2d_forward(
-                shape: &Conv2dShape,
-                input: &[Self],
-                weight: &[Self],
-                output: &mut [Self],
-                scratch: &mut Scratch<Self>,
-            ) {
-                conv::plain_forward(shape, input, weight, output, scratch);
-            }
-
-            fn conv2d_input_gradient(
-                shape: &Conv2dShape,
-                weight: &[Self],
-                output_gradient: &[Self],
-                input_gradient: &mut [Self],
-                scratch: &mut Scratch<Self>,
-            ) {
-                conv::plain_input_gradient(shape, weight, output_gradient, input_gradient, scratch);
-            }
-
-            fn conv2d_weight_gradient(
-                shape: &Conv2dShape,
-                input: &[Self],
-                output_gradient: &[Self],
-                weight_gradient: &mut [Self],
-                scratch: &mut Scratch<Self>,
-            ) {
-                conv::plain_weight_gradient(
-                    shape,
-                    input,
-                    output_gradient,
-                    weight_gradient,
-                    scratch,
-                );
+    fn conv2d_forward(
+        shape: &Conv2dShape,
+        input: &[Self],
+        weight: &[Self],
+        output: &mut [Self],
+        scratch: &mut Scratch<Self>,
+    ) {
+        match KernelChoice::current() {
+            KernelChoice::Scalar => conv::plain::forward(shape, input, weight, output, scratch),
+            _ => {
+                let set = InstructionSet::detected();
+                conv::forward(set, shape, input, weight, output, scratch);
             }
         }
-    };
+    }
+
+    fn conv2d_input_gradient(
+        shape: &Conv2dShape,
+        weight: &[Self],
+        output_gradient: &[Self],
+        input_gradient: &mut [Self],
+        scratch: &mut Scratch<Self>,
+    ) {
+        let (g, dx) = (output_gradient, input_gradient);
+        match KernelChoice::current() {
+            KernelChoice::Scalar => conv::plain::input_gradient(shape, weight, g, dx, scratch),
+            _ => {
+                let set = InstructionSet::detected();
+                conv::input_gradient(set, shape, weight, g, dx, scratch);
+            }
+        }
+    }
+
+    fn conv2d_weight_gradient(
+        shape: &Conv2dShape,
+        input: &[Self],
+        output_gradient: &[Self],
+        weight_gradient: &mut [Self],
+        scratch: &mut Scratch<Self>,
+    ) {
+        let (g, dw) = (output_gradient, weight_gradient);
+        match KernelChoice::current() {
+            KernelChoice::Scalar => conv::plain::weight_gradient(shape, input, g, dw, scratch),
+            _ => {
+                let set = InstructionSet::detected();
+                conv::weight_gradient(set, shape, input, g, dw, scratch);
+            }
+        }
+    }
 }
 
-plain_kernels!(f32);
-plain_kernels!(f64);
+impl Kernels for f64 {
+    fn gemm(
+        alpha: Self,
+        a: MatrixRef<'_, Self>,
+        b: MatrixRef<'_, Self>,
+        beta: Self,
+        c: MatrixMut<'_, Self>,
+    ) {
+        gemm::double(alpha, a, b, beta, c);
+    }
+
+    fn conv2d_forward(
+        shape: &Conv2dShape,
+        input: &[Self],
+        weight: &[Self],
+        output: &mut [Self],
+        scratch: &mut Scratch<Self>,
+    ) {
+        conv::plain::forward(shape, input, weight, output, scratch);
+    }
+
+    fn conv2d_input_gradient(
+        shape: &Conv2dShape,
+        weight: &[Self],
+        output_gradient: &[Self],
+        input_gradient: &mut [Self],
+        scratch: &mut Scratch<Self>,
+    ) {
+        conv::plain::input_gradient(shape, weight, output_gradient, input_gradient, scratch);
+    }
+
+    fn conv2d_weight_gradient(
+        shape: &Conv2dShape,
+        input: &[Self],
+        output_gradient: &[Self],
+        weight_gradient: &mut [Self],
+        scratch: &mut Scratch<Self>,
+    ) {
+        conv::plain::weight_gradient(shape, input, output_gradient, weight_gradient, scratch);
+    }
+}

@@ -1,92 +1,10 @@
-//! Convolution over channels-last images: its shape, and the plain definition.
+//! Convolution by its definition, tap by tap: serves `f64`, and is the oracle of the fast kernels.
 
 use rayon::prelude::*;
 
-use super::Scratch;
+use super::Conv2dShape;
 use crate::Real;
-
-/// The extents of a two-dimensional convolution.
-///
-/// input (N, H, W, I), weight (O, I, KH, KW), output (N, HO, WO, O) with
-/// HO = (H + 2 PH - KH) / SH + 1, rounded down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Conv2dShape {
-    /// N, the number of images.
-    pub batch: usize,
-    /// (H, W), the input's height and width in pixels.
-    pub image: [usize; 2],
-    /// I.
-    pub in_channels: usize,
-    /// O.
-    pub out_channels: usize,
-    /// (KH, KW).
-    pub kernel: [usize; 2],
-    /// (SH, SW), at least 1.
-    pub stride: [usize; 2],
-    /// (PH, PW): rows and columns of zeros on each side.
-    pub padding: [usize; 2],
-}
-
-impl Conv2dShape {
-    /// (HO, WO), the output's height and width.
-    pub fn output_image(&self) -> [usize; 2] {
-        [0, 1].map(|d| (self.image[d] + 2 * self.padding[d] - self.kernel[d]) / self.stride[d] + 1)
-    }
-
-    /// Elements of the input.
-    pub fn input_len(&self) -> usize {
-        self.batch * self.image[0] * self.image[1] * self.in_channels
-    }
-
-    /// Elements of the weight.
-    pub fn weight_len(&self) -> usize {
-        self.out_channels * self.in_channels * self.kernel[0] * self.kernel[1]
-    }
-
-    /// Elements of the output.
-    pub fn output_len(&self) -> usize {
-        let [height, width] = self.output_image();
-        self.batch * height * width * self.out_channels
-    }
-
-    /// Multiply-adds of one forward pass, padding counted as dense work.
-    pub fn multiply_adds(&self) -> usize {
-        self.output_len() * self.in_channels * self.kernel[0] * self.kernel[1]
-    }
-
-    /// The input coordinate that tap `u` meets at output coordinate `y`, if it is not padding.
-    fn source(&self, dimension: usize, y: usize, u: usize) -> Option<usize> {
-        (y * self.stride[dimension] + u)
-            .checked_sub(self.padding[dimension])
-            .filter(|&source| source < self.image[dimension])
-    }
-
-    /// Calls `visit(output pixel, input pixel, tap)` for each pair that meets within one image.
-    fn for_each_tap(&self, mut visit: impl FnMut(usize, usize, usize)) {
-        let [height, width] = self.output_image();
-        for y in 0..height {
-            for x in 0..width {
-                for u in 0..self.kernel[0] {
-                    let Some(source_y) = self.source(0, y, u) else { continue };
-                    for v in 0..self.kernel[1] {
-                        let Some(source_x) = self.source(1, x, v) else { continue };
-                        visit(
-                            y * width + x,
-                            source_y * self.image[1] + source_x,
-                            u * self.kernel[1] + v,
-                        );
-                    }
-                }
-            }
-        }
-    }
-
-    pub(super) fn check(&self, input: usize, weight: usize, output: usize) {
-        assert_eq!(input, self.input_len(), "length of the input of {self:?}");
-        assert_eq!(weight, self.weight_len(), "length of the weight of {self:?}");
-        assert_eq!(output, self.output_len(), "length of the output of {self:?}");
-    }
-}
+use crate::kernels::Scratch;
 
 /// Weight (O, I, taps) to (taps, I, O), so that the innermost loop runs over output channels.
 fn pack<R: Real>(shape: &Conv2dShape, weight: &[R], packed: &mut [R]) {
@@ -101,7 +19,7 @@ fn pack<R: Real>(shape: &Conv2dShape, weight: &[R], packed: &mut [R]) {
     }
 }
 
-pub(super) fn plain_forward<R: Real>(
+pub(in crate::kernels) fn forward<R: Real>(
     shape: &Conv2dShape,
     input: &[R],
     weight: &[R],
@@ -126,7 +44,7 @@ pub(super) fn plain_forward<R: Real>(
     });
 }
 
-pub(super) fn plain_input_gradient<R: Real>(
+pub(in crate::kernels) fn input_gradient<R: Real>(
     shape: &Conv2dShape,
     weight: &[R],
     output_gradient: &[R],
@@ -154,7 +72,7 @@ pub(super) fn plain_input_gradient<R: Real>(
     );
 }
 
-pub(super) fn plain_weight_gradient<R: Real>(
+pub(in crate::kernels) fn weight_gradient<R: Real>(
     shape: &Conv2dShape,
     input: &[R],
     output_gradient: &[R],
@@ -245,13 +163,13 @@ mod tests {
             let g = wave(shape.output_len(), 0.31);
             let scratch = &mut Scratch::new();
             let mut y = vec![f64::NAN; g.len()];
-            plain_forward(&shape, &x, &w, &mut y, scratch);
+            forward(&shape, &x, &w, &mut y, scratch);
             for (a, b) in y.iter().zip(naive(&shape, &x, &w)) {
                 assert!((a - b).abs() < 1e-12, "{shape:?}");
             }
             let (mut dx, mut dw) = (vec![f64::NAN; x.len()], vec![f64::NAN; w.len()]);
-            plain_input_gradient(&shape, &w, &g, &mut dx, scratch);
-            plain_weight_gradient(&shape, &x, &g, &mut dw, scratch);
+            input_gradient(&shape, &w, &g, &mut dx, scratch);
+            weight_gradient(&shape, &x, &g, &mut dw, scratch);
             let dot = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
             assert!((dot(&g, &y) - dot(&dx, &x)).abs() < 1e-10, "{shape:?}");
             assert!((dot(&g, &y) - dot(&dw, &w)).abs() < 1e-10, "{shape:?}");

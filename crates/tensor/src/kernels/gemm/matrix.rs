@@ -1,8 +1,4 @@
-//! Matrix product on strided views: the plain definition.
-
-use rayon::prelude::*;
-
-use crate::Real;
+//! Matrices as views of slices.
 
 /// A matrix to read: `rows x columns` elements of a slice at any strides.
 #[derive(Debug, Clone, Copy)]
@@ -54,28 +50,4 @@ impl<'a, R> MatrixMut<'a, R> {
         assert_eq!(data.len(), rows * columns, "a {rows} x {columns} matrix");
         Self { data, rows, columns }
     }
-}
-
-/// `c = alpha a b + beta c`, a row of c at a time.
-pub(super) fn plain<R: Real>(
-    alpha: R,
-    a: MatrixRef<'_, R>,
-    b: MatrixRef<'_, R>,
-    beta: R,
-    c: MatrixMut<'_, R>,
-) {
-    assert_eq!((a.rows, b.columns, a.columns), (c.rows, c.columns, b.rows), "a b must fit c");
-    c.data.par_chunks_mut(c.columns.max(1)).enumerate().for_each(|(i, row)| {
-        if beta == R::zero() {
-            row.fill(R::zero());
-        } else {
-            row.iter_mut().for_each(|value| *value *= beta);
-        }
-        for k in 0..a.columns {
-            let scale = alpha * a.data[i * a.row_stride + k * a.column_stride];
-            for (j, value) in row.iter_mut().enumerate() {
-                *value += scale * b.data[k * b.row_stride + j * b.column_stride];
-            }
-        }
-    });
 }

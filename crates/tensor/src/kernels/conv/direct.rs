@@ -1,0 +1,257 @@
+//! The direct correlation: a band of target rows of a few images, from the padded copy of its
+//! source, a register tile of pixels and channels at a time.
+//!
+//! A task loads its source into a padded buffer of this thread (through a [`Load`]), multiplies
+//! tile by tile, and hands each tile of sums to a [`Store`]. In the padded copy the taps of a
+//! kernel row and their channels are one run of `taps C` neighbouring values, so a tile is
+//! `sums[pixel] += sum over kernel rows, over the run: x[pixel][j] w[j]`, see
+//! [`multiply`].
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::correlation::{Axis, Correlation};
+use super::padded::{Load, Window};
+use super::store::Store;
+use crate::kernels::simd::{self, LANES, Task, Vector};
+use crate::kernels::tile::{multiply, zeros};
+use crate::kernels::{InstructionSet, Scratch, scratch};
+
+/// Tasks that a call is cut into at least, if the shape allows, however many threads there are.
+const TASKS: usize = 16;
+/// Pixels to a task that make loading its weights worth while.
+const PIXELS: usize = 256;
+
+/// Runs a correlation over a whole batch, in parallel.
+pub(super) fn correlate<L: Load, S: Store>(
+    set: InstructionSet,
+    correlation: Correlation,
+    source: &[f32],
+    weight: &[f32],
+    target: &mut [f32],
+    scratch: &mut Scratch<f32>,
+    (load, store): (L, S),
+) {
+    if target.is_empty() {
+        return;
+    }
+    let (source_len, target_len) =
+        (source.len() / correlation.batch(), target.len() / correlation.batch());
+    let packed = scratch.take(correlation.packed_len());
+    correlation.pack(weight, simd::columns(set), packed);
+    let packed = &*packed;
+    let (images, rows) = correlation.cut();
+    let row_len = target_len / correlation.images().1[0];
+    target.par_chunks_mut(images * target_len).enumerate().for_each(|(group, target)| {
+        let source = &source[group * images * source_len..];
+        let source = &source[..target.len() / target_len * source_len];
+        // One image is cut into bands of rows, several are not.
+        let band_len = if images == 1 { rows * row_len } else { target.len() };
+        target.par_chunks_mut(band_len).enumerate().for_each(|(band, target)| {
+            let first = band * rows;
+            let rows = if images == 1 { target.len() / row_len } else { rows };
+            let rows = first..first + rows;
+            let len = correlation.window(&rows).len() * (source.len() / source_len);
+            scratch::with_thread_buffer(len, |padded| {
+                let band = Band { correlation, source, packed, rows, load, store, padded, target };
+                simd::run(set, band);
+            });
+        });
+    });
+}
+
+impl Correlation {
+    /// How many images and how many rows of each a task takes.
+    fn cut(&self) -> (usize, usize) {
+        let [height, width] = self.images().1;
+        let pixels = height * width;
+        if pixels < PIXELS {
+            return (PIXELS.div_ceil(pixels).min(self.batch().div_ceil(TASKS)), height);
+        }
+        let bands = TASKS.div_ceil(self.batch()).min(pixels / PIXELS);
+        (1, height.div_ceil(bands))
+    }
+
+    /// The source rectangle that a band of target rows meets.
+    pub(super) fn window(&self, rows: &Range<usize>) -> Window {
+        let (image, [_, width]) = self.images();
+        Window {
+            image,
+            channels: self.channels().0,
+            rows: self.reach(0, rows),
+            columns: self.reach(1, &(0..width)),
+        }
+    }
+}
+
+/// A band of target rows of a few images: the unit of work of one thread.
+pub(super) struct Band<'a, L, S> {
+    pub(super) correlation: Correlation,
+    /// The images' whole source.
+    pub(super) source: &'a [f32],
+    pub(super) packed: &'a [f32],
+    /// The band's rows, the same in each image.
+    pub(super) rows: Range<usize>,
+    pub(super) load: L,
+    pub(super) store: S,
+    /// Working memory for the padded source.
+    pub(super) padded: &'a mut [f32],
+    /// The band of each image, one after the other.
+    pub(super) target: &'a mut [f32],
+}
+
+impl<L: Load, S: Store> Task for Band<'_, L, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(mut self) {
+        let correlation = self.correlation;
+        let window = correlation.window(&self.rows);
+        window.load::<V>(self.source, self.padded, self.load);
+        let targets = correlation.channels().1;
+        if correlation.phase_pairs().any(|(y, x)| correlation.depth(&y, &x) == 0) {
+            // Pixels that no tap reaches.
+            self.target.fill(0.0);
+        }
+        let mut packed = self.packed;
+        for (y, x) in correlation.phase_pairs() {
+            let depth = correlation.depth(&y, &x);
+            let (pair, rest) = packed.split_at(depth * correlation.padded_channels());
+            packed = rest;
+            if depth == 0 {
+                continue;
+            }
+            for first in (0..targets).step_by(V::COLUMNS * LANES) {
+                let width = (V::COLUMNS * LANES).min(correlation.padded_channels() - first);
+                let weights = &pair[first * depth..][..width * depth];
+                match (V::ROWS, width / LANES) {
+                    (8, 2) => self.panel::<V, 8, 2>(&window, &y, &x, first, weights),
+                    (8, _) => self.panel::<V, 8, 1>(&window, &y, &x, first, weights),
+                    (6, _) => self.panel::<V, 6, 1>(&window, &y, &x, first, weights),
+                    _ => self.panel::<V, 2, 1>(&window, &y, &x, first, weights),
+                }
+            }
+        }
+    }
+}
+
+impl<L: Load, S: Store> Band<'_, L, S> {
+    /// A panel of 16 N target channels, at all pixels of a pair of phases.
+    #[inline(always)]
+    fn panel<V: Vector, const Q: usize, const N: usize>(
+        &mut self,
+        window: &Window,
+        y: &Axis,
+        x: &Axis,
+        channel: usize,
+        weights: &[f32],
+    ) {
+        let (sources, targets) = self.correlation.channels();
+        let (row_len, run) = (window.row_len(), x.taps * sources);
+        if y.numbers_in(&self.rows).is_empty() || x.count == 0 {
+            return;
+        }
+        let mut walk = Walk::new(&self.correlation, window, &self.rows, y, x);
+        let images = self.source.len() / (window.image[0] * window.image[1] * sources);
+        let pixels = walk.pixels() * images;
+        let (padded, target) = (self.padded.as_ptr(), self.target.as_mut_ptr());
+        for done in (0..pixels).step_by(Q) {
+            let valid = Q.min(pixels - done);
+            let (mut from, mut to) = ([padded; Q], [target; Q]);
+            for q in 0..Q {
+                debug_assert!(walk.from + (y.taps - 1) * row_len + run <= images * window.len());
+                debug_assert!(walk.to + targets <= self.target.len());
+                // SAFETY: the walk stays within the target pixels of the band and the source
+                // pixels that they meet: `window` is the reach of the band.
+                (from[q], to[q]) =
+                    unsafe { (padded.add(walk.from), target.add(walk.to + channel)) };
+                if q + 1 < valid {
+                    walk.step();
+                }
+            }
+            let mut sums = zeros::<V, Q, 1, N>();
+            for t in 0..y.taps {
+                // SAFETY: tap row t of each pixel lies inside the padded copy, as above; `weights`
+                // holds `run` rows of 16 N values for each of the taps.
+                unsafe {
+                    let from = from.map(|from| from.add(t * row_len));
+                    let weights = weights.as_ptr().add(t * run * N * LANES);
+                    multiply(&mut sums, from, 1, weights, N * LANES, run);
+                }
+            }
+            // SAFETY: each `to` is followed by the pixel's channels from `channel` on.
+            unsafe { self.store.store(&sums, &to[..valid], channel, targets) };
+            if valid == Q {
+                walk.step();
+            }
+        }
+    }
+}
+
+/// The target pixels of a pair of phases within a band, image by image, row by row: where their
+/// sources begin in the padded copy and where they stand in the target.
+struct Walk {
+    from: usize,
+    to: usize,
+    x: usize,
+    y: usize,
+    count: [usize; 2],
+    /// What a step adds to (from, to): along a row; to the next row; to the next image.
+    steps: [[usize; 2]; 3],
+}
+
+impl Walk {
+    #[inline(always)]
+    fn new(
+        correlation: &Correlation,
+        window: &Window,
+        rows: &Range<usize>,
+        y: &Axis,
+        x: &Axis,
+    ) -> Self {
+        let (_, [_, width]) = correlation.images();
+        let (sources, targets) = correlation.channels();
+        let numbers = y.numbers_in(rows);
+        let count = [numbers.len(), x.count];
+        let row = y.from_first + (numbers.start * y.from_step) as isize - window.rows.start;
+        let column = x.from_first - window.columns.start;
+        let first_row = y.to_first + y.to_step * numbers.start - rows.start;
+        let along = [x.from_step * sources, x.to_step * targets];
+        let down = [y.from_step * window.row_len(), y.to_step * width * targets];
+        let next = [window.len(), rows.len() * width * targets];
+        // From the last pixel of a row (or image) to the first of the next.
+        let back = |far: [usize; 2], near: [usize; 2], count: usize| {
+            [0, 1].map(|i| far[i].wrapping_sub(near[i].wrapping_mul(count.saturating_sub(1))))
+        };
+        let end_of_row = back(down, along, count[1]);
+        let end_of_image = back(back(next, down, count[0]), along, count[1]);
+        Self {
+            from: row as usize * window.row_len() + column as usize * sources,
+            to: (first_row * width + x.to_first) * targets,
+            x: 0,
+            y: 0,
+            count,
+            steps: [along, end_of_row, end_of_image],
+        }
+    }
+
+    /// Pixels of one image.
+    fn pixels(&self) -> usize {
+        self.count[0] * self.count[1]
+    }
+
+    #[inline(always)]
+    fn step(&mut self) {
+        self.x += 1;
+        let mut step = self.steps[0];
+        if self.x == self.count[1] {
+            (self.x, self.y, step) = (0, self.y + 1, self.steps[1]);
+            if self.y == self.count[0] {
+                (self.y, step) = (0, self.steps[2]);
+            }
+        }
+        self.from = self.from.wrapping_add(step[0]);
+        self.to = self.to.wrapping_add(step[1]);
+    }
+}

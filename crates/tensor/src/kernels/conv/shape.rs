@@ -1,0 +1,84 @@
+//! The extents of a convolution and what follows from them.
+
+/// The extents of a two-dimensional convolution.
+///
+/// input (N, H, W, I), weight (O, I, KH, KW), output (N, HO, WO, O) with
+/// HO = (H + 2 PH - KH) / SH + 1, rounded down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Conv2dShape {
+    /// N, the number of images.
+    pub batch: usize,
+    /// (H, W), the input's height and width in pixels.
+    pub image: [usize; 2],
+    /// I.
+    pub in_channels: usize,
+    /// O.
+    pub out_channels: usize,
+    /// (KH, KW).
+    pub kernel: [usize; 2],
+    /// (SH, SW), at least 1.
+    pub stride: [usize; 2],
+    /// (PH, PW): rows and columns of zeros on each side.
+    pub padding: [usize; 2],
+}
+
+impl Conv2dShape {
+    /// (HO, WO), the output's height and width.
+    pub fn output_image(&self) -> [usize; 2] {
+        [0, 1].map(|d| (self.image[d] + 2 * self.padding[d] - self.kernel[d]) / self.stride[d] + 1)
+    }
+
+    /// Elements of the input.
+    pub fn input_len(&self) -> usize {
+        self.batch * self.image[0] * self.image[1] * self.in_channels
+    }
+
+    /// Elements of the weight.
+    pub fn weight_len(&self) -> usize {
+        self.out_channels * self.in_channels * self.kernel[0] * self.kernel[1]
+    }
+
+    /// Elements of the output.
+    pub fn output_len(&self) -> usize {
+        let [height, width] = self.output_image();
+        self.batch * height * width * self.out_channels
+    }
+
+    /// Multiply-adds of one forward pass, padding counted as dense work.
+    pub fn multiply_adds(&self) -> usize {
+        self.output_len() * self.in_channels * self.kernel[0] * self.kernel[1]
+    }
+
+    /// The input coordinate that tap `u` meets at output coordinate `y`, if it is not padding.
+    pub(super) fn source(&self, dimension: usize, y: usize, u: usize) -> Option<usize> {
+        (y * self.stride[dimension] + u)
+            .checked_sub(self.padding[dimension])
+            .filter(|&source| source < self.image[dimension])
+    }
+
+    /// Calls `visit(output pixel, input pixel, tap)` for each pair that meets within one image.
+    pub(super) fn for_each_tap(&self, mut visit: impl FnMut(usize, usize, usize)) {
+        let [height, width] = self.output_image();
+        for y in 0..height {
+            for x in 0..width {
+                for u in 0..self.kernel[0] {
+                    let Some(source_y) = self.source(0, y, u) else { continue };
+                    for v in 0..self.kernel[1] {
+                        let Some(source_x) = self.source(1, x, v) else { continue };
+                        visit(
+                            y * width + x,
+                            source_y * self.image[1] + source_x,
+                            u * self.kernel[1] + v,
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn check(&self, input: usize, weight: usize, output: usize) {
+        assert_eq!(input, self.input_len(), "length of the input of {self:?}");
+        assert_eq!(weight, self.weight_len(), "length of the weight of {self:?}");
+        assert_eq!(output, self.output_len(), "length of the output of {self:?}");
+    }
+}

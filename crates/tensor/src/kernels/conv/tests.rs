@@ -1,0 +1,134 @@
+//! The fast convolutions equal their definition on every instruction set of this CPU, for shapes
+//! around the edges of every tile, and give the same bits on any number of threads.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Values in [-1, 1) without a pattern that a wrong index could survive.
+fn values(len: usize, seed: u64) -> Vec<f32> {
+    let key = crate::StreamKey::new(seed, crate::Purpose::Data);
+    let mut out = vec![0.0; len];
+    crate::fill_uniform(key, &mut out);
+    out
+}
+
+/// The largest difference relative to the largest expected value.
+fn error(found: &[f32], expected: &[f64]) -> f64 {
+    let largest = expected.iter().fold(f64::MIN_POSITIVE, |m, x| m.max(x.abs()));
+    let differences = found.iter().zip(expected).map(|(f, e)| (f64::from(*f) - e).abs());
+    // A NaN stays.
+    differences.fold(0.0, |m, d| if d <= m { m } else { d }) / largest
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&v| f64::from(v)).collect()
+}
+
+/// Errors of (forward, input gradient, weight gradient).
+fn errors(set: InstructionSet, shape: &Conv2dShape) -> [f64; 3] {
+    let scratch = &mut Scratch::new();
+    let (x, w) = (values(shape.input_len(), 1), values(shape.weight_len(), 2));
+    let g = values(shape.output_len(), 3);
+    let (x64, w64, g64) = (wide(&x), wide(&w), wide(&g));
+    let (mut y, mut y64) = (vec![f32::NAN; g.len()], vec![0.0; g.len()]);
+    let (mut dx, mut dx64) = (vec![f32::NAN; x.len()], vec![0.0; x.len()]);
+    let (mut dw, mut dw64) = (vec![f32::NAN; w.len()], vec![0.0; w.len()]);
+    forward(set, shape, &x, &w, &mut y, scratch);
+    input_gradient(set, shape, &w, &g, &mut dx, scratch);
+    weight_gradient(set, shape, &x, &g, &mut dw, scratch);
+    let scratch = &mut Scratch::new();
+    plain::forward(shape, &x64, &w64, &mut y64, scratch);
+    plain::input_gradient(shape, &w64, &g64, &mut dx64, scratch);
+    plain::weight_gradient(shape, &x64, &g64, &mut dw64, scratch);
+    [error(&y, &y64), error(&dx, &dx64), error(&dw, &dw64)]
+}
+
+fn shapes() -> impl Strategy<Value = Conv2dShape> {
+    let channels = || prop_oneof![1..6_usize, 14..19_usize, 31..34_usize, 47..50_usize];
+    let image = || prop_oneof![1..10_usize, 15..18_usize];
+    (1..5_usize, [image(), image()], channels(), channels())
+        .prop_flat_map(|(batch, image, in_channels, out_channels)| {
+            let padding = [0..4_usize, 0..4_usize];
+            (Just((batch, image, in_channels, out_channels)), padding, [1..4_usize, 1..4_usize])
+        })
+        .prop_flat_map(|((batch, image, in_channels, out_channels), padding, stride)| {
+            let kernel = [0, 1].map(|d| 1..(image[d] + 2 * padding[d] + 1).min(7));
+            kernel.prop_map(move |kernel| Conv2dShape {
+                batch,
+                image,
+                in_channels,
+                out_channels,
+                kernel,
+                stride,
+                padding,
+            })
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn fast_is_the_definition(shape in shapes()) {
+        for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+            for error in errors(set, &shape) {
+                prop_assert!(error < 1e-5, "{set:?} {shape:?}: {error}");
+            }
+        }
+    }
+}
+
+/// A 3x3 convolution, padded by one.
+fn three(batch: usize, side: usize, channels: [usize; 2], stride: usize) -> Conv2dShape {
+    Conv2dShape {
+        batch,
+        image: [side; 2],
+        in_channels: channels[0],
+        out_channels: channels[1],
+        kernel: [3; 2],
+        stride: [stride; 2],
+        padding: [1; 2],
+    }
+}
+
+/// Bands of one image, groups of images, chunks and column groups of the weight gradient.
+#[test]
+fn every_way_to_cut_the_work_is_the_definition() {
+    for shape in [
+        three(1, 40, [3, 16], 1),
+        three(2, 32, [16, 32], 2),
+        three(19, 9, [16, 16], 1),
+        three(37, 4, [130, 128], 1),
+        three(3, 2, [64, 300], 1),
+        Conv2dShape { kernel: [5; 2], padding: [2; 2], ..three(3, 15, [64, 64], 1) },
+        Conv2dShape { kernel: [1; 2], padding: [0; 2], ..three(18, 16, [16, 32], 2) },
+    ] {
+        for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+            for error in errors(set, &shape) {
+                assert!(error < 1e-5, "{set:?} {shape:?}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn threads_do_not_change_the_bits() {
+    let shape = three(21, 12, [16, 32], 1);
+    let set = InstructionSet::detected();
+    let (x, w) = (values(shape.input_len(), 1), values(shape.weight_len(), 2));
+    let g = values(shape.output_len(), 3);
+    let on = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let (mut y, mut dx, mut dw) = (g.clone(), x.clone(), w.clone());
+        pool.install(|| {
+            let scratch = &mut Scratch::new();
+            forward(set, &shape, &x, &w, &mut y, scratch);
+            input_gradient(set, &shape, &w, &g, &mut dx, scratch);
+            weight_gradient(set, &shape, &x, &g, &mut dw, scratch);
+        });
+        (y, dx, dw)
+    };
+    let expected = on(1);
+    assert!(expected == on(2) && expected == on(7));
+}

@@ -1,0 +1,261 @@
+//! The gradient of the weight, directly:
+//! `dw[o,i,u,v] = sum_{n,y,x} g[n,y,x,o] input[n, y s + u - p, x s + v - p, i]`.
+//!
+//! As a matrix, dw has the rows (u, v, i) and the columns o, and each pixel adds the outer product
+//! of its patch of the input with its gradient. A register tile of rows x 16 N columns stays in
+//! accumulators while a slab of pixels, small enough for the caches, passes by; no patch is ever
+//! copied. In the padded copy of the input the patch's kernel rows are runs of neighbouring values,
+//! so eight rows of the matrix are one pointer.
+//!
+//! The batch is cut into chunks, and wide weights into groups of columns, by shape only. Every slab
+//! starts from zero and is added to the partial sum of its chunk; the chunks are added in order.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::Conv2dShape;
+use super::correlation::{Correlation, Direction};
+use super::padded::{Load, Window};
+use crate::kernels::simd::{self, LANES, Task, Vector};
+use crate::kernels::tile::{Sums, multiply, zeros};
+use crate::kernels::{InstructionSet, Scratch, scratch};
+
+/// Chunks of the batch, if it has as many images.
+const CHUNKS: usize = 16;
+/// The most elements that all partial sums together may have, unless one alone has more.
+const PARTIAL: usize = 1 << 21;
+/// Weights with more elements than this are cut into groups of columns.
+const WIDE: usize = 1 << 17;
+/// Columns of a group of a wide weight.
+const GROUP: usize = 64;
+
+/// The weight gradient by definition, in parallel.
+pub(in crate::kernels) fn direct<L: Load>(
+    set: InstructionSet,
+    shape: &Conv2dShape,
+    input: &[f32],
+    output_gradient: &[f32],
+    weight_gradient: &mut [f32],
+    scratch: &mut Scratch<f32>,
+    load: L,
+) {
+    shape.check(input.len(), weight_gradient.len(), output_gradient.len());
+    if output_gradient.is_empty() {
+        weight_gradient.fill(0.0);
+        return;
+    }
+    let taps = shape.kernel[0] * shape.kernel[1];
+    let (depth, columns) = (taps * shape.in_channels, shape.out_channels);
+    let padded_columns = columns.next_multiple_of(LANES);
+    let partial_len = depth * padded_columns;
+    let chunks = CHUNKS.min(PARTIAL / partial_len).clamp(1, shape.batch);
+    let chunk = shape.batch.div_ceil(chunks);
+    let chunks = shape.batch.div_ceil(chunk);
+    let group = if partial_len > WIDE { GROUP } else { padded_columns };
+
+    let partials = scratch.take(chunks * partial_len);
+    let (image_len, gradient_len) =
+        (input.len() / shape.batch, output_gradient.len() / shape.batch);
+    partials.par_chunks_mut(partial_len).enumerate().for_each(|(c, partial)| {
+        let images = c * chunk..((c + 1) * chunk).min(shape.batch);
+        let input = &input[images.start * image_len..images.end * image_len];
+        let gradient = &output_gradient[images.start * gradient_len..images.end * gradient_len];
+        partial.par_chunks_mut(depth * group).enumerate().for_each(|(g, partial)| {
+            simd::run(set, Chunk { shape, input, gradient, first: g * group, partial, load });
+        });
+    });
+
+    let (sum, rest) = partials.split_at_mut(partial_len);
+    const PIECE: usize = 1 << 12;
+    sum.par_chunks_mut(PIECE).enumerate().for_each(|(piece, sum)| {
+        for partial in rest.chunks_exact(partial_len) {
+            let partial = &partial[piece * PIECE..][..sum.len()];
+            sum.iter_mut().zip(partial).for_each(|(sum, value)| *sum += value);
+        }
+    });
+    let (sum, panel) = (&*sum, simd::columns(set) * LANES);
+    weight_gradient.par_chunks_mut(depth).enumerate().for_each(|(o, filter)| {
+        // Panels are as wide as the register tile, but for the last of a group.
+        let first = o / group * group;
+        let panel_first = first + (o - first) / panel * panel;
+        let width = panel.min((first + group).min(padded_columns) - panel_first);
+        let sum = &sum[panel_first * depth..][..width * depth];
+        for (i, values) in filter.chunks_exact_mut(taps).enumerate() {
+            for (tap, value) in values.iter_mut().enumerate() {
+                *value = sum[(tap * shape.in_channels + i) * width + o - panel_first];
+            }
+        }
+    });
+}
+
+/// A chunk of images, for a group of output channels.
+struct Chunk<'a, L> {
+    shape: &'a Conv2dShape,
+    input: &'a [f32],
+    gradient: &'a [f32],
+    /// The first output channel of the group.
+    first: usize,
+    /// Panels of (depth, 16 N).
+    partial: &'a mut [f32],
+    load: L,
+}
+
+/// Some rows of a few images.
+struct Slab<'a> {
+    window: &'a Window,
+    padded: &'a [f32],
+    /// The output gradient of the rows, and its channels.
+    gradient: &'a [f32],
+    channels: usize,
+    rows: usize,
+    images: usize,
+}
+
+impl Conv2dShape {
+    /// How many images, and how many output rows of each, make a slab.
+    fn slab(&self) -> (usize, usize) {
+        let [height, width] = self.output_image();
+        let channels = self.in_channels * self.stride[0] * self.stride[1] + self.out_channels;
+        let pixels = (6144 / channels).max(128);
+        ((pixels / (height * width)).max(1), pixels.div_ceil(width).min(height))
+    }
+}
+
+impl<L: Load> Task for Chunk<'_, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(mut self) {
+        let shape = self.shape;
+        let correlation = Correlation::new(*shape, Direction::Forward);
+        let [height, width] = shape.output_image();
+        let (outputs, padded_outputs) =
+            (shape.out_channels, shape.out_channels.next_multiple_of(LANES));
+        let image_len = shape.image[0] * shape.image[1] * shape.in_channels;
+        let gradient_len = height * width * outputs;
+        let batch = self.input.len() / image_len;
+        let (images, band) = shape.slab();
+        let padded_len = images * correlation.window(&(0..band)).len();
+        // Channels that are not whole vectors are copied to where there is room for zeros.
+        let ragged = if outputs == padded_outputs { 0 } else { images * band * width };
+        self.partial.fill(0.0);
+        scratch::with_thread_buffer(padded_len + ragged * padded_outputs, |buffer| {
+            let (padded, ragged_gradient) = buffer.split_at_mut(padded_len);
+            for first in (0..batch).step_by(images) {
+                let images = images.min(batch - first);
+                for row in (0..height).step_by(band) {
+                    let rows = row..(row + band).min(height);
+                    let window = correlation.window(&rows);
+                    let source = &self.input[first * image_len..][..images * image_len];
+                    window.load::<V>(source, padded, self.load);
+                    // Several images to a slab come with all their rows.
+                    let pixels = images * rows.len() * width;
+                    let start = first * gradient_len + row * width * outputs;
+                    let mut gradient = &self.gradient[start..][..pixels * outputs];
+                    if ragged > 0 {
+                        pad_channels(gradient, outputs, ragged_gradient, padded_outputs);
+                        gradient = &ragged_gradient[..pixels * padded_outputs];
+                    }
+                    let slab = Slab {
+                        window: &window,
+                        padded,
+                        gradient,
+                        channels: padded_outputs,
+                        rows: rows.len(),
+                        images,
+                    };
+                    self.add::<V>(&slab);
+                }
+            }
+        });
+    }
+}
+
+impl<L: Load> Chunk<'_, L> {
+    /// Adds the outer products of a slab to the partial sums.
+    #[inline(always)]
+    fn add<V: Vector>(&mut self, slab: &Slab<'_>) {
+        let run = self.shape.kernel[1] * self.shape.in_channels;
+        let depth = self.shape.kernel[0] * run;
+        let group = self.partial.len() / depth;
+        for first in (0..group).step_by(V::COLUMNS * LANES) {
+            let width = (V::COLUMNS * LANES).min(group - first);
+            let columns = self.first + first..self.first + first + width;
+            let panel = &mut self.partial[first * depth..][..width * depth];
+            match (V::ROWS, width / LANES, run % 8) {
+                (8, 2, 0) => panel_rows::<V, 1, 8, 2>(self.shape, slab, columns, panel),
+                (8, 2, _) => panel_rows::<V, 8, 1, 2>(self.shape, slab, columns, panel),
+                (8, _, 0) => panel_rows::<V, 2, 8, 1>(self.shape, slab, columns, panel),
+                (8, ..) => panel_rows::<V, 8, 1, 1>(self.shape, slab, columns, panel),
+                (6, _, 0) => panel_rows::<V, 1, 4, 1>(self.shape, slab, columns, panel),
+                (6, ..) => panel_rows::<V, 6, 1, 1>(self.shape, slab, columns, panel),
+                _ => panel_rows::<V, 2, 1, 1>(self.shape, slab, columns, panel),
+            }
+        }
+    }
+}
+
+/// All rows of a panel of 16 N columns, Q blocks of B rows at a time.
+#[inline(always)]
+fn panel_rows<V: Vector, const Q: usize, const B: usize, const N: usize>(
+    shape: &Conv2dShape,
+    slab: &Slab<'_>,
+    columns: Range<usize>,
+    panel: &mut [f32],
+) {
+    let width = shape.output_image()[1];
+    let run = shape.kernel[1] * shape.in_channels;
+    let row_len = slab.window.row_len();
+    let blocks = shape.kernel[0] * run / B;
+    let (down, along) = (shape.stride[0] * row_len, shape.stride[1] * shape.in_channels);
+    for first in (0..blocks).step_by(Q) {
+        let mut offsets = [0; Q];
+        for q in 0..Q {
+            // Beyond the last block the last is multiplied again, and not added.
+            let row = (first + q).min(blocks - 1) * B;
+            offsets[q] = row / run * row_len + row % run;
+        }
+        let mut sums: Sums<V, Q, B, N> = zeros();
+        for image in 0..slab.images {
+            for y in 0..slab.rows {
+                let from = image * slab.window.len() + y * down;
+                let pixel = (image * slab.rows + y) * width;
+                debug_assert!(from + offsets[Q - 1] + (width - 1) * along + B <= slab.padded.len());
+                debug_assert!(
+                    (pixel + width - 1) * slab.channels + columns.end <= slab.gradient.len()
+                );
+                // SAFETY: the window holds the patch of each of the slab's pixels, of which block
+                // `offsets[q]` is a part; the gradient holds `channels` values for each pixel,
+                // and the panel's columns are 16 N of them.
+                unsafe {
+                    let x = offsets.map(|offset| slab.padded.as_ptr().add(from + offset));
+                    let g = slab.gradient.as_ptr().add(pixel * slab.channels + columns.start);
+                    multiply(&mut sums, x, along, g, slab.channels, width);
+                }
+            }
+        }
+        for q in 0..Q.min(blocks - first) {
+            for b in 0..B {
+                let row = ((first + q) * B + b) * N * LANES;
+                for n in 0..N {
+                    let to = &mut panel[row + n * LANES..][..LANES];
+                    // SAFETY: `to` holds sixteen values.
+                    unsafe {
+                        let sum = V::load(to.as_ptr()).add(sums[q][b][n]);
+                        sum.store(to.as_mut_ptr());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Copies pixels of `channels` values to pixels of `padded_channels`, zeros after them.
+fn pad_channels(from: &[f32], channels: usize, to: &mut [f32], padded_channels: usize) {
+    let pixels = from.chunks_exact(channels).zip(to.chunks_exact_mut(padded_channels));
+    for (from, to) in pixels {
+        to[..channels].copy_from_slice(from);
+        to[channels..].fill(0.0);
+    }
+}

@@ -1,0 +1,113 @@
+//! Which kernels run: the instruction set of this CPU and the choice of algorithm, both for the
+//! whole process.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// Which algorithms the `f32` convolutions and products use. `f64` always uses the plain ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[repr(u8)]
+pub enum KernelChoice {
+    /// The fastest for each shape, as measured once and written down; never timed at run time.
+    #[default]
+    Auto = 0,
+    /// Convolutions multiply as the definition does.
+    Direct = 1,
+    /// Convolutions use Winograd's algorithm wherever it applies.
+    Winograd = 2,
+    /// The plain definitions, without vector instructions of our own: slow, the oracle of the rest.
+    Scalar = 3,
+}
+
+static CHOICE: AtomicU8 = AtomicU8::new(KernelChoice::Auto as u8);
+
+impl KernelChoice {
+    /// The choice that is in force.
+    pub fn current() -> Self {
+        match CHOICE.load(Ordering::Relaxed) {
+            1 => Self::Direct,
+            2 => Self::Winograd,
+            3 => Self::Scalar,
+            _ => Self::Auto,
+        }
+    }
+
+    /// Puts the choice in force for the whole process. Kernels that are running finish as they
+    /// began.
+    pub fn select(self) {
+        CHOICE.store(self as u8, Ordering::Relaxed);
+    }
+}
+
+/// The vector instructions that kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum InstructionSet {
+    /// AVX-512 F, DQ, BW and VL: sixteen lanes.
+    Avx512,
+    /// AVX2 and FMA: eight lanes.
+    Avx2,
+    /// What the target has at least: SSE2 on x86-64, NEON on aarch64.
+    Baseline,
+}
+
+impl InstructionSet {
+    /// Every set, the best first.
+    pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Baseline];
+
+    /// Whether this CPU has the set.
+    #[cfg(target_arch = "x86_64")]
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Avx512 => {
+                is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512vl")
+                    && Self::Avx2.is_available()
+            }
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Self::Baseline => true,
+        }
+    }
+
+    /// Whether this CPU has the set.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn is_available(self) -> bool {
+        self == Self::Baseline
+    }
+
+    /// The best set of this CPU.
+    pub fn detected() -> Self {
+        static DETECTED: OnceLock<InstructionSet> = OnceLock::new();
+        *DETECTED.get_or_init(|| {
+            Self::ALL.into_iter().find(|set| set.is_available()).unwrap_or(Self::Baseline)
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Avx512 => "avx512",
+            Self::Avx2 => "avx2",
+            Self::Baseline if cfg!(target_arch = "aarch64") => "neon",
+            Self::Baseline => "baseline",
+        }
+    }
+}
+
+/// The algorithms and instructions in force, as a person would write them: `"auto avx512"`.
+///
+/// ```
+/// use smoothout_tensor::kernels::{KernelChoice, kernels_in_use};
+///
+/// KernelChoice::Scalar.select();
+/// assert_eq!(kernels_in_use(), "scalar");
+/// ```
+pub fn kernels_in_use() -> String {
+    let set = InstructionSet::detected().name();
+    match KernelChoice::current() {
+        KernelChoice::Auto => format!("auto {set}"),
+        KernelChoice::Direct => format!("direct {set}"),
+        KernelChoice::Winograd => format!("winograd {set}"),
+        KernelChoice::Scalar => "scalar".to_owned(),
+    }
+}

@@ -1,0 +1,86 @@
+//! Sixteen `f32` lanes: the unit that every fast kernel is written in, once, for every instruction
+//! set.
+//!
+//! A [`Vector`] is one AVX-512 register, two AVX2 registers, or an array that the compiler turns
+//! into whatever the baseline has (NEON on aarch64, SSE2 on x86-64). A kernel is a [`Task`] with a
+//! body generic over the vector; [`run`] compiles the body once per instruction set, inside a
+//! function with that set's `#[target_feature]`, and calls the one that was asked for. Everything
+//! between the two must be `#[inline(always)]`: only then do the bodies inherit the features.
+
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub(super) use portable::Portable;
+
+use super::InstructionSet;
+
+/// Lanes of a [`Vector`].
+pub(crate) const LANES: usize = 16;
+
+/// Sixteen `f32` lanes. Values exist only inside a [`Task`] that runs on a CPU that has them.
+pub(crate) trait Vector: Copy {
+    /// Rows of the register tile: with [`Vector::COLUMNS`] vectors to a row, the accumulators, a
+    /// row of weights and a broadcast value together just fit the registers.
+    const ROWS: usize;
+    /// The most vectors to a row of the register tile, 1 or 2.
+    const COLUMNS: usize;
+
+    /// `value` in each lane.
+    fn splat(value: f32) -> Self;
+
+    /// # Safety
+    /// `from` is valid for reading sixteen `f32`.
+    unsafe fn load(from: *const f32) -> Self;
+
+    /// # Safety
+    /// `to` is valid for writing sixteen `f32`.
+    unsafe fn store(self, to: *mut f32);
+
+    /// `self * factor + term`, rounded once where the set has a fused multiply-add.
+    fn mul_add(self, factor: Self, term: Self) -> Self;
+
+    /// `self + other`.
+    fn add(self, other: Self) -> Self;
+
+    /// `self * other`.
+    fn mul(self, other: Self) -> Self;
+}
+
+/// A piece of work whose body is compiled once per instruction set.
+pub(crate) trait Task {
+    /// What the work returns.
+    type Output;
+
+    /// The body; implementations are `#[inline(always)]`.
+    fn run<V: Vector>(self) -> Self::Output;
+}
+
+/// Runs `task` with the vectors of `set`.
+///
+/// # Panics
+/// If this CPU does not have `set`.
+pub(crate) fn run<T: Task>(set: InstructionSet, task: T) -> T::Output {
+    assert!(set.is_available(), "this CPU does not have {set:?}");
+    match set {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the CPU has the instructions, as just checked.
+        InstructionSet::Avx512 => unsafe { x86::run_avx512(task) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        InstructionSet::Avx2 => unsafe { x86::run_avx2(task) },
+        _ => task.run::<Portable>(),
+    }
+}
+
+/// [`Vector::COLUMNS`] of the vectors of `set`.
+pub(crate) fn columns(set: InstructionSet) -> usize {
+    struct Columns;
+    impl Task for Columns {
+        type Output = usize;
+        fn run<V: Vector>(self) -> usize {
+            V::COLUMNS
+        }
+    }
+    run(set, Columns)
+}

@@ -1,0 +1,56 @@
+//! Sixteen lanes as an array: plain loops for the baseline instruction set of the target.
+
+use std::array::from_fn;
+
+use super::{LANES, Vector};
+
+/// An array of lanes.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable([f32; LANES]);
+
+impl Vector for Portable {
+    // NEON has 32 registers of 4 lanes, SSE2 has 16.
+    const ROWS: usize = if cfg!(target_arch = "aarch64") { 6 } else { 2 };
+    const COLUMNS: usize = 1;
+
+    #[inline(always)]
+    fn splat(value: f32) -> Self {
+        Self([value; LANES])
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller vouches for sixteen readable values; arrays of `f32` have the
+        // alignment of `f32`.
+        Self(unsafe { from.cast::<[f32; LANES]>().read() })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller vouches for sixteen writable values.
+        unsafe { to.cast::<[f32; LANES]>().write(self.0) }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, factor: Self, term: Self) -> Self {
+        Self(from_fn(|lane| {
+            let (a, b, c) = (self.0[lane], factor.0[lane], term.0[lane]);
+            // Without the instruction, a fused multiply-add would be a library call.
+            if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
+                a.mul_add(b, c)
+            } else {
+                a * b + c
+            }
+        }))
+    }
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        Self(from_fn(|lane| self.0[lane] + other.0[lane]))
+    }
+
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Self(from_fn(|lane| self.0[lane] * other.0[lane]))
+    }
+}

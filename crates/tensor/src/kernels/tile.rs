@@ -1,0 +1,52 @@
+//! The inner loop of every product and convolution: a register tile of accumulators, to which a
+//! broadcast value times a row of vectors is added at each step.
+//!
+//! `sums[q b][n] += sum_k x[q][k x_step + b] w[k w_step + 16 n ..]`, with Q pointers of B
+//! neighbouring values each. B = 1 takes rows that lie anywhere (pixels of an image, rows of a
+//! matrix), Q = 1 takes neighbouring ones (channels of a pixel, columns of a transposed matrix).
+
+use super::simd::{LANES, Vector};
+
+/// The accumulators of Q B rows of N vectors.
+pub(crate) type Sums<V, const Q: usize, const B: usize, const N: usize> = [[[V; N]; B]; Q];
+
+/// All accumulators zero.
+#[inline(always)]
+pub(crate) fn zeros<V: Vector, const Q: usize, const B: usize, const N: usize>() -> Sums<V, Q, B, N>
+{
+    [[[V::splat(0.0); N]; B]; Q]
+}
+
+/// Adds `steps` products to the accumulators.
+///
+/// # Safety
+/// For each k below `steps`: `x[q] + k x_step` is valid for reading B values, and `w + k w_step`
+/// for reading 16 N.
+#[inline(always)]
+pub(crate) unsafe fn multiply<V: Vector, const Q: usize, const B: usize, const N: usize>(
+    sums: &mut Sums<V, Q, B, N>,
+    x: [*const f32; Q],
+    x_step: usize,
+    w: *const f32,
+    w_step: usize,
+    steps: usize,
+) {
+    // Wrapping: the caller vouches for the addresses, and a check in this loop would halve its pace.
+    for k in 0..steps {
+        let (x_at, w_at) = (k.wrapping_mul(x_step), k.wrapping_mul(w_step));
+        let mut row = [V::splat(0.0); N];
+        for n in 0..N {
+            // SAFETY: the caller vouches for 16 N values at step k.
+            row[n] = unsafe { V::load(w.add(w_at).add(n * LANES)) };
+        }
+        for q in 0..Q {
+            for b in 0..B {
+                // SAFETY: the caller vouches for B values at step k.
+                let value = V::splat(unsafe { *x[q].add(x_at).add(b) });
+                for n in 0..N {
+                    sums[q][b][n] = value.mul_add(row[n], sums[q][b][n]);
+                }
+            }
+        }
+    }
+}
