@@ -1,0 +1,339 @@
+//! The plain executor: walks the graph node by node, forward, then backward.
+
+use std::mem::take;
+use std::ops::Range;
+
+use smoothout_tensor::Real;
+
+use crate::graph::{Node, Op, conv_shape, elements};
+use crate::layers::batch_norm::Moments;
+use crate::layers::{
+    add, average_pool, batch_norm, conv2d, cross_entropy, dropout, flatten, max_pool, noisy_relu,
+    relu,
+};
+use crate::parallel::{copy, grown};
+use crate::plan::{BackwardStep, IMAGES, Slots};
+use crate::{BatchLoss, Mode, Network, NnError, Statistics, Workspace};
+
+/// One evaluation of a network: what stays the same from node to node.
+pub(crate) struct Run<'a, R> {
+    network: &'a Network,
+    w: &'a [R],
+    mode: Mode<'a, R>,
+    batch: usize,
+    slots: &'a Slots,
+    training: bool,
+}
+
+impl<'a, R: Real> Run<'a, R> {
+    pub(crate) fn new(
+        network: &'a Network,
+        w: &'a [R],
+        mode: Mode<'a, R>,
+        batch: usize,
+        training: bool,
+    ) -> Self {
+        let slots = if training { &network.plan.training } else { &network.plan.inference };
+        Self { network, w, mode, batch, slots, training }
+    }
+
+    /// Elements of a value over the batch.
+    fn len(&self, value: usize) -> usize {
+        self.batch * elements(self.network.shape_of(value))
+    }
+
+    /// A value that has been computed.
+    fn value<'v>(&self, images: &'v [R], activations: &'v [Vec<R>], value: usize) -> &'v [R] {
+        match self.slots.of_value[value] {
+            IMAGES => images,
+            slot => &activations[slot][..self.len(value)],
+        }
+    }
+
+    /// Computes all values up to the logits.
+    pub(crate) fn forward(
+        &self,
+        images: &[R],
+        workspace: &mut Workspace<R>,
+    ) -> Result<(), NnError> {
+        workspace.prepare(self.network, self.batch, self.training);
+        for (index, node) in self.network.nodes.iter().enumerate() {
+            let slot = self.slots.of_value[index + 1];
+            let mut buffer = take(&mut workspace.activations[slot]);
+            let output = &mut buffer[..self.len(index + 1)];
+            if node.op.is_in_place() && self.slots.of_value[node.input] != slot {
+                copy(output, self.value(images, &workspace.activations, node.input));
+            }
+            let result = self.forward_node(index, node, images, output, workspace);
+            workspace.activations[slot] = buffer;
+            result?;
+        }
+        Ok(())
+    }
+
+    fn forward_node(
+        &self,
+        index: usize,
+        node: &Node,
+        images: &[R],
+        output: &mut [R],
+        workspace: &mut Workspace<R>,
+    ) -> Result<(), NnError> {
+        let w = self.w;
+        let noise = self.mode.noise.map(|key| key.block(index as u64));
+        let shape = self.network.shape_of(node.input);
+        let image = [node.shape[0], node.shape[1]];
+        match &node.op {
+            Op::Relu => relu::forward(output),
+            Op::NoisyRelu { noise: width } => match noise {
+                Some(key) => {
+                    let slopes = grown(&mut workspace.kept[index], output.len());
+                    noisy_relu::forward(*width, key, output, slopes);
+                }
+                None => relu::forward(output),
+            },
+            Op::Dropout { p } => {
+                if let Some(key) = noise {
+                    let mask = grown(&mut workspace.kept[index], output.len());
+                    dropout::forward(*p, key, output, mask);
+                }
+            }
+            Op::Add { other } => {
+                add::forward(output, self.value(images, &workspace.activations, *other));
+            }
+            Op::BatchNorm { .. } => {
+                return self.forward_batch_norm(index, node, images, output, workspace);
+            }
+            op => {
+                let input = self.value(images, &workspace.activations, node.input);
+                match op {
+                    Op::Linear { layer, weight, bias } => {
+                        layer.forward(input, &w[weight.clone()], &w[bias.clone()], output);
+                    }
+                    Op::Conv2d { window, weight, bias } => conv2d::forward(
+                        &conv_shape(window, self.batch, shape, node.shape[2]),
+                        input,
+                        &w[weight.clone()],
+                        &w[bias.clone()],
+                        output,
+                        &mut workspace.scratch,
+                    ),
+                    Op::MaxPool { window } => {
+                        let argmax = &mut workspace.argmax[index][..output.len()];
+                        max_pool::forward(window, shape, image, input, output, argmax);
+                    }
+                    Op::AveragePool { window } => {
+                        average_pool::forward(window, shape, image, input, output);
+                    }
+                    _ => flatten::forward(shape[0] * shape[1], shape[2], input, output),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn forward_batch_norm(
+        &self,
+        index: usize,
+        node: &Node,
+        images: &[R],
+        output: &mut [R],
+        workspace: &mut Workspace<R>,
+    ) -> Result<(), NnError> {
+        let Op::BatchNorm { gamma, beta, mean, variance } = &node.op else {
+            unreachable!("called for batch norms only")
+        };
+        let channels = node.shape[2];
+        let input = self.value(images, &workspace.activations, node.input);
+        let kept = &mut workspace.kept[index][..2 * channels];
+        let (kept_mean, inverse_std) = kept.split_at_mut(channels);
+        match self.mode.statistics {
+            Statistics::Batch => {
+                if input.len() == channels {
+                    return Err(NnError::OneValuePerChannel { layer: node.name.clone() });
+                }
+                let statistics = &mut workspace.batch_statistics;
+                let unbiased = &mut statistics[variance.clone()];
+                let partials = &mut workspace.partials;
+                batch_norm::batch_moments(input, kept_mean, unbiased, inverse_std, partials);
+                statistics[mean.clone()].copy_from_slice(kept_mean);
+            }
+            Statistics::Running(buffers) => {
+                kept_mean.copy_from_slice(&buffers[mean.clone()]);
+                batch_norm::running_inverse_std(&buffers[variance.clone()], inverse_std);
+            }
+        }
+        let moments = Moments { mean: kept_mean, inverse_std };
+        batch_norm::forward(input, &moments, &self.w[gamma.clone()], &self.w[beta.clone()], output);
+        Ok(())
+    }
+
+    /// The loss of the logits that `forward` left; writes their gradient.
+    pub(crate) fn cross_entropy(
+        &self,
+        labels: &[usize],
+        workspace: &mut Workspace<R>,
+    ) -> BatchLoss {
+        let last = self.network.nodes.len();
+        let len = self.len(last);
+        let logits = &workspace.activations[self.slots.of_value[last]][..len];
+        let slot = self.network.plan.backward[0].output;
+        let gradient = &mut workspace.gradients[slot][..len];
+        let classes = self.network.classes();
+        cross_entropy::loss(classes, logits, labels, Some(gradient), &mut workspace.partials)
+    }
+
+    /// Walks back from the gradient of the logits; overwrites `gradient`.
+    pub(crate) fn backward(
+        &mut self,
+        images: &[R],
+        gradient: &mut [R],
+        workspace: &mut Workspace<R>,
+    ) {
+        for step in &self.network.plan.backward {
+            self.backward_node(step, images, gradient, workspace);
+        }
+    }
+
+    fn backward_node(
+        &self,
+        step: &BackwardStep,
+        images: &[R],
+        gradient: &mut [R],
+        workspace: &mut Workspace<R>,
+    ) {
+        let node = &self.network.nodes[step.node];
+        let mut dy_buffer = take(&mut workspace.gradients[step.output]);
+        let dy = &mut dy_buffer[..self.len(step.node + 1)];
+        if let Some(target) = step.other {
+            match target.into {
+                Some(into) => add::forward(&mut workspace.gradients[into][..dy.len()], dy),
+                None => copy(&mut workspace.gradients[target.slot][..dy.len()], dy),
+            }
+        }
+        if node.op.has_in_place_gradient() {
+            self.backward_in_place(step.node, node, images, dy, gradient, workspace);
+            if let Some(into) = step.input.and_then(|target| target.into) {
+                add::forward(&mut workspace.gradients[into][..dy.len()], dy);
+            }
+        } else {
+            self.parameter_gradients(node, images, dy, gradient, workspace);
+            if let Some(target) = step.input {
+                let mut dx_buffer = take(&mut workspace.gradients[target.slot]);
+                let dx = &mut dx_buffer[..self.len(node.input)];
+                self.input_gradient(step.node, node, dy, dx, workspace);
+                if let Some(into) = target.into {
+                    add::forward(&mut workspace.gradients[into][..dx.len()], dx);
+                }
+                workspace.gradients[target.slot] = dx_buffer;
+            }
+        }
+        workspace.gradients[step.output] = dy_buffer;
+    }
+
+    /// dy becomes dx.
+    fn backward_in_place(
+        &self,
+        index: usize,
+        node: &Node,
+        images: &[R],
+        dy: &mut [R],
+        gradient: &mut [R],
+        workspace: &mut Workspace<R>,
+    ) {
+        let output = self.value(images, &workspace.activations, index + 1);
+        let kept = &workspace.kept[index];
+        match &node.op {
+            Op::Relu => relu::backward(output, dy),
+            Op::NoisyRelu { .. } if self.mode.noise.is_none() => relu::backward(output, dy),
+            Op::NoisyRelu { .. } => noisy_relu::backward(output, &kept[..dy.len()], dy),
+            Op::Dropout { .. } if self.mode.noise.is_some() => {
+                dropout::backward(&kept[..dy.len()], dy);
+            }
+            Op::BatchNorm { gamma, beta, .. } => {
+                let (mean, inverse_std) = kept[..2 * node.shape[2]].split_at(node.shape[2]);
+                let (gamma_gradient, beta_gradient) = pair(gradient, gamma, beta);
+                batch_norm::backward(
+                    matches!(self.mode.statistics, Statistics::Batch),
+                    self.value(images, &workspace.activations, node.input),
+                    &Moments { mean, inverse_std },
+                    &self.w[gamma.clone()],
+                    dy,
+                    gamma_gradient,
+                    beta_gradient,
+                    &mut workspace.partials,
+                );
+            }
+            // A sum, and dropout that is off, hand dy on.
+            _ => {}
+        }
+    }
+
+    fn parameter_gradients(
+        &self,
+        node: &Node,
+        images: &[R],
+        dy: &[R],
+        gradient: &mut [R],
+        workspace: &mut Workspace<R>,
+    ) {
+        let partials = &mut workspace.partials;
+        match &node.op {
+            Op::Linear { layer, weight, bias } => {
+                let input = self.value(images, &workspace.activations, node.input);
+                let (dw, db) = pair(gradient, weight, bias);
+                layer.parameter_gradients(input, dy, dw, db, partials);
+            }
+            Op::Conv2d { window, weight, bias } => {
+                let input = self.value(images, &workspace.activations, node.input);
+                let (dw, db) = pair(gradient, weight, bias);
+                let input_shape = self.network.shape_of(node.input);
+                let shape = conv_shape(window, self.batch, input_shape, node.shape[2]);
+                let scratch = &mut workspace.scratch;
+                conv2d::parameter_gradients(&shape, input, dy, dw, db, scratch, partials);
+            }
+            _ => {}
+        }
+    }
+
+    /// dx from dy, for nodes whose gradient needs a buffer of its own.
+    fn input_gradient(
+        &self,
+        index: usize,
+        node: &Node,
+        dy: &[R],
+        dx: &mut [R],
+        workspace: &mut Workspace<R>,
+    ) {
+        let shape = self.network.shape_of(node.input);
+        let image = [node.shape[0], node.shape[1]];
+        match &node.op {
+            Op::Linear { layer, weight, .. } => {
+                layer.input_gradient(&self.w[weight.clone()], dy, dx);
+            }
+            Op::Conv2d { window, weight, .. } => R::conv2d_input_gradient(
+                &conv_shape(window, self.batch, shape, node.shape[2]),
+                &self.w[weight.clone()],
+                dy,
+                dx,
+                &mut workspace.scratch,
+            ),
+            Op::MaxPool { .. } => {
+                let argmax = &workspace.argmax[index][..dy.len()];
+                max_pool::backward(shape, image, dy, argmax, dx);
+            }
+            Op::AveragePool { window } => average_pool::backward(window, shape, image, dy, dx),
+            Op::Flatten => flatten::backward(shape[0] * shape[1], shape[2], dy, dx),
+            op => unreachable!("the gradient of {op:?} is computed in place"),
+        }
+    }
+}
+
+/// The gradients of two neighbouring blocks; the second may be empty.
+fn pair<'g, R>(
+    gradient: &'g mut [R],
+    first: &Range<usize>,
+    second: &Range<usize>,
+) -> (&'g mut [R], &'g mut [R]) {
+    gradient[first.start..second.end].split_at_mut(first.len())
+}

@@ -1,0 +1,126 @@
+//! Working memory of a network: planned once, grown at first use, then reused.
+
+use ndarray::ArrayView4;
+use smoothout_tensor::Real;
+use smoothout_tensor::kernels::Scratch;
+
+use crate::Network;
+use crate::graph::{Op, elements};
+
+/// The buffers of one evaluation. Each thread that evaluates needs its own.
+///
+/// Nothing is allocated by an evaluation once one like it has run with as many images: buffers only
+/// grow. Evaluating without gradient needs far less memory, and takes no more than it needs.
+#[derive(Debug, Clone)]
+pub struct Workspace<R> {
+    capacity: usize,
+    /// A copy of images that do not lie in standard order.
+    images: Vec<R>,
+    pub(crate) activations: Vec<Vec<R>>,
+    pub(crate) gradients: Vec<Vec<R>>,
+    /// What the backward pass of each node keeps besides activations.
+    pub(crate) kept: Vec<Vec<R>>,
+    pub(crate) argmax: Vec<Vec<u32>>,
+    pub(crate) batch_statistics: Vec<R>,
+    pub(crate) partials: Vec<f64>,
+    pub(crate) scratch: Scratch<R>,
+}
+
+impl<R: Real> Workspace<R> {
+    /// A workspace for batches of up to `capacity` images. It grows if a larger one comes.
+    pub fn new(network: &Network, capacity: usize) -> Self {
+        let nodes = network.nodes.len();
+        Self {
+            capacity,
+            images: Vec::new(),
+            activations: Vec::new(),
+            gradients: Vec::new(),
+            kept: vec![Vec::new(); nodes],
+            argmax: vec![Vec::new(); nodes],
+            batch_statistics: vec![R::zero(); network.buffers.len()],
+            partials: Vec::new(),
+            scratch: Scratch::new(),
+        }
+    }
+
+    /// The number of images that it has room for.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Mean and unbiased variance of each batch norm in the last call with
+    /// [`Statistics::Batch`](crate::Statistics::Batch), laid out as [`Network::buffers`].
+    pub fn batch_statistics(&self) -> &[R] {
+        &self.batch_statistics
+    }
+
+    /// Bytes that the buffers hold, kernel scratch not counted.
+    pub fn bytes(&self) -> usize {
+        let reals = self.activations.iter().chain(&self.gradients).chain(&self.kept);
+        let reals = reals.map(Vec::len).sum::<usize>() + self.images.len();
+        let positions = self.argmax.iter().map(Vec::len).sum::<usize>();
+        (reals + self.batch_statistics.len()) * size_of::<R>()
+            + positions * 4
+            + self.partials.len() * 8
+    }
+
+    /// Calls `f` with the images as a slice in standard order, copied only if they are not.
+    pub(crate) fn with_images<T>(
+        &mut self,
+        images: &ArrayView4<'_, R>,
+        f: impl FnOnce(&[R], &mut Self) -> T,
+    ) -> T {
+        if let Some(images) = images.as_slice() {
+            return f(images, self);
+        }
+        let mut copy = std::mem::take(&mut self.images);
+        copy.clear();
+        copy.extend(images.iter().copied());
+        let result = f(&copy, self);
+        self.images = copy;
+        result
+    }
+
+    /// Grows what a pass over `batch` images needs.
+    pub(crate) fn prepare(&mut self, network: &Network, batch: usize, training: bool) {
+        self.capacity = self.capacity.max(batch);
+        let capacity = self.capacity;
+        let plan = &network.plan;
+        let slots = if training { &plan.training } else { &plan.inference };
+        grow(&mut self.activations, slots.lengths.iter().map(|length| length * capacity));
+        if training {
+            grow(&mut self.gradients, plan.gradients.iter().map(|length| length * capacity));
+        }
+        let nodes = network.nodes.iter();
+        grow(
+            &mut self.kept,
+            nodes.clone().map(|node| match node.op {
+                Op::BatchNorm { .. } => 2 * node.shape[2],
+                _ => 0,
+            }),
+        );
+        grow(
+            &mut self.argmax,
+            nodes.map(|node| match node.op {
+                Op::MaxPool { .. } => capacity * elements(node.shape),
+                _ => 0,
+            }),
+        );
+        self.batch_statistics.resize(network.buffers.len(), R::zero());
+    }
+}
+
+/// Makes each buffer at least as long as asked.
+fn grow<T: Copy + Default>(
+    buffers: &mut Vec<Vec<T>>,
+    lengths: impl ExactSizeIterator<Item = usize>,
+) {
+    if buffers.len() < lengths.len() {
+        buffers.resize_with(lengths.len(), Vec::new);
+    }
+    for (buffer, length) in buffers.iter_mut().zip(lengths) {
+        if buffer.len() < length {
+            buffer.resize(length, T::default());
+        }
+    }
+}
