@@ -6,7 +6,7 @@ use crate::{Network, NnError, Window};
 
 /// A 3 x 3 convolution, three stages of n = (depth - 2) / 6 basic blocks with `width`, 2 `width` and
 /// 4 `width` filters, average pool over all pixels, linear. The first block of stages 2 and 3 has
-/// stride 2. All but the counted layers follow He et al.; shortcuts are 1 x 1 convolutions.
+/// stride 2 and a 1 x 1 convolution as its shortcut.
 ///
 /// Depth 16 and width 64 is the authors' WRN-16-4: their wide net is this one with wider stages,
 /// not Zagoruyko and Komodakis's pre-activation one. (Its depth is 6 n + 4, and n is rounded down.)

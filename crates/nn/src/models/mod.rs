@@ -27,7 +27,7 @@ pub use blocks::{ResidualBlock, basic_block, bottleneck};
 pub use cifar_resnet::{CifarResnet, cifar_resnet};
 pub use f1::f1;
 pub use imagenet_resnet::ImagenetResnet;
-pub use shallow::shallow;
+pub use shallow::{Shallow, shallow};
 pub use vgg::vgg;
 
 use crate::{Network, NnError};

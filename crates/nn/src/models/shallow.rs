@@ -2,13 +2,55 @@
 
 use crate::{Conv2d, Network, NetworkBuilder, NnError, Sequential, Window};
 
-/// Two 5 x 5 convolutions of `width` filters, each with max pool, batch norm and ReLU, then linear
-/// layers of 6 and 3 times `width` with batch norm, ReLU and dropout, and the classifier. C1 (10
-/// classes) and C3 (100) have the width 64; no layer before the classifier has a bias.
+/// Two 5 x 5 convolutions, each with max pool, batch norm and ReLU, two hidden linear layers with
+/// batch norm, ReLU and dropout 0.5, and the classifier. No layer before the classifier has a bias.
 ///
 /// # Source
 /// Keskar et al. 2017, arXiv:1609.04836, appendix B.2; layers as in the authors' code
 /// (`cifar10_shallow`).
+///
+/// ```
+/// use smoothout_nn::models::Shallow;
+/// let network = Shallow { width: 6, hidden: [24, 12], classes: 10 }.build()?;
+/// assert_eq!(network.parameters().block("classifier.4.weight").unwrap().shape(), [12, 24]);
+/// # Ok::<(), smoothout_nn::NnError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shallow {
+    /// Filters of each convolution: 64 for C1 and C3.
+    pub width: usize,
+    /// Outputs of the hidden linear layers: 384 and 192 for C1 and C3.
+    pub hidden: [usize; 2],
+    /// Classes: 10 for C1, 100 for C3.
+    pub classes: usize,
+}
+
+impl Shallow {
+    /// Builds it.
+    ///
+    /// # Errors
+    /// If an extent is 0.
+    pub fn build(self) -> Result<Network, NnError> {
+        let Self { width, hidden, classes } = self;
+        let mut b = NetworkBuilder::new("shallow", [32, 32, 3]);
+        let images = b.images();
+        let mut features = Sequential::new(&mut b, "features", images);
+        for _ in 0..2 {
+            let conv = Conv2d::new(width, Window::square(5).padding(2));
+            let pool = Window::square(3).stride(2);
+            features = features.conv2d(conv).max_pool(pool).batch_norm().relu();
+        }
+        let features = features.end();
+        let mut classifier = Sequential::new(&mut b, "classifier", features);
+        for outputs in hidden {
+            classifier = classifier.linear(outputs, false).batch_norm().relu().dropout(0.5);
+        }
+        let logits = classifier.linear(classes, true).end();
+        b.finish(logits)
+    }
+}
+
+/// A [`Shallow`] with hidden layers of 6 and 3 times `width`, the proportions of C1 and C3.
 ///
 /// # Errors
 /// If `width` or `classes` is 0.
@@ -20,30 +62,5 @@ use crate::{Conv2d, Network, NetworkBuilder, NnError, Sequential, Window};
 /// # Ok::<(), smoothout_nn::NnError>(())
 /// ```
 pub fn shallow(width: usize, classes: usize) -> Result<Network, NnError> {
-    let mut b = NetworkBuilder::new("shallow", [32, 32, 3]);
-    let images = b.images();
-    let conv = Conv2d::new(width, Window::square(5).padding(2));
-    let pool = Window::square(3).stride(2);
-    let features = Sequential::new(&mut b, "features", images)
-        .conv2d(conv)
-        .max_pool(pool)
-        .batch_norm()
-        .relu()
-        .conv2d(conv)
-        .max_pool(pool)
-        .batch_norm()
-        .relu()
-        .end();
-    let logits = Sequential::new(&mut b, "classifier", features)
-        .linear(6 * width, false)
-        .batch_norm()
-        .relu()
-        .dropout(0.5)
-        .linear(3 * width, false)
-        .batch_norm()
-        .relu()
-        .dropout(0.5)
-        .linear(classes, true)
-        .end();
-    b.finish(logits)
+    Shallow { width, hidden: [6 * width, 3 * width], classes }.build()
 }
