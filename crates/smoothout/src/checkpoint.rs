@@ -195,9 +195,9 @@ pub fn load_training(path: &Path, network: &Network) -> Result<TrainingState, Ch
     };
     let (epochs, steps, batches_tracked) =
         (count("epochs") as usize, count("steps"), count("batches_tracked"));
-    let best = metadata.contains_key("best_epoch").then(|| {
-        (count("best_epoch") as usize, f64::from_bits(count("best_top1_bits")))
-    });
+    let best = metadata
+        .contains_key("best_epoch")
+        .then(|| (count("best_epoch") as usize, f64::from_bits(count("best_top1_bits"))));
     reader.finish(path, network.name())?;
     let model = ModelState { parameters, buffers, batches_tracked };
     Ok(TrainingState { epochs, steps, model, memory, best })
@@ -288,7 +288,9 @@ impl Reader<'_> {
                     *value = f64::from_le_bytes(*bytes) as f32;
                 }
             }
-            other => self.problems.push(format!("{name} is of type {other:?}, expected F32 or F64")),
+            other => {
+                self.problems.push(format!("{name} is of type {other:?}, expected F32 or F64"))
+            }
         }
     }
 

@@ -89,7 +89,6 @@ pub struct RegimeSpec(pub Vec<RegimeStep>);
 /// `--help` names.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields, default)]
-#[expect(missing_docs, reason = "the help text of each option is its documentation")]
 pub struct ExperimentSpec {
     /// The network: see `smoothout models`
     #[arg(long)]
@@ -322,7 +321,11 @@ impl ExperimentSpec {
         let shorten = self.shorten_regime.unwrap_or(false);
         let regime = match (&self.regime, self.learning_rate, optimizer) {
             (Some(_), Some(rate), _) => {
-                return Err(field("learning_rate", rate, "give a learning rate or a regime, not both"));
+                return Err(field(
+                    "learning_rate",
+                    rate,
+                    "give a learning rate or a regime, not both",
+                ));
             }
             (Some(regime), None, _) => regime.clone(),
             (None, Some(rate), _) => constant(rate),
@@ -437,9 +440,11 @@ impl Experiment {
         let ghosts = GhostBatches::new(batch, ghost, spec.lone_example.expect(FILLED))?;
         let multiplier = spec.batch_multiplier.expect(FILLED);
         let epochs = spec.epochs.expect(FILLED);
-        for (name, value) in
-            [("batch_multiplier", multiplier), ("epochs", epochs), ("copies", spec.copies.expect(FILLED))]
-        {
+        for (name, value) in [
+            ("batch_multiplier", multiplier),
+            ("epochs", epochs),
+            ("copies", spec.copies.expect(FILLED)),
+        ] {
             if value == 0 {
                 return Err(field(name, 0, "it must be at least 1"));
             }
@@ -548,7 +553,8 @@ impl Experiment {
 
 /// The perturbation that the method asks for.
 fn perturbation(spec: &ExperimentSpec) -> Result<Option<Perturbation>, ExperimentError> {
-    let (method, adapt_type) = (spec.method.zip(spec.adapt_type)).expect("the defaults are filled in");
+    let (method, adapt_type) =
+        (spec.method.zip(spec.adapt_type)).expect("the defaults are filled in");
     let geometry = match (method, adapt_type) {
         (Method::Plain, _) => {
             return match spec.radius {

@@ -1,3 +1,33 @@
 //! The library behind the program `smoothout`: data sets, experiments, runs and checkpoints.
+//!
+//! An [`ExperimentSpec`](experiment::ExperimentSpec) resolves to an
+//! [`Experiment`](experiment::Experiment); a [`Training`](training::Training) runs it epoch by
+//! epoch; a [`RunFolder`](run::RunFolder) keeps what it leaves.
+//!
+//! ```no_run
+//! use smoothout::experiment::{ExperimentSpec, Method};
+//! use smoothout::training::{Training, TrainingData};
+//!
+//! let experiment = ExperimentSpec {
+//!     model: Some("f1".to_owned()),
+//!     method: Some(Method::AdaSmoothOut),
+//!     radius: Some(0.1),
+//!     epochs: Some(1),
+//!     ..ExperimentSpec::default()
+//! }
+//! .resolve()?;
+//! let data = TrainingData::load(&experiment)?;
+//! let mut training = Training::new(experiment, data)?;
+//! println!("{:.2} %", training.epoch(|_, _| {})?.test_top1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+pub mod checkpoint;
+pub mod cli;
 pub mod data;
+pub mod evaluation;
+pub mod experiment;
+pub mod oracle;
+pub mod regimes;
+pub mod run;
+pub mod training;

@@ -15,9 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::checkpoint::{
-    CheckpointError, load_training, save_model, save_training, write_whole,
-};
+use crate::checkpoint::{CheckpointError, load_training, save_model, save_training, write_whole};
 use crate::experiment::{Experiment, ExperimentError, ExperimentSpec};
 use crate::training::{EpochRecord, TrainError, Training};
 
@@ -174,7 +172,7 @@ impl RunFolder {
                 version: env!("CARGO_PKG_VERSION"),
                 cpu: cpu_name(),
                 threads: rayon::current_num_threads(),
-                kernels: smoothout_tensor::kernels::in_use(),
+                kernels: smoothout_tensor::kernels::kernels_in_use(),
                 parameters: network.parameters().len(),
                 multiply_adds: network.multiply_adds(),
                 train_examples: examples[0],
@@ -258,7 +256,8 @@ fn lock(path: &Path) -> Result<File, RunError> {
 
 /// The first field that differs: (name, value there, value here). Where the data lie may change.
 fn difference(run: &ExperimentSpec, asked: &ExperimentSpec) -> Option<(String, String, String)> {
-    let fields = |spec: &ExperimentSpec| serde_json::to_value(spec).expect("a specification is JSON");
+    let fields =
+        |spec: &ExperimentSpec| serde_json::to_value(spec).expect("a specification is JSON");
     let (run, asked) = (fields(run), fields(asked));
     let names = run.as_object()?.keys().chain(asked.as_object()?.keys());
     names.filter(|name| *name != "data_dir").find_map(|name| {

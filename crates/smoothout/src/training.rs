@@ -126,10 +126,7 @@ impl TrainingData {
             Some(limit) => Arc::new(set.first(limit)),
             None => Arc::new(set),
         };
-        Ok(Self {
-            train: limited(train, spec.train_limit),
-            test: limited(test, spec.test_limit),
-        })
+        Ok(Self { train: limited(train, spec.train_limit), test: limited(test, spec.test_limit) })
     }
 }
 
@@ -185,8 +182,8 @@ impl Training {
         let steps_per_epoch = data.train.len().div_ceil(experiment.batch_size);
         let optimizer =
             experiment.optimizer(&network, (experiment.epochs * steps_per_epoch) as u64)?;
-        let copies = experiment.batch_size / experiment.ghosts.size()
-            * experiment.spec.copies.unwrap_or(1);
+        let copies =
+            experiment.batch_size / experiment.ghosts.size() * experiment.spec.copies.unwrap_or(1);
         let scratch = (0..copies.min(rayon::current_num_threads()))
             .map(|_| GhostScratch::new(&network, experiment.ghosts.capacity()))
             .collect();
@@ -208,9 +205,7 @@ impl Training {
             let place = memory.iter().position(|(known, _)| known == name)?;
             Some(memory.swap_remove(place).1)
         };
-        self.optimizer
-            .restore(state.steps, take)
-            .map_err(|name| TrainError::Memory { name })?;
+        self.optimizer.restore(state.steps, take).map_err(|name| TrainError::Memory { name })?;
         self.model = state.model;
         self.epochs = state.epochs;
         self.best = state.best;
@@ -298,12 +293,7 @@ impl Training {
             }
             let report = self
                 .optimizer
-                .step(
-                    &mut self.model.parameters,
-                    &mut oracle,
-                    &mut self.scratch,
-                    learning_rate,
-                )
+                .step(&mut self.model.parameters, &mut oracle, &mut self.scratch, learning_rate)
                 .map_err(|source| TrainError::Step { epoch: epoch + 1, source })?;
             coefficient = report.radius_coefficient;
             let copies = experiment.spec.copies.unwrap_or(1);

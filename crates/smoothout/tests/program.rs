@@ -19,9 +19,25 @@ fn smoothout(words: &[&str]) -> Output {
 fn train(out: &Path, more: &[&str]) -> Output {
     let out = out.to_str().unwrap();
     let words = [
-        "train", "--model", "f1", "--epochs", "4", "--train-limit", "1024", "--test-limit", "500",
-        "--batch-size", "256", "--ghost-batch-size", "64", "--method", "adasmoothout", "--radius",
-        "0.1", "--out", out,
+        "train",
+        "--model",
+        "f1",
+        "--epochs",
+        "4",
+        "--train-limit",
+        "1024",
+        "--test-limit",
+        "500",
+        "--batch-size",
+        "256",
+        "--ghost-batch-size",
+        "64",
+        "--method",
+        "adasmoothout",
+        "--radius",
+        "0.1",
+        "--out",
+        out,
     ];
     smoothout(&[&words, more].concat())
 }
@@ -72,8 +88,16 @@ fn a_run_resumes_and_ends_with_the_same_bits_on_any_number_of_threads() {
 
     // What was trained evaluates as its record says.
     let evaluation = smoothout(&[
-        "eval", "--model", "f1", "--weights", at("whole").join("last.safetensors").to_str().unwrap(),
-        "--limit", "500", "--batch-size", "100", "--json",
+        "eval",
+        "--model",
+        "f1",
+        "--weights",
+        at("whole").join("last.safetensors").to_str().unwrap(),
+        "--limit",
+        "500",
+        "--batch-size",
+        "100",
+        "--json",
     ]);
     success(&evaluation);
     let evaluation: Value = serde_json::from_slice(&evaluation.stdout).unwrap();

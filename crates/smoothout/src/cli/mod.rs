@@ -54,7 +54,8 @@ impl Threads {
         if self.threads == Some(0) {
             return Err(BadInput("threads is 0: it must be at least 1".to_owned()).into());
         }
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).build()?;
+        let pool =
+            rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).build()?;
         pool.install(f)
     }
 }

@@ -44,12 +44,15 @@ impl ModelsCommand {
                 weight_decay: regime.weight_decay,
             })
         };
-        let rows: Vec<Row> = smoothout_nn::models::NAMES.iter().map(row).collect::<Result<_, _>>()?;
+        let rows: Vec<Row> =
+            smoothout_nn::models::NAMES.iter().map(row).collect::<Result<_, _>>()?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&rows)?);
             return Ok(());
         }
-        println!("name       input (H, W, C)  parameters  multiply-adds  epochs  weight decay  regime");
+        println!(
+            "name       input (H, W, C)  parameters  multiply-adds  epochs  weight decay  regime"
+        );
         for row in rows {
             println!(
                 "{:<9}  {:<15}  {:>10}  {:>13}  {:>6}  {:>12}  {}",

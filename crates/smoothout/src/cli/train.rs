@@ -82,11 +82,16 @@ pub(super) fn train(
     let progress = Progress::new(epochs, training.steps_per_epoch());
     while training.epochs() < last {
         let epoch = training.epochs() + 1;
-        let record = training
-            .epoch(|step, tally| progress.step(epoch, step, tally))
-            .with_context(|| match epoch {
-                1 => format!("{} has no finished epoch", run.path().display()),
-                _ => format!("{} keeps the state after epoch {}", run.path().display(), epoch - 1),
+        let record =
+            training.epoch(|step, tally| progress.step(epoch, step, tally)).with_context(|| {
+                match epoch {
+                    1 => format!("{} has no finished epoch", run.path().display()),
+                    _ => format!(
+                        "{} keeps the state after epoch {}",
+                        run.path().display(),
+                        epoch - 1
+                    ),
+                }
             })?;
         progress.epoch(&record);
         run.keep(&training, record)?;
