@@ -2,7 +2,7 @@
 
 use ndarray::Array4;
 use smoothout_nn::models::{self, CifarResnet, ImagenetResnet, ResidualBlock, bottleneck};
-use smoothout_nn::{Activation, Mode, Network, NetworkBuilder, NnError, Workspace};
+use smoothout_nn::{Activation, Conv2d, Mode, Network, NetworkBuilder, NnError, Window, Workspace};
 use smoothout_tensor::{Purpose, Real, StreamKey};
 
 fn images<R: Real>(network: &Network, batch: usize) -> Array4<R> {
@@ -51,52 +51,87 @@ fn narrow() -> Vec<Network> {
     .unwrap()
 }
 
-/// The slope along random directions in f64: (f(w + h d) - f(w - h d)) / 2h = <gradient, d>, with
-/// the random layers on (their draws depend on the key only), for batch and running statistics.
+/// The slope along a direction in each block in f64: (f(w + h d) - f(w - h d)) / 2h = <gradient, d>,
+/// with the random layers on (their draws depend on the key only), for batch and running
+/// statistics.
 ///
 /// ReLU and max pool have kinks, so a direction is judged at the step where the two sides agree.
-#[test]
-fn gradients_match_directional_derivatives() {
+fn check_gradient(network: &Network) {
     let key = StreamKey::new(11, Purpose::Dropout);
-    for network in narrow() {
-        let w: Vec<f64> = network.initial_parameters(3);
-        let (images, labels) = (images::<f64>(&network, 4), labels(&network, 4));
-        let mut workspace = Workspace::new(&network, 4);
-        let buffers: Vec<f64> = {
-            network.loss(&w, Mode::batch(), images.view(), &labels, &mut workspace).unwrap();
-            workspace.batch_statistics().to_vec()
-        };
-        for mode in [Mode::train(key), Mode { noise: Some(key), ..Mode::evaluate(&buffers) }] {
-            let mut gradient = vec![f64::NAN; w.len()];
-            let at = network
-                .loss_and_gradient(&w, mode, images.view(), &labels, &mut gradient, &mut workspace)
-                .unwrap();
-            let mut value = |w: &[f64]| {
-                network.loss(w, mode, images.view(), &labels, &mut workspace).unwrap().loss
-            };
-            assert_eq!(at.loss, value(&w), "{}: loss with and without gradient", network.name());
-            // Each block on its own, so that an error in a small one cannot hide.
-            for (index, block) in network.parameters().blocks().iter().enumerate() {
-                if network.parameters().blocks().len() > 60 && index % 7 != 0 {
-                    continue;
-                }
-                let mut direction = vec![0.0; w.len()];
-                for i in block.range() {
-                    direction[i] = ((i + 1) as f64 * 1.37).sin();
-                }
-                let expected: f64 = gradient.iter().zip(&direction).map(|(g, d)| g * d).sum();
-                let errors = [1e-5, 1e-6, 1e-7].map(|h| {
-                    let moved = |h: f64| -> Vec<f64> {
-                        w.iter().zip(&direction).map(|(w, d)| w + h * d).collect()
-                    };
-                    let slope = (value(&moved(h)) - value(&moved(-h))) / (2.0 * h);
-                    (slope - expected).abs() / (1.0 + expected.abs())
-                });
-                let best = errors.into_iter().fold(f64::INFINITY, f64::min);
-                assert!(best < 2e-6, "{} {}: {errors:?} {expected}", network.name(), block.name());
+    let w: Vec<f64> = network.initial_parameters(3);
+    let (images, labels) = (images::<f64>(network, 4), labels(network, 4));
+    let mut workspace = Workspace::new(network, 4);
+    let buffers: Vec<f64> = {
+        network.loss(&w, Mode::batch(), images.view(), &labels, &mut workspace).unwrap();
+        workspace.batch_statistics().to_vec()
+    };
+    for mode in [Mode::train(key), Mode { noise: Some(key), ..Mode::evaluate(&buffers) }] {
+        let mut gradient = vec![f64::NAN; w.len()];
+        let at = network
+            .loss_and_gradient(&w, mode, images.view(), &labels, &mut gradient, &mut workspace)
+            .unwrap();
+        let mut value =
+            |w: &[f64]| network.loss(w, mode, images.view(), &labels, &mut workspace).unwrap().loss;
+        assert_eq!(at.loss, value(&w), "{}: loss with and without gradient", network.name());
+        // Each block on its own, so that an error in a small one cannot hide.
+        for (index, block) in network.parameters().blocks().iter().enumerate() {
+            if network.parameters().blocks().len() > 60 && index % 7 != 0 {
+                continue;
             }
+            let mut direction = vec![0.0; w.len()];
+            for i in block.range() {
+                direction[i] = ((i + 1) as f64 * 1.37).sin();
+            }
+            let expected: f64 = gradient.iter().zip(&direction).map(|(g, d)| g * d).sum();
+            let errors = [1e-5, 1e-6, 1e-7].map(|h| {
+                let moved = |h: f64| -> Vec<f64> {
+                    w.iter().zip(&direction).map(|(w, d)| w + h * d).collect()
+                };
+                let slope = (value(&moved(h)) - value(&moved(-h))) / (2.0 * h);
+                (slope - expected).abs() / (1.0 + expected.abs())
+            });
+            let best = errors.into_iter().fold(f64::INFINITY, f64::min);
+            assert!(best < 2e-6, "{} {}: {errors:?} {expected}", network.name(), block.name());
         }
     }
+}
+
+#[test]
+fn gradients_match_directional_derivatives() {
+    narrow().iter().for_each(check_gradient);
+}
+
+/// Values that several layers read, sums of a value with itself or with the images, rectifiers
+/// whose output a sum must not overwrite: what a planner of buffers can get wrong.
+#[test]
+fn any_graph_is_differentiated() {
+    let mut b = NetworkBuilder::new("odd", [6, 6, 2]);
+    let images = b.images();
+    let conv = Conv2d::new(2, Window::square(3).padding(1)).bias();
+    let rectified = b.relu(images);
+    let doubled = b.add(images, images);
+    let x = b.conv2d(rectified, "first", conv);
+    let x = b.add(x, doubled);
+    let y = b.activation(x, Activation::NoisyRelu { noise: 0.2 });
+    let y = b.add(y, x);
+    let y = b.relu(y);
+    let z = b.conv2d(y, "second", conv);
+    let y = b.dropout(y, 0.3);
+    let y = b.add(y, z);
+    let y = b.add(y, images);
+    let y = b.add(y, x);
+    let normed = b.batch_norm(y, "norm");
+    let other = b.conv2d(y, "third", conv);
+    let y = b.add(normed, other);
+    let pooled = b.max_pool(y, Window::square(2).stride(2));
+    let averaged = b.average_pool(y, Window::square(2).stride(2));
+    let y = b.add(pooled, averaged);
+    let y = b.add(y, y);
+    let hidden = b.linear(y, "hidden", 5, true);
+    let relu = b.relu(hidden);
+    let y = b.add(relu, hidden);
+    let logits = b.linear(y, "fc", 3, false);
+    check_gradient(&b.finish(logits).unwrap());
 }
 
 #[test]
@@ -306,6 +341,11 @@ fn mistakes_are_errors_that_say_so() {
     assert!(loss(good, &[0, 1], &vec![f32::NAN; w.len()]).unwrap().loss.is_nan());
     assert!(matches!(models::cifar_resnet(9, 16, 10), Err(NnError::Depth { found: 9, .. })));
     assert!(matches!(models::f1(0, 10), Err(NnError::Layout(_))));
+    let mut b = NetworkBuilder::new("loose end", [4, 4, 1]);
+    let images = b.images();
+    let logits = b.linear(images, "fc", 2, true);
+    b.linear(images, "other", 2, true);
+    assert_eq!(b.finish(logits), Err(NnError::Unused { layer: "other".to_owned() }));
 }
 
 /// Images that do not lie in standard order give the same loss.
