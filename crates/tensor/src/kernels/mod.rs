@@ -14,6 +14,7 @@
 mod conv;
 mod dispatch;
 mod gemm;
+pub mod machine;
 mod scratch;
 mod simd;
 mod tile;

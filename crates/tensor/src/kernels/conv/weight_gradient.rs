@@ -54,6 +54,7 @@ pub(in crate::kernels) fn direct<L: Load>(
     let chunks = shape.batch.div_ceil(chunk);
     let group = if partial_len > WIDE { GROUP } else { padded_columns };
 
+    let buffer_len = shape.slab_len() + shape.ragged_len();
     let partials = scratch.take(chunks * partial_len);
     let (image_len, gradient_len) =
         (input.len() / shape.batch, output_gradient.len() / shape.batch);
@@ -62,7 +63,10 @@ pub(in crate::kernels) fn direct<L: Load>(
         let input = &input[images.start * image_len..images.end * image_len];
         let gradient = &output_gradient[images.start * gradient_len..images.end * gradient_len];
         partial.par_chunks_mut(depth * group).enumerate().for_each(|(g, partial)| {
-            simd::run(set, Chunk { shape, input, gradient, first: g * group, partial, load });
+            scratch::with_thread_buffer(buffer_len, |buffer| {
+                let first = g * group;
+                simd::run(set, Chunk { shape, input, gradient, first, partial, load, buffer });
+            });
         });
     });
 
@@ -99,6 +103,9 @@ struct Chunk<'a, L> {
     /// Panels of (depth, 16 N).
     partial: &'a mut [f32],
     load: L,
+    /// Working memory for a slab: its padded input, and its gradient if its channels are not whole
+    /// vectors.
+    buffer: &'a mut [f32],
 }
 
 /// Some rows of a few images.
@@ -120,6 +127,20 @@ impl Conv2dShape {
         let pixels = (6144 / channels).max(128);
         ((pixels / (height * width)).max(1), pixels.div_ceil(width).min(height))
     }
+
+    /// Values of the padded input of a slab.
+    fn slab_len(&self) -> usize {
+        let (images, band) = self.slab();
+        images * Correlation::new(*self, Direction::Forward).window(&(0..band)).len()
+    }
+
+    /// Values of the gradient of a slab with whole vectors of channels, if a copy is needed.
+    fn ragged_len(&self) -> usize {
+        let channels = self.out_channels.next_multiple_of(LANES);
+        let (images, band) = self.slab();
+        let pixels = images * band * self.output_image()[1];
+        if channels == self.out_channels { 0 } else { pixels * channels }
+    }
 }
 
 impl<L: Load> Task for Chunk<'_, L> {
@@ -130,45 +151,33 @@ impl<L: Load> Task for Chunk<'_, L> {
         let shape = self.shape;
         let correlation = Correlation::new(*shape, Direction::Forward);
         let [height, width] = shape.output_image();
-        let (outputs, padded_outputs) =
-            (shape.out_channels, shape.out_channels.next_multiple_of(LANES));
+        let (outputs, channels) = (shape.out_channels, shape.out_channels.next_multiple_of(LANES));
         let image_len = shape.image[0] * shape.image[1] * shape.in_channels;
         let gradient_len = height * width * outputs;
         let batch = self.input.len() / image_len;
         let (images, band) = shape.slab();
-        let padded_len = images * correlation.window(&(0..band)).len();
-        // Channels that are not whole vectors are copied to where there is room for zeros.
-        let ragged = if outputs == padded_outputs { 0 } else { images * band * width };
+        let (padded, ragged) = std::mem::take(&mut self.buffer).split_at_mut(shape.slab_len());
         self.partial.fill(0.0);
-        scratch::with_thread_buffer(padded_len + ragged * padded_outputs, |buffer| {
-            let (padded, ragged_gradient) = buffer.split_at_mut(padded_len);
-            for first in (0..batch).step_by(images) {
-                let images = images.min(batch - first);
-                for row in (0..height).step_by(band) {
-                    let rows = row..(row + band).min(height);
-                    let window = correlation.window(&rows);
-                    let source = &self.input[first * image_len..][..images * image_len];
-                    window.load::<V>(source, padded, self.load);
-                    // Several images to a slab come with all their rows.
-                    let pixels = images * rows.len() * width;
-                    let start = first * gradient_len + row * width * outputs;
-                    let mut gradient = &self.gradient[start..][..pixels * outputs];
-                    if ragged > 0 {
-                        pad_channels(gradient, outputs, ragged_gradient, padded_outputs);
-                        gradient = &ragged_gradient[..pixels * padded_outputs];
-                    }
-                    let slab = Slab {
-                        window: &window,
-                        padded,
-                        gradient,
-                        channels: padded_outputs,
-                        rows: rows.len(),
-                        images,
-                    };
-                    self.add::<V>(&slab);
+        for first in (0..batch).step_by(images) {
+            let images = images.min(batch - first);
+            for row in (0..height).step_by(band) {
+                let rows = row..(row + band).min(height);
+                let window = correlation.window(&rows);
+                let source = &self.input[first * image_len..][..images * image_len];
+                window.load::<V>(source, padded, self.load);
+                // Several images to a slab come with all their rows.
+                let pixels = images * rows.len() * width;
+                let start = first * gradient_len + row * width * outputs;
+                let mut gradient = &self.gradient[start..][..pixels * outputs];
+                if outputs != channels {
+                    pad_channels(gradient, outputs, ragged, channels);
+                    gradient = &ragged[..pixels * channels];
                 }
+                let (padded, rows) = (&*padded, rows.len());
+                let slab = Slab { window: &window, padded, gradient, channels, rows, images };
+                self.add::<V>(&slab);
             }
-        });
+        }
     }
 }
 
@@ -235,7 +244,12 @@ fn panel_rows<V: Vector, const Q: usize, const B: usize, const N: usize>(
                 }
             }
         }
-        for q in 0..Q.min(blocks - first) {
+        // Constant bounds, here and in every loop over a tile: a variable index would put the
+        // accumulators into memory.
+        for q in 0..Q {
+            if first + q == blocks {
+                break;
+            }
             for b in 0..B {
                 let row = ((first + q) * B + b) * N * LANES;
                 for n in 0..N {

@@ -141,7 +141,10 @@ impl Block<'_> {
             }
             // SAFETY: each row and the panel hold the terms of the range, as just checked.
             unsafe { multiply(&mut sums, x, 1, panel, N * LANES, range.len()) };
-            for r in 0..valid {
+            for r in 0..R {
+                if r == valid {
+                    break;
+                }
                 self.store(&sums[r][0], row + r, column, range.start == 0);
             }
         } else {
@@ -149,7 +152,10 @@ impl Block<'_> {
             let packed = &self.packed_a[tile * R * range.len()..][..R * range.len()];
             // SAFETY: `packed` holds R values and the panel 16 N for each term of the range.
             unsafe { multiply(&mut sums, [packed.as_ptr()], R, panel, N * LANES, range.len()) };
-            for r in 0..valid {
+            for r in 0..R {
+                if r == valid {
+                    break;
+                }
                 self.store(&sums[0][r], row + r, column, range.start == 0);
             }
         }

@@ -5,7 +5,8 @@
 //! into whatever the baseline has (NEON on aarch64, SSE2 on x86-64). A kernel is a [`Task`] with a
 //! body generic over the vector; [`run`] compiles the body once per instruction set, inside a
 //! function with that set's `#[target_feature]`, and calls the one that was asked for. Everything
-//! between the two must be `#[inline(always)]`: only then do the bodies inherit the features.
+//! between the two must be `#[inline(always)]`, and vectors must not pass through closures: only
+//! code that is inlined into that function inherits its features.
 
 mod portable;
 #[cfg(target_arch = "x86_64")]
