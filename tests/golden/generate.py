@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 import directions
+import dropout
 import keys
 import layers
 import optimizers
@@ -41,6 +42,7 @@ def main():
     keys.generate(HERE / "keys")
     write("layers", *layers.generate())
     write("directions", *directions.generate())
+    write("dropout", *dropout.generate())
     write("optimizers", *optimizers.generate())
     for network in trajectories.NETWORKS:
         write(network, *trajectories.generate(network))

@@ -1,11 +1,18 @@
-"""Forward and backward of each layer on a small batch: x, y, the output gradient dy, the input
-gradient dx, every parameter and its gradient, and batch norm's running statistics.
+"""Each layer's forward and backward, seen through the smallest network that holds it.
 
-Tensors of a case are named `case.x`, `case.y`, `case.dy`, `case.dx`, `case.parameter.NAME`,
-`case.gradient.NAME`, `case.before.NAME` and `case.after.NAME` (buffers before and after the pass).
+    images -> stem -> layer -> flatten -> cross-entropy
+
+The stem is a 1x1 convolution (a linear layer for flat inputs). The logits are the layer's output,
+the output gradient is softmax minus one-hot over N, the gradient of `layer.*` is the layer's own,
+and that of `stem.weight` is the layer's input gradient projected on the images:
+dW[o, i] = sum over images and pixels of dx[o] x[i].
+
+A case holds `images`, `labels`, `parameter.NAME`, `before.NAME` (running statistics), and with batch
+statistics `logits`, `loss`, `gradient.NAME`, `after.NAME` and, unless two logits are equal, `top1` and
+`top5`; with running statistics the same but `after` as `evaluation.logits` and so on.
 """
 
-import copy
+from collections import OrderedDict
 
 import torch
 from torch import nn
@@ -14,42 +21,51 @@ import networks
 
 SEED = 7
 
-# Case: (module, shape of x).
+# Case: (the layer, the shape of the images (C, H, W), the channels that the stem makes of them).
 CASES = {
-    "linear": (nn.Linear(7, 5), (6, 7)),
-    "linear-no-bias": (nn.Linear(7, 5, bias=False), (6, 7)),
-    "conv-3x3": (nn.Conv2d(4, 6, 3, padding=1, bias=False), (3, 4, 7, 9)),
-    "conv-3x3-bias-no-padding": (nn.Conv2d(4, 6, 3), (3, 4, 7, 9)),
-    "conv-3x3-stride-2": (nn.Conv2d(4, 6, 3, 2, 1, bias=False), (3, 4, 8, 9)),
-    "conv-1x1-stride-2": (nn.Conv2d(5, 8, 1, 2, bias=False), (3, 5, 8, 9)),
-    "conv-5x5-rgb": (nn.Conv2d(3, 17, 5, padding=2, bias=False), (2, 3, 11, 8)),
-    "conv-7x7-stride-2": (nn.Conv2d(3, 5, 7, 2, 3, bias=False), (2, 3, 15, 14)),
-    "conv-11x11-stride-4": (nn.Conv2d(3, 4, 11, 4, 2), (2, 3, 21, 23)),
-    "max-pool-3-stride-2": (nn.MaxPool2d(3, 2), (3, 5, 9, 8)),
-    "max-pool-3-stride-2-padding-1": (nn.MaxPool2d(3, 2, 1), (3, 5, 9, 8)),
-    "max-pool-2-stride-2": (nn.MaxPool2d(2, 2), (3, 5, 8, 7)),
-    "average-pool-4": (nn.AvgPool2d(4), (3, 5, 8, 12)),
-    "average-pool-global": (nn.AdaptiveAvgPool2d(1), (3, 5, 7, 6)),
-    "relu": (nn.ReLU(), (3, 5, 4, 6)),
-    "batch-norm-1d": (nn.BatchNorm1d(6), (9, 6)),
-    "batch-norm-2d": (nn.BatchNorm2d(5), (4, 5, 6, 3)),
-    "basic-block": (networks.BasicBlock(4, 4), (4, 4, 6, 7)),
-    "basic-block-stride-2": (networks.BasicBlock(4, 8, 2), (4, 4, 6, 7)),
-    "bottleneck": (networks.Bottleneck(12, 3), (4, 12, 6, 5)),
-    "bottleneck-stride-2": (networks.Bottleneck(6, 3, 2), (4, 6, 6, 5)),
+    "linear": (nn.Linear(7, 5), (9, 1, 1), 7),
+    "linear-no-bias": (nn.Linear(7, 11, bias=False), (9, 1, 1), 7),
+    "conv-3x3": (nn.Conv2d(4, 6, 3, padding=1, bias=False), (3, 7, 9), 4),
+    "conv-3x3-bias-no-padding": (nn.Conv2d(4, 6, 3), (3, 7, 9), 4),
+    "conv-3x3-stride-2": (nn.Conv2d(4, 6, 3, 2, 1, bias=False), (3, 8, 9), 4),
+    "conv-1x1-stride-2": (nn.Conv2d(5, 8, 1, 2, bias=False), (3, 8, 9), 5),
+    "conv-5x5": (nn.Conv2d(3, 17, 5, padding=2, bias=False), (4, 7, 6), 3),
+    "conv-7x7-stride-2": (nn.Conv2d(3, 5, 7, 2, 3, bias=False), (2, 15, 14), 3),
+    "conv-11x11-stride-4-bias": (nn.Conv2d(3, 4, 11, 4, 2), (2, 21, 23), 3),
+    "max-pool-3-stride-2": (nn.MaxPool2d(3, 2), (3, 9, 8), 5),
+    "max-pool-3-stride-2-padding-1": (nn.MaxPool2d(3, 2, 1), (3, 9, 8), 5),
+    "max-pool-2-stride-2": (nn.MaxPool2d(2, 2), (3, 8, 7), 5),
+    "average-pool-4": (nn.AvgPool2d(4), (3, 8, 12), 5),
+    "average-pool-global": (nn.AdaptiveAvgPool2d(1), (3, 7, 6), 12),
+    "relu": (nn.ReLU(), (3, 4, 6), 5),
+    "batch-norm-1d": (nn.BatchNorm1d(6), (9, 1, 1), 6),
+    "batch-norm-2d": (nn.BatchNorm2d(5), (3, 6, 4), 5),
+    "basic-block": (networks.BasicBlock(4, 4), (3, 6, 7), 4),
+    "basic-block-stride-2": (networks.BasicBlock(4, 8, 2), (3, 6, 7), 4),
+    "bottleneck": (networks.Bottleneck(12, 3), (3, 6, 5), 12),
+    "bottleneck-stride-2": (networks.Bottleneck(6, 3, 2), (3, 6, 5), 6),
+    "cross-entropy": (nn.Identity(), (9, 1, 1), 12),
 }
+BATCH = 6
 
 
-def channels_last(t):
-    """(N, C, H, W) as (N, H, W, C)."""
-    return t.permute(0, 2, 3, 1) if t.dim() == 4 else t
+def small_network(layer, shape, channels):
+    """stem, layer, flatten."""
+    if shape[1:] == (1, 1):
+        stem = nn.Linear(shape[0], channels, bias=False)
+        parts = [("flatten", nn.Flatten()), ("stem", stem), ("layer", layer)]
+    else:
+        stem = nn.Conv2d(shape[0], channels, 1, bias=False)
+        parts = [("stem", stem), ("layer", layer), ("flatten", nn.Flatten())]
+    return nn.Sequential(OrderedDict(parts))
 
 
 def randomise(module, generator):
     """Weights, gamma, beta and running statistics that are nowhere 0 or 1."""
+    scales = [name for name, m in module.named_modules() if hasattr(m, "running_mean")]
     for name, p in module.named_parameters():
-        p.data = 0.5 * torch.randn(p.shape, generator=generator)
-        if "bn" in name or p.dim() == 1 and name == "weight":
+        p.data = 0.7 * torch.randn(p.shape, generator=generator)
+        if name.removesuffix(".weight") in scales:
             p.data += 1
     for name, buffer in module.named_buffers():
         if name.endswith("running_mean"):
@@ -58,71 +74,55 @@ def randomise(module, generator):
             buffer.copy_(0.5 + torch.rand(buffer.shape, generator=generator))
 
 
-def floats(state):
-    return {key: value.clone() for key, value in state.items() if value.is_floating_point()}
+def statistics(network):
+    """The running means and variances."""
+    return {name: b.clone() for name, b in network.named_buffers() if b.is_floating_point()}
 
 
-def passes(module, x, dy_generator):
-    """One forward and backward pass in float64 from the float32 values."""
-    module = copy.deepcopy(module).double()
-    before = floats(dict(module.named_buffers()))
-    x = x.double().requires_grad_()
-    y = module(x)
-    dy = torch.randn(y.shape, generator=dy_generator)
-    y.backward(dy.double())
-    out = {"x": x, "y": y, "dy": dy, "dx": x.grad}
-    out = {key: channels_last(value) for key, value in out.items()}
-    for name, p in module.named_parameters():
-        out |= {f"parameter.{name}": p, f"gradient.{name}": p.grad}
-    out |= {f"before.{name}": value for name, value in before.items()}
-    if module.training:
-        out |= {f"after.{name}": value for name, value in floats(dict(module.named_buffers())).items()}
-    return out
-
-
-def cross_entropy(generator):
-    """Mean cross-entropy, its gradient, and how many labels are among the k largest logits."""
-    logits = 3 * torch.randn(17, 12, generator=generator)
-    labels = torch.randint(0, 12, (17,), generator=generator)
-    x = logits.double().requires_grad_()
-    loss = nn.functional.cross_entropy(x, labels)
+def one_pass(network, x, labels):
+    """Logits, loss, counts and gradients in the network's present mode."""
+    network.zero_grad()
+    logits = network(x)
+    loss = nn.functional.cross_entropy(logits, labels)
     loss.backward()
-    found = x.topk(5).indices == labels[:, None]
-    return {
-        "x": logits,
-        "labels": labels,
-        "loss": loss.reshape(1),
-        "dx": x.grad,
-        "top1": found[:, :1].sum().reshape(1),
-        "top5": found.sum().reshape(1),
-    }
+    out = {"logits": logits.detach(), "loss": loss.detach().reshape(1)}
+    if all(len(row.unique()) == len(row) for row in logits):  # which of two equals leads is open
+        found = logits.topk(5).indices == labels[:, None]
+        out |= {"top1": found[:, 0].sum().reshape(1), "top5": found.sum().reshape(1)}
+    return out | {f"gradient.{name}": p.grad.clone() for name, p in network.named_parameters()}
 
 
-def dropout(generator):
-    """Dropout with p = 0.4, its mask exported: y = x mask / (1 - p)."""
-    x = torch.randn(8, 30, generator=generator).double().requires_grad_()
-    torch.manual_seed(SEED)
-    y = nn.functional.dropout(x, 0.4)
-    dy = torch.randn(y.shape, generator=generator)
-    y.backward(dy.double())
-    return {"x": x, "y": y, "dy": dy, "dx": x.grad, "mask": (y != 0).to(torch.uint8)}
+def case(layer, shape, channels, generator):
+    """One case in float64, from weights and images that float32 holds exactly."""
+    network = small_network(layer, shape, channels)
+    randomise(network, generator)
+    images = torch.randn(BATCH, *shape, generator=generator)
+    tensors = {"images": images.permute(0, 2, 3, 1)}
+    tensors |= {f"parameter.{name}": p.detach().clone() for name, p in network.named_parameters()}
+    tensors |= {f"before.{name}": value for name, value in statistics(network).items()}
+    network.double()
+    # Half of the labels are what the network says, so that top-1 and top-5 have something to count.
+    with torch.no_grad():
+        ranked = network.eval()(images.double()).argsort(1, descending=True)
+    rank = torch.tensor([0, 0, 2, 4, ranked.shape[1] - 1, ranked.shape[1] - 2])
+    labels = ranked[torch.arange(BATCH), rank]
+    tensors["labels"] = labels
+    found = one_pass(network, images.double(), labels)
+    if statistics(network):
+        tensors |= {f"evaluation.{name}": value for name, value in found.items()}
+        tensors |= one_pass(network.train(), images.double(), labels)
+        tensors |= {f"after.{name}": value for name, value in statistics(network).items()}
+    else:
+        tensors |= found
+    return tensors
 
 
 def generate():
     """All cases as (tensors, settings)."""
     generator = torch.Generator().manual_seed(SEED)
-    cases = {}
-    for name, (module, shape) in CASES.items():
-        randomise(module, generator)
-        x = torch.randn(shape, generator=generator)
-        cases[name] = passes(module, x, generator)
-        if any(True for _ in module.buffers()):
-            cases[f"{name}-evaluation"] = passes(module.eval(), x, generator)
-    cases["cross-entropy"] = cross_entropy(generator)
-    cases["dropout"] = dropout(generator)
     tensors = {}
-    for name, case in cases.items():
-        for key, value in case.items():
-            keep = value.dtype == torch.float64 and key != "loss"
-            tensors[f"{name}.{key}"] = (value.float() if keep else value).detach()
+    for name, arguments in CASES.items():
+        for key, value in case(*arguments, generator).items():
+            rounded = value.dtype == torch.float64 and not key.endswith("loss")
+            tensors[f"{name}.{key}"] = value.float() if rounded else value
     return tensors, {}
