@@ -8,7 +8,8 @@ CLASSES = {
     "f1": 10, "c1": 10, "c2": 10, "c3": 100, "c4": 100,
     "resnet8": 10, "resnet20": 10, "resnet32": 10, "resnet44": 100, "resnet56": 10,
     "resnet110": 10, "wrn-16-4": 10,
-    "alexnet": 1000, "resnet18": 1000, "resnet34": 1000, "resnet50": 1000,
+    "alexnet": 1000, "resnet18": 1000, "resnet34": 1000, "resnet50": 1000, "resnet101": 1000,
+    "resnet152": 1000,
 }  # fmt: skip
 
 

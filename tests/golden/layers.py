@@ -1,11 +1,11 @@
 """Each layer's forward and backward, seen through the smallest network that holds it.
 
-    images -> stem -> layer -> flatten -> cross-entropy
+    images -> stem (1x1 convolution) -> layer -> head (linear, 11 classes) -> cross-entropy
+    numbers -> stem (linear) -> layer -> cross-entropy, where the layer takes flat inputs
 
-The stem is a 1x1 convolution (a linear layer for flat inputs). The logits are the layer's output,
-the output gradient is softmax minus one-hot over N, the gradient of `layer.*` is the layer's own,
-and that of `stem.weight` is the layer's input gradient projected on the images:
-dW[o, i] = sum over images and pixels of dx[o] x[i].
+The gradient of `layer.*` is the layer's own. The layer's output y shows in the logits and in the
+head's gradient, dW[k, f] = sum over images of dlogit[k] y[f]; its input gradient dx shows in the
+stem's, dW[o, i] = sum over images and pixels of dx[o] x[i].
 
 A case holds `images`, `labels`, `parameter.NAME`, `before.NAME` (running statistics), and with batch
 statistics `logits`, `loss`, `gradient.NAME`, `after.NAME` and, unless two logits are equal, `top1` and
@@ -50,13 +50,16 @@ BATCH = 6
 
 
 def small_network(layer, shape, channels):
-    """stem, layer, flatten."""
+    """Stem, layer and, behind a layer with pixels, head."""
     if shape[1:] == (1, 1):
         stem = nn.Linear(shape[0], channels, bias=False)
         parts = [("flatten", nn.Flatten()), ("stem", stem), ("layer", layer)]
     else:
         stem = nn.Conv2d(shape[0], channels, 1, bias=False)
         parts = [("stem", stem), ("layer", layer), ("flatten", nn.Flatten())]
+        with torch.no_grad():
+            features = nn.Sequential(OrderedDict(parts)).eval()(torch.zeros(1, *shape)).shape[1]
+        parts.append(("head", nn.Linear(features, 11, bias=False)))
     return nn.Sequential(OrderedDict(parts))
 
 
@@ -64,7 +67,7 @@ def randomise(module, generator):
     """Weights, gamma, beta and running statistics that are nowhere 0 or 1."""
     scales = [name for name, m in module.named_modules() if hasattr(m, "running_mean")]
     for name, p in module.named_parameters():
-        p.data = 0.7 * torch.randn(p.shape, generator=generator)
+        p.data = torch.randn(p.shape, generator=generator) / max(1, p[0].numel()) ** 0.5
         if name.removesuffix(".weight") in scales:
             p.data += 1
     for name, buffer in module.named_buffers():

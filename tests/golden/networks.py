@@ -26,8 +26,9 @@ class F1(nn.Module):
 class C1(nn.Module):
     """The authors' shallow AlexNet for 32 x 32 images (C1; C3 with 100 classes)."""
 
-    def __init__(self, classes=10, channels=64, hidden=(384, 192), dropout=0.5):
+    def __init__(self, classes=10, channels=64, dropout=0.5):
         super().__init__()
+        hidden = (6 * channels, 3 * channels)
         self.features = nn.Sequential(
             nn.Conv2d(3, channels, 5, padding=2, bias=False),
             nn.MaxPool2d(3, 2),
@@ -170,7 +171,7 @@ class CifarResNet(nn.Module):
 
 
 class ImageNetResNet(nn.Module):
-    """torchvision's resnet18, 34 (basic blocks) and 50 (bottlenecks)."""
+    """torchvision's resnet18, 34 (basic blocks), 50, 101 and 152 (bottlenecks)."""
 
     def __init__(self, block, blocks, classes=1000):
         super().__init__()
@@ -234,7 +235,7 @@ class AlexNet(nn.Module):
 
 def by_name(name, classes):
     """The full-size network of that name."""
-    if name.startswith("resnet") and name not in ("resnet18", "resnet34", "resnet50"):
+    if name in ("resnet8", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110"):
         return CifarResNet(int(name.removeprefix("resnet")), classes)
     return {
         "f1": lambda: F1(classes),
@@ -247,4 +248,6 @@ def by_name(name, classes):
         "resnet18": lambda: ImageNetResNet(BasicBlock, (2, 2, 2, 2), classes),
         "resnet34": lambda: ImageNetResNet(BasicBlock, (3, 4, 6, 3), classes),
         "resnet50": lambda: ImageNetResNet(Bottleneck, (3, 4, 6, 3), classes),
+        "resnet101": lambda: ImageNetResNet(Bottleneck, (3, 4, 23, 3), classes),
+        "resnet152": lambda: ImageNetResNet(Bottleneck, (3, 8, 36, 3), classes),
     }[name]()

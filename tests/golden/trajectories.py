@@ -17,7 +17,7 @@ GHOST = 8
 # A narrow network, the shape of its images, and the seed of its weights and data.
 NETWORKS = {
     "f1": (lambda: networks.F1(10, 784, 16), (1, 28, 28), 20180519),
-    "c1": (lambda: networks.C1(10, 6, (24, 12), dropout=0.0), (3, 32, 32), 20181518),
+    "c1": (lambda: networks.C1(10, 6, dropout=0.0), (3, 32, 32), 20181520),
     "resnet8": (lambda: networks.CifarResNet(8, 10, width=4), (3, 32, 32), 20182565),
 }
 

@@ -1,0 +1,211 @@
+//! Ten training steps of narrow F1, C1 and ResNet-8 against PyTorch: SGD, Nesterov, Adam, AdamW,
+//! SmoothOut and AdaSmoothOut, with the perturbations that PyTorch used.
+//!
+//! Losses and gradient norms are compared step by step, weights and running statistics at the end.
+//! PyTorch ran in float64, so the `f64` runs must agree almost to the rounding of the stored
+//! vectors, and the `f32` runs to what float32 allows:
+//!
+//! | quantity | f64 | f32 | limit set by |
+//! |---|---|---|---|
+//! | loss of a step, gradient norm | 1e-8 | 1e-4 | |
+//! | weights and running statistics | 1e-6 | 1e-3 | they are stored in float32 (6e-8) |
+//! | the same with Adam | 1e-6 | 1e-2 | where a gradient is all but 0, Adam divides rounding by rounding |
+//! | F1's hidden biases with AdamW, and the running means behind them | 1e-6 | 1 | batch norm takes the bias away again, so its exact gradient is 0 and Adam turns rounding errors into steps of up to the learning rate |
+//!
+//! Tolerances are relative to the largest element of the tensor.
+
+use ndarray::{Array5, ArrayView4, Axis, Slice, s};
+use serde_json::Value;
+use smoothout_nn::{Mode, Network, NnError, Workspace, models};
+use smoothout_optim::{
+    Adam, BaseUpdate, Clip, GhostCopy, GradientOracle, Sgd, SmoothOut, Smoothing, WeightDecay,
+};
+use smoothout_tensor::{Geometry, Real};
+use smoothout_tests::{HashedPerturbation, Vectors, assert_close};
+
+/// The ghost batches of one step.
+struct Step<'a, R> {
+    network: &'a Network,
+    images: ArrayView4<'a, R>,
+    labels: &'a [usize],
+    ghosts: usize,
+    buffers: &'a mut [R],
+}
+
+impl<R: Real> GradientOracle<R> for Step<'_, R> {
+    type Scratch = Workspace<R>;
+    type Error = NnError;
+
+    fn ghosts(&self) -> usize {
+        self.ghosts
+    }
+
+    fn gradient(
+        &self,
+        at: GhostCopy,
+        w: &[R],
+        gradient: &mut [R],
+        workspace: &mut Workspace<R>,
+    ) -> Result<f64, NnError> {
+        let size = self.labels.len() / self.ghosts;
+        let range = at.ghost * size..(at.ghost + 1) * size;
+        let images = self.images.slice_axis(Axis(0), Slice::from(range.clone()));
+        let labels = &self.labels[range];
+        let found = self.network.loss_and_gradient(
+            w,
+            Mode::batch(),
+            images,
+            labels,
+            gradient,
+            workspace,
+        )?;
+        Ok(found.loss)
+    }
+
+    fn accept(&mut self, _at: GhostCopy, workspace: &mut Workspace<R>) {
+        self.network.update_buffers(self.buffers, workspace.batch_statistics());
+    }
+}
+
+fn number(settings: &Value, key: &str) -> f64 {
+    settings[key].as_f64().unwrap_or_else(|| panic!("no {key} in {settings}"))
+}
+
+fn rule<R: Real>(settings: &Value) -> BaseUpdate<R> {
+    let decay = number(settings, "weight_decay");
+    let adam = |kind| BaseUpdate::Adam(Adam::new().weight_decay(decay, kind).unwrap());
+    match settings["optimizer"].as_str().unwrap() {
+        "adam" => adam(WeightDecay::Coupled),
+        "adamw" => adam(WeightDecay::Decoupled),
+        _ => {
+            let sgd = Sgd::new().momentum(number(settings, "momentum")).unwrap();
+            let nesterov = settings["nesterov"].as_bool().unwrap();
+            BaseUpdate::Sgd(sgd.nesterov(nesterov).weight_decay(decay).unwrap())
+        }
+    }
+}
+
+fn optimizer<R: Real>(network: &Network, settings: &Value) -> SmoothOut<R, BaseUpdate<R>> {
+    let optimizer = SmoothOut::new(rule(settings)).clip(Clip::new(5.0).unwrap());
+    let geometry = match settings["geometry"].as_str() {
+        None => return optimizer,
+        Some("absolute") => Geometry::Absolute,
+        Some("filter") => Geometry::Filter,
+        Some("elementwise") => Geometry::Elementwise,
+        Some(other) => panic!("the vectors know a geometry {other}"),
+    };
+    let layout = network.parameters().clone();
+    let source = HashedPerturbation { layout, geometry, radius: number(settings, "radius") };
+    let denoise = settings["denoise"].as_bool().unwrap();
+    optimizer.smoothing(Smoothing::new(source).denoise(denoise))
+}
+
+/// How far a final tensor may be from PyTorch's.
+fn tolerance<R: Real>(settings: &Value, network: &str, tensor: &str) -> f64 {
+    let rule = settings["optimizer"].as_str().unwrap();
+    let hidden_bias_or_mean = network == "f1"
+        && tensor != "layers.15.bias"
+        && (tensor.ends_with("running_mean") || tensor.ends_with("bias"));
+    match (R::NAME, rule) {
+        ("f64", _) => 1e-6,
+        (_, "adamw") if hidden_bias_or_mean => 1.0,
+        (_, "adam" | "adamw") => 1e-2,
+        _ => 1e-3,
+    }
+}
+
+fn check<R: Real>(name: &str, network: &Network) {
+    let vectors = Vectors::open(name);
+    let images = vectors.get("images");
+    let pixels = images.values.iter().map(|&byte| R::from_f64((byte - 128.0) / 64.0)).collect();
+    let images = Array5::from_shape_vec(images.extents::<5>(), pixels).unwrap();
+    let labels = vectors.get("labels").to_usize();
+    let batch = labels.len() / 2;
+    let (parameters, buffers) = (network.parameters(), network.buffers());
+
+    for (variant, settings) in vectors.settings().as_object().unwrap() {
+        let mut w = vec![R::nan(); parameters.len()];
+        for block in parameters.blocks() {
+            let initial = vectors.get(&format!("initial.{}", block.name()));
+            assert_eq!(initial.shape, block.shape(), "{name}: {}", block.name());
+            w[block.range()].copy_from_slice(&initial.to());
+        }
+        let mut statistics = network.initial_buffers::<R>();
+        let mut optimizer = optimizer::<R>(network, settings);
+        let ghosts = if settings["geometry"].is_string() { 2 } else { 1 };
+        let mut workspaces: Vec<_> = (0..2).map(|_| Workspace::new(network, batch)).collect();
+
+        let [losses, norms] =
+            ["losses", "gradient_norms"].map(|key| vectors.get(&format!("{variant}.{key}")).values);
+        let allowed = if R::NAME == "f64" { 1e-8 } else { 1e-4 };
+        for (step, (loss, norm)) in losses.iter().zip(&norms).enumerate() {
+            let turn = step % 2;
+            let mut oracle = Step {
+                network,
+                images: images.slice(s![turn, .., .., .., ..]),
+                labels: &labels[turn * batch..(turn + 1) * batch],
+                ghosts,
+                buffers: &mut statistics,
+            };
+            let learning_rate = number(settings, "lr");
+            let report =
+                optimizer.step(&mut w, &mut oracle, &mut workspaces, learning_rate).unwrap();
+            for (what, found, expected) in
+                [("loss", report.loss, loss), ("gradient norm", report.gradient_norm, norm)]
+            {
+                let what = format!("{name}, {variant}, {}, step {step}: {what}", R::NAME);
+                assert_close(&what, &[found], &[*expected], allowed, 0.0);
+            }
+        }
+        let weights = parameters.blocks().iter().map(|block| (block.name(), &w[block.range()]));
+        let running =
+            buffers.blocks().iter().map(|block| (block.name(), &statistics[block.range()]));
+        for (tensor, found) in weights.chain(running) {
+            let expected = vectors.get(&format!("{variant}.final.{tensor}")).values;
+            let allowed = tolerance::<R>(settings, name, tensor);
+            assert_close(&format!("{name}, {variant}: {tensor}"), found, &expected, allowed, 0.0);
+        }
+    }
+}
+
+fn f1() -> Network {
+    models::f1(16, 10).unwrap()
+}
+
+fn c1() -> Network {
+    models::shallow(6, 10).unwrap()
+}
+
+fn resnet8() -> Network {
+    models::cifar_resnet(8, 4, 10).unwrap()
+}
+
+#[test]
+fn f1_trains_like_pytorch_in_f64() {
+    check::<f64>("f1", &f1());
+}
+
+#[test]
+fn f1_trains_like_pytorch_in_f32() {
+    check::<f32>("f1", &f1());
+}
+
+#[test]
+fn c1_trains_like_pytorch_in_f64() {
+    check::<f64>("c1", &c1());
+}
+
+#[test]
+fn c1_trains_like_pytorch_in_f32() {
+    check::<f32>("c1", &c1());
+}
+
+#[test]
+fn resnet8_trains_like_pytorch_in_f64() {
+    check::<f64>("resnet8", &resnet8());
+}
+
+#[test]
+fn resnet8_trains_like_pytorch_in_f32() {
+    check::<f32>("resnet8", &resnet8());
+}
