@@ -7,9 +7,9 @@
 //!
 //! | quantity | f64 | f32 | limit set by |
 //! |---|---|---|---|
-//! | loss of a step, gradient norm | 1e-8 | 1e-4 | |
-//! | weights and running statistics | 1e-6 | 1e-3 | they are stored in float32 (6e-8) |
-//! | the same with Adam | 1e-6 | 1e-2 | where a gradient is all but 0, Adam divides rounding by rounding |
+//! | loss of a step | 1e-8 | 1e-4 | |
+//! | gradient norm | 1e-8 | 1e-2 | a ReLU whose input is 0 up to rounding falls on either side: the loss hardly moves, the gradient jumps |
+//! | weights and running statistics | 1e-6 | 1e-2 | f64: they are stored in float32 (6e-8); f32: the same jumps, and Adam divides rounding by rounding where a gradient is all but 0 |
 //! | F1's hidden biases with AdamW, and the running means behind them | 1e-6 | 1 | batch norm takes the bias away again, so its exact gradient is 0 and Adam turns rounding errors into steps of up to the learning rate |
 //!
 //! Tolerances are relative to the largest element of the tensor.
@@ -109,8 +109,7 @@ fn tolerance<R: Real>(settings: &Value, network: &str, tensor: &str) -> f64 {
     match (R::NAME, rule) {
         ("f64", _) => 1e-6,
         (_, "adamw") if hidden_bias_or_mean => 1.0,
-        (_, "adam" | "adamw") => 1e-2,
-        _ => 1e-3,
+        _ => 1e-2,
     }
 }
 
@@ -137,7 +136,8 @@ fn check<R: Real>(name: &str, network: &Network) {
 
         let [losses, norms] =
             ["losses", "gradient_norms"].map(|key| vectors.get(&format!("{variant}.{key}")).values);
-        let allowed = if R::NAME == "f64" { 1e-8 } else { 1e-4 };
+        let [loss_tolerance, norm_tolerance] =
+            if R::NAME == "f64" { [1e-8; 2] } else { [1e-4, 1e-2] };
         for (step, (loss, norm)) in losses.iter().zip(&norms).enumerate() {
             let turn = step % 2;
             let mut oracle = Step {
@@ -150,9 +150,10 @@ fn check<R: Real>(name: &str, network: &Network) {
             let learning_rate = number(settings, "lr");
             let report =
                 optimizer.step(&mut w, &mut oracle, &mut workspaces, learning_rate).unwrap();
-            for (what, found, expected) in
-                [("loss", report.loss, loss), ("gradient norm", report.gradient_norm, norm)]
-            {
+            for (what, found, expected, allowed) in [
+                ("loss", report.loss, loss, loss_tolerance),
+                ("gradient norm", report.gradient_norm, norm, norm_tolerance),
+            ] {
                 let what = format!("{name}, {variant}, {}, step {step}: {what}", R::NAME);
                 assert_close(&what, &[found], &[*expected], allowed, 0.0);
             }
