@@ -1,11 +1,13 @@
 //! How flat a minimum is, for any function of a vector: estimates with error bars.
 
 mod closure;
+mod dense;
 mod error;
 mod estimate;
 mod expected_loss;
 mod finite_difference;
 mod guard;
+mod lbfgsb;
 mod objective;
 mod observer;
 mod perturbed;
@@ -21,6 +23,7 @@ pub use expected_loss::{
 };
 pub use finite_difference::{FiniteDifferenceHvp, FiniteDifferenceScratch};
 pub use guard::{check_gradient, check_hessian, check_value};
+pub use lbfgsb::{Bounds, Lbfgsb, LbfgsbReport, Status};
 pub use objective::{Differentiable, Objective, TwiceDifferentiable};
 pub use observer::{Ending, Observer, Progress};
 pub use perturbed::Perturbed;

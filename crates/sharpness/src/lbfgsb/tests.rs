@@ -1,0 +1,140 @@
+//! Feasibility, KKT conditions, precision, threads. The comparison with SciPy is in `tests/`.
+
+use super::*;
+use crate::FnObjective;
+use crate::Objective;
+
+/// sum_i h_i (x_i - c_i)^2 / 2: in a box the minimum is the projection of c.
+fn quadratic<R: Real>(n: usize) -> impl Differentiable<Real = R> {
+    let h = |i: usize| 1.0 + (i * 37 % 101) as f64;
+    let c = |i: usize| ((i * 53 % 17) as f64 - 8.0) / 4.0;
+    let value = move |x: &[R]| -> f64 {
+        x.iter().enumerate().map(|(i, x)| 0.5 * h(i) * (x.as_f64() - c(i)).powi(2)).sum()
+    };
+    FnObjective::new(n, value).with_gradient(move |x: &[R], g: &mut [R]| {
+        g.iter_mut()
+            .zip(x)
+            .enumerate()
+            .for_each(|(i, (g, x))| *g = R::from_f64(h(i) * (x.as_f64() - c(i))));
+        value(x)
+    })
+}
+
+#[test]
+fn the_projection_is_found_from_outside_and_in_both_precisions() {
+    fn check<R: Real>(accuracy: f64) {
+        for n in [1, 2, 7, 60, 20_000] {
+            let f = quadratic::<R>(n);
+            let (lower, upper) = (vec![R::from_f64(-1.0); n], vec![R::from_f64(0.9); n]);
+            let mut x = vec![R::from_f64(5.0); n];
+            let bounds = Bounds::new(&lower, &upper).unwrap();
+            let report =
+                Lbfgsb::default().value_tolerance(0.0).minimize(&f, bounds, &mut x).unwrap();
+            for (i, x) in x.iter().enumerate() {
+                let c = ((i * 53 % 17) as f64 - 8.0) / 4.0;
+                assert!(
+                    (x.as_f64() - c.clamp(-1.0, R::from_f64(0.9).as_f64())).abs() < accuracy,
+                    "{n} {i} {report}"
+                );
+            }
+        }
+    }
+    check::<f64>(1e-5);
+    check::<f32>(1e-4);
+}
+
+/// Every point handed to the objective is inside, for boxes of Keskar's size and start points
+/// outside.
+#[test]
+fn every_evaluation_is_inside() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let n = 50;
+    let centre: Vec<f64> = (0..n).map(|i| (i as f64 * 0.7).sin() * 30.0).collect();
+    let lower: Vec<f64> = centre.iter().map(|c| c - 1e-3 * (c.abs() + 1.0)).collect();
+    let upper: Vec<f64> = centre.iter().map(|c| c + 1e-3 * (c.abs() + 1.0)).collect();
+    let outside = AtomicUsize::new(0);
+    let value = |x: &[f64]| {
+        let inside = (0..n).all(|i| lower[i] <= x[i] && x[i] <= upper[i]);
+        outside.fetch_add(usize::from(!inside), Ordering::Relaxed);
+        x.windows(2).map(|p| (p[0] * p[1]).sin() - 0.01 * p[0] * p[0]).sum::<f64>()
+    };
+    let f = FnObjective::new(n, value).with_gradient(|x, g| {
+        g.fill(0.0);
+        for i in 0..n - 1 {
+            let slope = (x[i] * x[i + 1]).cos();
+            g[i] += slope * x[i + 1] - 0.02 * x[i];
+            g[i + 1] += slope * x[i];
+        }
+        value(x)
+    });
+    let mut x = vec![0.0; n];
+    let bounds = Bounds::new(&lower, &upper).unwrap();
+    let report = Lbfgsb::default().minimize(&f, bounds, &mut x).unwrap();
+    assert_eq!(outside.load(Ordering::Relaxed), 0);
+    assert!(report.share_at_bound > 0.3, "{report}");
+    assert!(report.value <= f.value(&centre, &mut ()));
+}
+
+#[test]
+fn the_same_bits_on_any_number_of_threads() {
+    let n = 20_000;
+    let f = quadratic::<f64>(n);
+    let (lower, upper) = (vec![-1.0; n], vec![0.9; n]);
+    let on = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut x = vec![0.0; n];
+            let bounds = Bounds::new(&lower, &upper).unwrap();
+            let report = Lbfgsb::default().minimize(&f, bounds, &mut x).unwrap();
+            (report, x)
+        })
+    };
+    let expected = on(1);
+    assert_eq!(expected, on(2));
+    assert_eq!(expected, on(7));
+}
+
+#[test]
+fn budgets_and_observers_end_it() {
+    let f = quadratic::<f64>(60);
+    let (lower, upper) = (vec![f64::NEG_INFINITY; 60], vec![f64::INFINITY; 60]);
+    let bounds = Bounds::new(&lower, &upper).unwrap();
+    let start = vec![9.0; 60];
+    let few = Lbfgsb::default().iterations(3).minimize(&f, bounds, &mut start.clone()).unwrap();
+    assert_eq!((few.status, few.iterations), (Status::Iterations, 3));
+    let few = Lbfgsb::default().evaluations(4).minimize(&f, bounds, &mut start.clone()).unwrap();
+    assert_eq!(few.status, Status::Evaluations);
+    let stopped = Lbfgsb::default()
+        .minimize_observed(&f, bounds, &mut start.clone(), &mut |_| ControlFlow::Break(()))
+        .unwrap();
+    assert_eq!((stopped.status, stopped.iterations), (Status::Stopped, 1));
+}
+
+/// The authors' script: the value of -f with the gradient of f. No descent, and it says so.
+#[test]
+fn a_gradient_of_the_wrong_sign_ends_without_descent() {
+    let f = FnObjective::new(3, |x: &[f64]| x.iter().map(|x| x * x).sum()).with_gradient(|x, g| {
+        g.iter_mut().zip(x).for_each(|(g, x)| *g = -2.0 * x);
+        x.iter().map(|x| x * x).sum()
+    });
+    let mut x = [1.0, 2.0, 3.0];
+    let bounds = Bounds::new(&[-5.0; 3], &[5.0; 3]).unwrap();
+    let report = Lbfgsb::default().minimize(&f, bounds, &mut x).unwrap();
+    assert_eq!(report.status, Status::NoDescent);
+    assert_eq!(x, [1.0, 2.0, 3.0]);
+}
+
+#[test]
+fn values_that_are_not_finite_shorten_the_step() {
+    // -log(x) + x has a pole at 0 and its minimum at 1.
+    let value = |x: &[f64]| if x[0] > 0.0 { x[0] - x[0].ln() } else { f64::NAN };
+    let f = FnObjective::new(1, value).with_gradient(|x, g| {
+        g[0] = 1.0 - 1.0 / x[0];
+        value(x)
+    });
+    let mut x = [30.0];
+    let bounds = Bounds::new(&[-1e3], &[1e3]).unwrap();
+    let report = Lbfgsb::default().minimize(&f, bounds, &mut x).unwrap();
+    assert!((x[0] - 1.0).abs() < 1e-4, "{report}");
+    assert!(Lbfgsb::default().minimize(&f, bounds, &mut [-1.0]).is_err());
+}
