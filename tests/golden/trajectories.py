@@ -14,10 +14,10 @@ STEPS = 10
 BATCH = 16
 GHOST = 8
 
-# A narrow network, the shape of its images, and the seed of its weights and data.
+# A narrow network, the shape of its images, and the seed of its weights and data (a calm one: see `is_calm`).
 NETWORKS = {
-    "f1": (lambda: networks.F1(10, 784, 16), (1, 28, 28), 20180519),
-    "c1": (lambda: networks.C1(10, 6, dropout=0.0), (3, 32, 32), 20181520),
+    "f1": (lambda: networks.F1(10, 784, 16), (1, 28, 28), 20180520),
+    "c1": (lambda: networks.C1(10, 6, dropout=0.0), (3, 32, 32), 20181540),
     "resnet8": (lambda: networks.CifarResNet(8, 10, width=4), (3, 32, 32), 20182565),
 }
 
@@ -39,7 +39,6 @@ VARIANTS = {
     "elementwise": SGD | ADASMOOTHOUT | dict(geometry="elementwise"),
 }
 
-
 def images(shape, generator):
     """Two batches of bytes (N, C, H, W) and their labels: a blurred pattern per class, and grain."""
     patterns = torch.rand(10, shape[0], 4, 4, generator=generator)
@@ -47,6 +46,20 @@ def images(shape, generator):
     labels = torch.randint(0, 10, (2, BATCH), generator=generator)
     grain = torch.rand(2, BATCH, *shape, generator=generator) * 255
     return (0.5 * patterns[labels] + 0.5 * grain).to(torch.uint8), labels
+
+
+def start(build, seed):
+    """Initial weights: PyTorch's, but batch norm's gamma in (0.8, 1.2) and beta in (1, 2).
+
+    So both are seen to be read, and fewer ReLUs stand where rounding decides.
+    """
+    torch.manual_seed(seed)
+    network = build()
+    for module in network.modules():
+        if hasattr(module, "running_mean"):
+            nn.init.uniform_(module.weight, 0.8, 1.2)
+            nn.init.uniform_(module.bias, 1, 2)
+    return network.state_dict()
 
 
 def optimizer(network, settings):
@@ -100,35 +113,35 @@ def run(name, initial, data, labels, settings, dtype):
     return losses, norms, network.state_dict()
 
 
-def drift(losses, others):
-    """The largest relative distance of two lists of losses."""
-    return max(abs(a - b) / abs(a) for a, b in zip(losses, others))
+def drift(expected, found):
+    """The largest relative distance of two lists of numbers."""
+    return max(abs(a - b) / abs(a) for a, b in zip(expected, found))
 
 
 def is_calm(name, initial, data, labels, settings, losses):
     """True if rounding errors stay rounding errors.
 
-    Where a pre-activation passes zero within rounding, two right implementations part ways. Such a
-    start tells nothing, and the seeds above are the first without one: a run in float32 and five in float64, from weights
-    moved by float32's rounding error, must keep every loss within 2e-6.
+    Where a pre-activation passes zero within rounding, two right implementations part ways, and
+    such a start tells nothing. So a run in float32 and twelve in float64, from weights moved by
+    float32's rounding error, must keep every loss within 1e-5.
     """
-    single, _, _ = run(name, initial, data, labels, settings, torch.float32)
-    drifts = [drift(losses, single)]
     generator = torch.Generator().manual_seed(0)
-    for _ in range(5):
+    for attempt in range(13):
+        dtype = torch.float32 if attempt == 0 else torch.float64
         moved = {
-            key: p.double() * (1 + 6e-8 * torch.randn(p.shape, generator=generator).double())
+            key: p.double() * (1 + 1e-7 * torch.randn(p.shape, generator=generator).double())
             for key, p in initial.items()
         }
-        drifts.append(drift(losses, run(name, moved, data, labels, settings, torch.float64)[0]))
-    return max(drifts) < 2e-6
+        other = run(name, initial if attempt == 0 else moved, data, labels, settings, dtype)
+        if drift(losses, other[0]) > 1e-5:
+            return False
+    return True
 
 
 def generate(name):
     """All vectors of one network as (tensors, settings)."""
     build, shape, seed = NETWORKS[name]
-    torch.manual_seed(seed)
-    initial = build().state_dict()
+    initial = start(build, seed)
     data, labels = images(shape, torch.Generator().manual_seed(seed))
     tensors = {f"initial.{key}": value for key, value in initial.items()}
     tensors["images"] = data.permute(0, 1, 3, 4, 2)

@@ -2,15 +2,15 @@
 //! SmoothOut and AdaSmoothOut, with the perturbations that PyTorch used.
 //!
 //! Losses and gradient norms are compared step by step, weights and running statistics at the end.
-//! PyTorch ran in float64, so the `f64` runs must agree almost to the rounding of the stored
-//! vectors, and the `f32` runs to what float32 allows:
+//! PyTorch ran in float64. Allowed, and found with AVX-512 kernels:
 //!
-//! | quantity | f64 | f32 | limit set by |
-//! |---|---|---|---|
-//! | loss of a step | 1e-8 | 1e-4 | |
-//! | gradient norm | 1e-8 | 1e-2 | a ReLU whose input is 0 up to rounding falls on either side: the loss hardly moves, the gradient jumps |
-//! | weights and running statistics | 1e-6 | 1e-2 | f64: they are stored in float32 (6e-8); f32: the same jumps, and Adam divides rounding by rounding where a gradient is all but 0 |
-//! | F1's hidden biases with AdamW, and the running means behind them | 1e-6 | 1 | batch norm takes the bias away again, so its exact gradient is 0 and Adam turns rounding errors into steps of up to the learning rate |
+//! | quantity | f64 | found | f32 | found | what sets it |
+//! |---|---|---|---|---|---|
+//! | loss of a step | 1e-11 | 4e-14 | 1e-4 | 6e-6 | |
+//! | gradient norm | 1e-11 | 2e-13 | 1e-3 | 1e-5 | a ReLU whose input is 0 up to rounding falls on either side: the loss hardly moves, the gradient jumps |
+//! | weights, running statistics | 1e-7 | 6e-8 | 1e-3 | 4e-6 | they are stored in float32 (6e-8); in f32 the same jumps |
+//! | the same with Adam | 1e-7 | 6e-8 | 1e-2 | 2e-3 | where a gradient is all but 0, Adam divides rounding by rounding |
+//! | F1's hidden biases with AdamW, the running means behind them | 1e-7 | 6e-8 | 0.5 | 3e-2 | batch norm takes the bias away again: its exact gradient is 0, and Adam makes steps of up to the learning rate of the rounding errors |
 //!
 //! Tolerances are relative to the largest element of the tensor.
 
@@ -107,9 +107,10 @@ fn tolerance<R: Real>(settings: &Value, network: &str, tensor: &str) -> f64 {
         && tensor != "layers.15.bias"
         && (tensor.ends_with("running_mean") || tensor.ends_with("bias"));
     match (R::NAME, rule) {
-        ("f64", _) => 1e-6,
-        (_, "adamw") if hidden_bias_or_mean => 1.0,
-        _ => 1e-2,
+        ("f64", _) => 1e-7,
+        (_, "adamw") if hidden_bias_or_mean => 0.5,
+        (_, "adam" | "adamw") => 1e-2,
+        _ => 1e-3,
     }
 }
 
@@ -137,7 +138,7 @@ fn check<R: Real>(name: &str, network: &Network) {
         let [losses, norms] =
             ["losses", "gradient_norms"].map(|key| vectors.get(&format!("{variant}.{key}")).values);
         let [loss_tolerance, norm_tolerance] =
-            if R::NAME == "f64" { [1e-8; 2] } else { [1e-4, 1e-2] };
+            if R::NAME == "f64" { [1e-11; 2] } else { [1e-4, 1e-3] };
         for (step, (loss, norm)) in losses.iter().zip(&norms).enumerate() {
             let turn = step % 2;
             let mut oracle = Step {
