@@ -19,6 +19,7 @@
 //! # Ok::<(), smoothout_tensor::TensorError>(())
 //! ```
 
+mod box_muller;
 mod error;
 #[expect(
     unsafe_code,

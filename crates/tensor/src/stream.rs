@@ -4,7 +4,9 @@
 //! chunks of [`CHUNK`] numbers; within a chunk, number i comes from lane i mod L, and each lane is
 //! one generator of `rand_xoshiro`, seeded from (key, chunk, lane) through SplitMix64: xoshiro128++
 //! with 16 lanes for `f32`, xoshiro256++ with 8 for `f64`. The lanes run side by side in one loop,
-//! which a compiler turns into vector instructions; chunks are filled in parallel.
+//! compiled for each instruction set, to the same bits; chunks are filled in parallel.
+//!
+//! Normal numbers come from blocks of 2 L uniform ones: the first L become radii, the others angles.
 //!
 //! # Source
 //! Blackman and Vigna, "Scrambled linear pseudorandom number generators", 2021 (arXiv:1805.01407);
@@ -17,6 +19,9 @@ use rand_xoshiro::rand_core::SeedableRng;
 use rayon::prelude::*;
 
 use crate::Real;
+use crate::box_muller::{pair_f32, pair_f64};
+use crate::kernels::InstructionSet;
+use crate::kernels::simd::{self, Task, Vector};
 
 /// How many numbers of a stream share one set of lanes.
 pub(crate) const CHUNK: usize = 4096;
@@ -97,13 +102,20 @@ impl StreamKey {
             .fold(0x5300_0790_0775_u64, |state, field| mix(state ^ field))
     }
 
-    /// The seed of one lane of one chunk.
-    fn lane_seed(self, chunk: usize, lane: usize) -> u64 {
-        mix(mix(self.digest() ^ chunk as u64) ^ lane as u64)
+    /// What the seeds of the lanes of one chunk have in common.
+    fn chunk_seed(self, chunk: usize) -> u64 {
+        mix(self.digest() ^ chunk as u64)
     }
 }
 
+/// The seed of one lane of a chunk.
+#[inline(always)]
+fn lane_seed(chunk_seed: u64, lane: usize) -> u64 {
+    mix(chunk_seed ^ lane as u64)
+}
+
 /// SplitMix64's step and finaliser: a bijection of u64.
+#[inline(always)]
 fn mix(state: u64) -> u64 {
     let z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -117,69 +129,109 @@ pub trait Lanes: Sized {
     #[doc(hidden)]
     fn fill_chunk(key: StreamKey, chunk: usize, out: &mut [Self]);
 
-    /// Turns uniform numbers in (-1, 1) into standard normal ones, pair by pair.
+    /// Fills one chunk with standard normal numbers.
     #[doc(hidden)]
-    fn gaussian_pair(u: Self, v: Self) -> (Self, Self);
+    fn fill_chunk_gaussian(key: StreamKey, chunk: usize, out: &mut [Self]);
 }
 
 const LANES_32: usize = 16;
 const LANES_64: usize = 8;
 
-/// One xoshiro step for all lanes at once; `$rotate` and `$shift` are the generator's constants.
-macro_rules! lanes_step {
-    ($s:ident, $word:ty, $lanes:expr, $output_rotate:expr, $shift:expr, $rotate:expr) => {{
-        let mut output: [$word; $lanes] = [0; $lanes];
-        for l in 0..$lanes {
-            output[l] =
-                $s[0][l].wrapping_add($s[3][l]).rotate_left($output_rotate).wrapping_add($s[0][l]);
-            let t = $s[1][l] << $shift;
-            $s[2][l] ^= $s[0][l];
-            $s[3][l] ^= $s[1][l];
-            $s[1][l] ^= $s[2][l];
-            $s[0][l] ^= $s[3][l];
-            $s[2][l] ^= t;
-            $s[3][l] = $s[3][l].rotate_left($rotate);
+/// The generators of one precision, and the body that is compiled for each instruction set.
+macro_rules! generators {
+    ($real:ty, $word:ty, $lanes:expr, $words:ident, $unit:ident, $pair:ident,
+     $output_rotate:expr, $shift:expr, $rotate:expr, $state:ident, $fill:ident) => {
+        /// The states of all lanes, word by word.
+        struct $state([[$word; $lanes]; 4]);
+
+        impl $state {
+            #[inline(always)]
+            fn new(chunk_seed: u64) -> Self {
+                let words: [_; $lanes] = from_fn(|lane| $words(lane_seed(chunk_seed, lane)));
+                Self(from_fn(|i| words.map(|words| words[i])))
+            }
+
+            /// One step of every lane, as numbers in (-1, 1).
+            #[inline(always)]
+            fn next(&mut self) -> [$real; $lanes] {
+                let s = &mut self.0;
+                let mut output = [0.0; $lanes];
+                for l in 0..$lanes {
+                    let sum = s[0][l].wrapping_add(s[3][l]).rotate_left($output_rotate);
+                    output[l] = $unit(sum.wrapping_add(s[0][l]));
+                    let t = s[1][l] << $shift;
+                    s[2][l] ^= s[0][l];
+                    s[3][l] ^= s[1][l];
+                    s[1][l] ^= s[2][l];
+                    s[0][l] ^= s[3][l];
+                    s[2][l] ^= t;
+                    s[3][l] = s[3][l].rotate_left($rotate);
+                }
+                output
+            }
+
+            /// Two steps, as standard normal numbers.
+            #[inline(always)]
+            fn next_gaussian(&mut self) -> [$real; 2 * $lanes] {
+                let (u, v) = (self.next(), self.next());
+                let mut output = [0.0; 2 * $lanes];
+                for l in 0..$lanes {
+                    (output[l], output[$lanes + l]) = $pair(u[l], v[l]);
+                }
+                output
+            }
         }
-        output
-    }};
+
+        /// Fills a chunk from the state of its lanes.
+        struct $fill<'a> {
+            chunk_seed: u64,
+            gaussian: bool,
+            out: &'a mut [$real],
+        }
+
+        impl Task for $fill<'_> {
+            type Output = ();
+
+            #[inline(always)]
+            fn run<V: Vector>(self) {
+                let mut state = $state::new(self.chunk_seed);
+                if self.gaussian {
+                    let mut groups = self.out.chunks_exact_mut(2 * $lanes);
+                    for group in &mut groups {
+                        group.copy_from_slice(&state.next_gaussian());
+                    }
+                    let tail = groups.into_remainder();
+                    tail.copy_from_slice(&state.next_gaussian()[..tail.len()]);
+                } else {
+                    let mut groups = self.out.chunks_exact_mut($lanes);
+                    for group in &mut groups {
+                        group.copy_from_slice(&state.next());
+                    }
+                    let tail = groups.into_remainder();
+                    tail.copy_from_slice(&state.next()[..tail.len()]);
+                }
+            }
+        }
+
+        impl Lanes for $real {
+            fn fill_chunk(key: StreamKey, chunk: usize, out: &mut [Self]) {
+                let chunk_seed = key.chunk_seed(chunk);
+                simd::run(InstructionSet::detected(), $fill { chunk_seed, gaussian: false, out });
+            }
+
+            fn fill_chunk_gaussian(key: StreamKey, chunk: usize, out: &mut [Self]) {
+                let chunk_seed = key.chunk_seed(chunk);
+                simd::run(InstructionSet::detected(), $fill { chunk_seed, gaussian: true, out });
+            }
+        }
+    };
 }
 
-impl Lanes for f32 {
-    fn fill_chunk(key: StreamKey, chunk: usize, out: &mut [Self]) {
-        let words: [_; LANES_32] = from_fn(|lane| words_128(key.lane_seed(chunk, lane)));
-        let mut s: [_; 4] = from_fn(|i| words.map(|words| words[i]));
-        for group in out.chunks_mut(LANES_32) {
-            let bits = lanes_step!(s, u32, LANES_32, 7, 9, 11);
-            group.iter_mut().zip(bits).for_each(|(value, bits)| *value = unit_f32(bits));
-        }
-    }
-
-    fn gaussian_pair(u: Self, v: Self) -> (Self, Self) {
-        // u in (-1, 1) never vanishes: its odd multiples of 2^-24 become the radius, v the angle.
-        let radius = (-2.0 * libm::logf(u.abs())).sqrt();
-        let (sin, cos) = libm::sincosf(std::f32::consts::PI * v);
-        (radius * cos, radius * sin)
-    }
-}
-
-impl Lanes for f64 {
-    fn fill_chunk(key: StreamKey, chunk: usize, out: &mut [Self]) {
-        let words: [_; LANES_64] = from_fn(|lane| words_256(key.lane_seed(chunk, lane)));
-        let mut s: [_; 4] = from_fn(|i| words.map(|words| words[i]));
-        for group in out.chunks_mut(LANES_64) {
-            let bits = lanes_step!(s, u64, LANES_64, 23, 17, 45);
-            group.iter_mut().zip(bits).for_each(|(value, bits)| *value = unit_f64(bits));
-        }
-    }
-
-    fn gaussian_pair(u: Self, v: Self) -> (Self, Self) {
-        let radius = (-2.0 * libm::log(u.abs())).sqrt();
-        let (sin, cos) = libm::sincos(std::f64::consts::PI * v);
-        (radius * cos, radius * sin)
-    }
-}
+generators!(f32, u32, LANES_32, words_128, unit_f32, pair_f32, 7, 9, 11, State32, Fill32);
+generators!(f64, u64, LANES_64, words_256, unit_f64, pair_f64, 23, 17, 45, State64, Fill64);
 
 /// The state that `Xoshiro128PlusPlus::seed_from_u64` starts from.
+#[inline(always)]
 fn words_128(seed: u64) -> [u32; 4] {
     let mut words = [0; 4];
     for i in 0..2 {
@@ -191,17 +243,20 @@ fn words_128(seed: u64) -> [u32; 4] {
 }
 
 /// The state that `Xoshiro256PlusPlus::seed_from_u64` starts from.
+#[inline(always)]
 fn words_256(seed: u64) -> [u64; 4] {
     [0, 1, 2, 3].map(|i: u64| mix(seed.wrapping_add(i.wrapping_mul(0x9e37_79b9_7f4a_7c15))))
 }
 
 /// (2 k + 1 - 2^24) 2^-24 for the 24 leading bits k: exact, never 0, symmetric about 0.
+#[inline(always)]
 fn unit_f32(bits: u32) -> f32 {
     let odd = ((bits >> 8) << 1) as i32 + 1 - (1 << 24);
     odd as f32 * (1.0 / (1 << 24) as f32)
 }
 
 /// (2 k + 1 - 2^53) 2^-53 for the 53 leading bits k: exact, never 0, symmetric about 0.
+#[inline(always)]
 fn unit_f64(bits: u64) -> f64 {
     let odd = ((bits >> 11) << 1) as i64 + 1 - (1 << 53);
     odd as f64 * (1.0 / (1_u64 << 53) as f64)
@@ -217,17 +272,9 @@ pub fn fill_uniform<R: Real>(key: StreamKey, out: &mut [R]) {
 
 /// Fills `out` with independent standard normal numbers (Box and Muller), as [`fill_uniform`] does.
 pub fn fill_gaussian<R: Real>(key: StreamKey, out: &mut [R]) {
-    out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| {
-        // A chunk of odd length needs the partner of its last number too.
-        let mut uniform = [R::zero(); CHUNK];
-        let uniform = &mut uniform[..out.len().next_multiple_of(2)];
-        R::fill_chunk(key, chunk, uniform);
-        for (pair, uniform) in out.chunks_mut(2).zip(uniform.chunks_exact(2)) {
-            let (first, second) = R::gaussian_pair(uniform[0], uniform[1]);
-            pair[0] = first;
-            pair.iter_mut().skip(1).for_each(|value| *value = second);
-        }
-    });
+    out.par_chunks_mut(CHUNK)
+        .enumerate()
+        .for_each(|(chunk, out)| R::fill_chunk_gaussian(key, chunk, out));
 }
 
 #[cfg(test)]
@@ -248,18 +295,36 @@ mod tests {
         fill_uniform(KEY, &mut wide);
         for chunk in 0..2 {
             for lane in 0..LANES_32 {
-                let mut generator = Xoshiro128PlusPlus::seed_from_u64(KEY.lane_seed(chunk, lane));
+                let mut generator =
+                    Xoshiro128PlusPlus::seed_from_u64(lane_seed(KEY.chunk_seed(chunk), lane));
                 let stream = narrow.chunks(CHUNK).nth(chunk).unwrap();
                 for value in stream.iter().skip(lane).step_by(LANES_32) {
                     assert_eq!(*value, unit_f32(generator.next_u32()));
                 }
             }
             for lane in 0..LANES_64 {
-                let mut generator = Xoshiro256PlusPlus::seed_from_u64(KEY.lane_seed(chunk, lane));
+                let mut generator =
+                    Xoshiro256PlusPlus::seed_from_u64(lane_seed(KEY.chunk_seed(chunk), lane));
                 let stream = wide.chunks(CHUNK).nth(chunk).unwrap();
                 for value in stream.iter().skip(lane).step_by(LANES_64) {
                     assert_eq!(*value, unit_f64(generator.next_u64()));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bits() {
+        for gaussian in [false, true] {
+            let fill = |set| {
+                let (mut narrow, mut wide) = (vec![0.0_f32; CHUNK], vec![0.0_f64; CHUNK]);
+                simd::run(set, Fill32 { chunk_seed: 5, gaussian, out: &mut narrow });
+                simd::run(set, Fill64 { chunk_seed: 5, gaussian, out: &mut wide });
+                (narrow, wide)
+            };
+            let expected = fill(InstructionSet::Baseline);
+            for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+                assert!(fill(set) == expected, "{set:?}");
             }
         }
     }

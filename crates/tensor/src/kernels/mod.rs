@@ -16,7 +16,7 @@ mod dispatch;
 mod gemm;
 pub mod machine;
 mod scratch;
-mod simd;
+pub(crate) mod simd;
 mod tile;
 
 pub use conv::Conv2dShape;
