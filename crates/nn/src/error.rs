@@ -8,7 +8,9 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum NnError {
     /// A name that no model has.
-    #[error("there is no model named {found:?}; the known names are {known}")]
+    #[error(
+        "there is no model named {found:?}; the known names are {known}, and resnetN for any N = 6 n + 2"
+    )]
     UnknownModel {
         /// The name that was given.
         found: String,

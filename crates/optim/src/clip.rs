@@ -15,7 +15,7 @@ impl Clip {
     /// # Errors
     /// If `max_norm` is not positive and finite.
     pub fn new(max_norm: f64) -> Result<Self, OptimError> {
-        OptimError::check("max_norm", max_norm, max_norm > 0.0, "positive and finite")?;
+        OptimError::check("clip_norm", max_norm, max_norm > 0.0, "positive and finite")?;
         Ok(Self { max_norm })
     }
 

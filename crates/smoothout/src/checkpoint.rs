@@ -11,10 +11,25 @@ use std::path::{Path, PathBuf};
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
+use serde::{Deserialize, Serialize};
 use smoothout_nn::Network;
 use thiserror::Error;
 
 use crate::training::{ModelState, TrainingState};
+
+/// The key of a training file's progress. It is the only one, so that a file's bytes do not depend
+/// on the order of a map.
+const PROGRESS: &str = "progress";
+
+/// How far a training has come: what its tensors do not say.
+#[derive(Debug, Serialize, Deserialize)]
+struct Progress {
+    model: String,
+    epochs: usize,
+    steps: u64,
+    batches_tracked: u64,
+    best: Option<(usize, f64)>,
+}
 
 /// A checkpoint that cannot be read or written.
 #[derive(Debug, Error)]
@@ -46,6 +61,16 @@ pub enum CheckpointError {
     Pickle {
         /// The file.
         path: PathBuf,
+    },
+    /// A safetensors file that is not of a training.
+    #[error(
+        "{path} does not say how far its training has come: {source}; it is a model, or of another program"
+    )]
+    Progress {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
     },
     /// Tensors of another model.
     #[error("{path} is not a checkpoint of {model}: {problems}")]
@@ -150,16 +175,15 @@ pub fn save_training(
     for (name, vector) in &memory {
         tensors.push(name, &[vector.len()], vector);
     }
-    let mut metadata = HashMap::from([
-        ("model".to_owned(), network.name().to_owned()),
-        ("epochs".to_owned(), state.epochs.to_string()),
-        ("steps".to_owned(), state.steps.to_string()),
-        ("batches_tracked".to_owned(), state.model.batches_tracked.to_string()),
-    ]);
-    if let Some((epoch, top1)) = state.best {
-        metadata.insert("best_epoch".to_owned(), epoch.to_string());
-        metadata.insert("best_top1_bits".to_owned(), top1.to_bits().to_string());
-    }
+    let progress = Progress {
+        model: network.name().to_owned(),
+        epochs: state.epochs,
+        steps: state.steps,
+        batches_tracked: state.model.batches_tracked,
+        best: state.best,
+    };
+    let progress = serde_json::to_string(&progress).expect("plain fields are JSON");
+    let metadata = HashMap::from([(PROGRESS.to_owned(), progress)]);
     tensors.write(path, metadata)
 }
 
@@ -172,7 +196,10 @@ pub fn load_training(path: &Path, network: &Network) -> Result<TrainingState, Ch
     let file = parse(path, &content)?;
     let format = |source| CheckpointError::Format { path: path.to_owned(), source };
     let (_, header) = SafeTensors::read_metadata(&content).map_err(format)?;
-    let metadata = header.metadata().clone().unwrap_or_default();
+    let text = header.metadata().as_ref().and_then(|metadata| metadata.get(PROGRESS));
+    let progress = text.map_or("", String::as_str);
+    let progress: Progress = serde_json::from_str(progress)
+        .map_err(|source| CheckpointError::Progress { path: path.to_owned(), source })?;
     let mut reader = Reader { file: &file, problems: Vec::new(), known: Vec::new() };
     let mut parameters = vec![0.0; network.parameters().len()];
     reader.read("parameters", &[parameters.len()], &mut parameters);
@@ -186,19 +213,8 @@ pub fn load_training(path: &Path, network: &Network) -> Result<TrainingState, Ch
             memory.push((short.to_owned(), vector));
         }
     }
-    let mut count = |name: &str| {
-        let value = metadata.get(name).and_then(|text| text.parse::<u64>().ok());
-        value.unwrap_or_else(|| {
-            reader.problems.push(format!("no count {name:?} in its metadata"));
-            0
-        })
-    };
-    let (epochs, steps, batches_tracked) =
-        (count("epochs") as usize, count("steps"), count("batches_tracked"));
-    let best = metadata
-        .contains_key("best_epoch")
-        .then(|| (count("best_epoch") as usize, f64::from_bits(count("best_top1_bits"))));
     reader.finish(path, network.name())?;
+    let Progress { epochs, steps, batches_tracked, best, .. } = progress;
     let model = ModelState { parameters, buffers, batches_tracked };
     Ok(TrainingState { epochs, steps, model, memory, best })
 }

@@ -115,7 +115,7 @@ pub struct ExperimentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_limit: Option<usize>,
     /// Test on a held-out share of the training set (say 0.1) and leave the test set alone
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holdout: Option<f64>,
     /// Pad, crop and mirror the training images [default: true for CIFAR and folders]
@@ -147,7 +147,7 @@ pub struct ExperimentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub optimizer: Option<Optimizer>,
     /// A constant learning rate (instead of a regime) [default for Adam: 0.001]
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f64>,
     /// Learning rates by epoch, as 0:0.1,10:0.01 [default: the model's published regime]
@@ -167,7 +167,7 @@ pub struct ExperimentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub regime_adaptation: Option<bool>,
     /// SGD's momentum [default: 0.9]
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub momentum: Option<f64>,
     /// SGD with Nesterov's look-ahead [default: false]
@@ -175,11 +175,11 @@ pub struct ExperimentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nesterov: Option<bool>,
     /// Weight decay [default: the model's published value]
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
     /// Largest norm of the gradient, 0 for no clipping [default: 5]
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
     /// plain, smoothout or adasmoothout [default: plain]
@@ -187,7 +187,7 @@ pub struct ExperimentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<Method>,
     /// a, the radius of the perturbation; needed unless the method is plain
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub radius: Option<f64>,
     /// weight or filter, for adasmoothout [default: filter]
@@ -203,11 +203,11 @@ pub struct ExperimentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub radius_schedule: Option<ScheduleName>,
     /// The anneal schedule's power [default: 0.55]
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub anneal_index: Option<f64>,
     /// The tanh schedule's steepness [default: 10]
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tanh_scale: Option<f64>,
     /// Take each perturbation away again [default: true]

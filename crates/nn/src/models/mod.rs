@@ -5,7 +5,7 @@
 //! | `f1` | 28 x 28 x 1 | five hidden linear layers of 512 ([`f1`]) |
 //! | `c1`, `c3` | 32 x 32 x 3 | two convolutions and three linear layers ([`shallow`]) |
 //! | `c2`, `c4` | 32 x 32 x 3 | Keskar's VGG-like net ([`vgg`]) |
-//! | `resnetN`, N = 8, 20, 32, 44, 56, 110 | 32 x 32 x 3 | [`CifarResnet`] |
+//! | `resnetN`, N = 6 n + 2: 8, 20, 32, 44, 56, 110, ... | 32 x 32 x 3 | [`CifarResnet`] |
 //! | `wrn-16-4` | 32 x 32 x 3 | [`CifarResnet`] of depth 16, four times as wide |
 //! | `resnet18`, `resnet34`, `resnet50`, `resnet101`, `resnet152` | 224 x 224 x 3 | [`ImagenetResnet`] |
 //! | `alexnet` | 224 x 224 x 3 | [`alexnet`] |
@@ -32,7 +32,7 @@ pub use vgg::vgg;
 
 use crate::{Network, NnError};
 
-/// The names that [`Network::by_name`] knows.
+/// The names that [`Network::by_name`] knows, beside every `resnetN` with N = 6 n + 2.
 pub const NAMES: [&str; 18] = [
     "f1",
     "c1",
@@ -61,21 +61,18 @@ pub(crate) fn by_name(name: &str, classes: usize) -> Result<Network, NnError> {
         "c2" | "c4" => vgg(64, classes),
         "wrn-16-4" => CifarResnet { width: 64, ..CifarResnet::new(16, classes) }.build(),
         "alexnet" => alexnet(64, classes),
-        "resnet8" => CifarResnet::new(8, classes).build(),
-        "resnet20" => CifarResnet::new(20, classes).build(),
-        "resnet32" => CifarResnet::new(32, classes).build(),
-        "resnet44" => CifarResnet::new(44, classes).build(),
-        "resnet56" => CifarResnet::new(56, classes).build(),
-        "resnet110" => CifarResnet::new(110, classes).build(),
         "resnet18" => ImagenetResnet::new(18, classes).build(),
         "resnet34" => ImagenetResnet::new(34, classes).build(),
         "resnet50" => ImagenetResnet::new(50, classes).build(),
         "resnet101" => ImagenetResnet::new(101, classes).build(),
         "resnet152" => ImagenetResnet::new(152, classes).build(),
-        _ => {
-            let (found, known) = (name.to_owned(), NAMES.join(", "));
-            return Err(NnError::UnknownModel { found, known });
-        }
+        _ => match name.strip_prefix("resnet").and_then(|depth| depth.parse().ok()) {
+            Some(depth) if depth >= 8 && depth % 6 == 2 => CifarResnet::new(depth, classes).build(),
+            _ => {
+                let (found, known) = (name.to_owned(), NAMES.join(", "));
+                return Err(NnError::UnknownModel { found, known });
+            }
+        },
     }?;
     network.name = name.to_owned();
     Ok(network)

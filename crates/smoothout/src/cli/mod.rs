@@ -20,7 +20,7 @@ use crate::training::TrainError;
 
 /// Train the networks of the SmoothOut paper (arXiv:1805.07898) on a CPU.
 #[derive(Debug, Parser)]
-#[command(name = "smoothout", version, arg_required_else_help = true)]
+#[command(name = "smoothout", version, arg_required_else_help = true, args_override_self = true)]
 struct Program {
     #[command(subcommand)]
     command: Command,

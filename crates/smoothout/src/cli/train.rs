@@ -11,7 +11,7 @@ use crate::experiment::{Experiment, ExperimentSpec, Method};
 use crate::run::RunFolder;
 use crate::training::{EpochRecord, Training, TrainingData};
 
-/// Train a network.
+/// Train a network. An option given twice counts as it was given last.
 #[derive(Debug, Args)]
 pub(super) struct TrainCommand {
     #[command(flatten)]
