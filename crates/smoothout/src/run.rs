@@ -110,6 +110,17 @@ struct RunFacts<'a> {
 }
 
 impl RunFolder {
+    /// Whether a run can start there, before any work is done for it.
+    ///
+    /// # Errors
+    /// If there is a run already.
+    pub fn check_free(path: &Path) -> Result<(), RunError> {
+        if path.join("experiment.json").exists() {
+            return Err(RunError::Exists { path: path.to_owned() });
+        }
+        Ok(())
+    }
+
     /// Starts a run in an empty or new folder.
     ///
     /// # Errors
@@ -117,9 +128,7 @@ impl RunFolder {
     pub fn create(path: &Path, experiment: &Experiment) -> Result<Self, RunError> {
         fs::create_dir_all(path).map_err(io_error("created", path))?;
         let lock = lock(path)?;
-        if path.join("experiment.json").exists() {
-            return Err(RunError::Exists { path: path.to_owned() });
-        }
+        Self::check_free(path)?;
         let run = Self { path: path.to_owned(), records: Vec::new(), _lock: lock };
         run.write_json("experiment.json", &experiment.spec)?;
         Ok(run)
@@ -160,11 +169,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// If the folder cannot be written, or its checkpoint is damaged.
-    pub fn attach(
-        &mut self,
-        training: &mut Training,
-        examples: [usize; 2],
-    ) -> Result<(), RunError> {
+    pub fn attach(&mut self, training: &mut Training) -> Result<(), RunError> {
         let network = training.network();
         self.write_json(
             "run.json",
@@ -175,8 +180,8 @@ impl RunFolder {
                 kernels: smoothout_tensor::kernels::kernels_in_use(),
                 parameters: network.parameters().len(),
                 multiply_adds: network.multiply_adds(),
-                train_examples: examples[0],
-                test_examples: examples[1],
+                train_examples: training.data().train.len(),
+                test_examples: training.data().test.len(),
             },
         )?;
         let checkpoint = self.path.join("training.safetensors");

@@ -229,6 +229,11 @@ impl Training {
         &self.network
     }
 
+    /// The examples.
+    pub fn data(&self) -> &TrainingData {
+        &self.data
+    }
+
     /// Its parameters and running statistics.
     pub fn model(&self) -> &ModelState {
         &self.model

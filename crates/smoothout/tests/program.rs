@@ -167,8 +167,7 @@ fn bad_options_are_named_with_what_was_found() {
     ] {
         let output = train(&run, words);
         bad(&output, parts);
-        assert!(!run.join("training.safetensors").exists(), "{words:?}");
-        let _ = fs::remove_dir_all(&run);
+        assert!(!run.exists(), "{words:?} left a run folder behind");
     }
     bad(&smoothout(&["train", "--out", run.to_str().unwrap()]), &["model is missing"]);
     bad(&smoothout(&["train", "--resume", "--out", run.to_str().unwrap()]), &["no run to resume"]);

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Threads;
-use super::train::train;
+use super::train::{last_and_best, open, train};
 use crate::experiment::{ExperimentSpec, Method};
-use crate::run::RunFolder;
 use crate::training::EpochRecord;
 
 /// Train by all three methods from the same weights on the same data in the same order.
@@ -44,14 +43,13 @@ impl CompareCommand {
         for (method, radius) in methods {
             let spec = ExperimentSpec { method: Some(method), radius, ..self.spec.clone() };
             let out = self.out.join(method.as_str());
-            let (mut run, experiment) = if out.join("experiment.json").exists() {
-                RunFolder::resume(&out, &spec)?
-            } else {
-                let experiment = spec.resolve()?;
-                (RunFolder::create(&out, &experiment)?, experiment)
-            };
+            let resume = out.join("experiment.json").exists();
             eprintln!("{}:", method.as_str());
-            let records = self.threads.run(|| train(&mut run, experiment, None))?;
+            let records = self.threads.run(|| {
+                let (mut run, mut training) = open(&out, &spec, resume)?;
+                train(&mut run, &mut training, None)?;
+                Ok(run.records().to_vec())
+            })?;
             rows.push((method, radius, records));
         }
         print_table(&rows);
@@ -63,9 +61,7 @@ impl CompareCommand {
 fn print_table(rows: &[(Method, Option<f64>, Vec<EpochRecord>)]) {
     println!("method        radius  train loss  test loss  test top-1 last  best (epoch)  seconds");
     for (method, radius, records) in rows {
-        let Some(last) = records.last() else { continue };
-        let best = records.iter().rev().max_by(|a, b| a.test_top1.total_cmp(&b.test_top1));
-        let best = best.unwrap_or(last);
+        let Some((last, best)) = last_and_best(records) else { continue };
         println!(
             "{:<12}  {:>6}  {:>10.4}  {:>9.4}  {:>13.2} %  {:>5.2} % ({:>3})  {:>7.1}",
             method.as_str(),

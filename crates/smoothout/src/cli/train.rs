@@ -1,6 +1,6 @@
 //! `smoothout train`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -38,21 +38,14 @@ impl TrainCommand {
         if let Some(config) = &self.config {
             spec = ExperimentSpec::read(config)?.overridden_by(&spec);
         }
-        let (mut run, experiment) = match (self.resume, self.out) {
-            (true, Some(out)) => RunFolder::resume(&out, &spec)?,
-            (resume, out) => {
-                let experiment = spec.resolve()?;
-                let out = out.unwrap_or_else(|| default_folder(&experiment));
-                if resume {
-                    RunFolder::resume(&out, &spec)?
-                } else {
-                    (RunFolder::create(&out, &experiment)?, experiment)
-                }
-            }
+        let out = match &self.out {
+            Some(out) => out.clone(),
+            None => default_folder(&spec.resolve()?),
         };
         self.threads.run(move || {
-            let records = train(&mut run, experiment, self.stop_after)?;
-            summarize(&run, &records);
+            let (mut run, mut training) = open(&out, &spec, self.resume)?;
+            train(&mut run, &mut training, self.stop_after)?;
+            summarize(&run);
             Ok(())
         })
     }
@@ -67,17 +60,36 @@ fn default_folder(experiment: &Experiment) -> PathBuf {
     ))
 }
 
+/// A run and its training: a new one, or the one in the folder. Nothing is written before the data
+/// are read and fit the network.
+pub(super) fn open(
+    out: &Path,
+    spec: &ExperimentSpec,
+    resume: bool,
+) -> anyhow::Result<(RunFolder, Training)> {
+    let load = |experiment: Experiment| -> anyhow::Result<Training> {
+        let data = TrainingData::load(&experiment)?;
+        Ok(Training::new(experiment, data)?)
+    };
+    let (mut run, mut training) = if resume {
+        let (run, experiment) = RunFolder::resume(out, spec)?;
+        (run, load(experiment)?)
+    } else {
+        RunFolder::check_free(out)?;
+        let training = load(spec.resolve()?)?;
+        (RunFolder::create(out, training.experiment())?, training)
+    };
+    run.attach(&mut training)?;
+    Ok((run, training))
+}
+
 /// Trains to the end, or for `stop_after` epochs, keeping every epoch in the run folder.
 pub(super) fn train(
     run: &mut RunFolder,
-    experiment: Experiment,
+    training: &mut Training,
     stop_after: Option<usize>,
-) -> anyhow::Result<Vec<EpochRecord>> {
-    let data = TrainingData::load(&experiment)?;
-    let examples = [data.train.len(), data.test.len()];
-    let epochs = experiment.epochs;
-    let mut training = Training::new(experiment, data)?;
-    run.attach(&mut training, examples)?;
+) -> anyhow::Result<()> {
+    let epochs = training.experiment().epochs;
     let last = stop_after.map_or(epochs, |more| epochs.min(training.epochs() + more));
     let progress = Progress::new(epochs, training.steps_per_epoch());
     while training.epochs() < last {
@@ -94,18 +106,14 @@ pub(super) fn train(
                 }
             })?;
         progress.epoch(&record);
-        run.keep(&training, record)?;
+        run.keep(training, record)?;
     }
-    Ok(run.records().to_vec())
+    Ok(())
 }
 
 /// What came out, on standard output.
-fn summarize(run: &RunFolder, records: &[EpochRecord]) {
-    let Some(last) = records.last() else { return };
-    let better = |a: &&EpochRecord, b: &&EpochRecord| {
-        a.test_top1.total_cmp(&b.test_top1).then(b.epoch.cmp(&a.epoch))
-    };
-    let best = records.iter().max_by(better).unwrap_or(last);
+fn summarize(run: &RunFolder) {
+    let Some((last, best)) = last_and_best(run.records()) else { return };
     println!(
         "test top-1: last epoch ({}) {:.2} %, best epoch ({}) {:.2} %; kept in {}",
         last.epoch,
@@ -114,4 +122,10 @@ fn summarize(run: &RunFolder, records: &[EpochRecord]) {
         best.test_top1,
         run.path().display()
     );
+}
+
+/// The last epoch and the first of the best ones.
+pub(super) fn last_and_best(records: &[EpochRecord]) -> Option<(&EpochRecord, &EpochRecord)> {
+    let best = records.iter().rev().max_by(|a, b| a.test_top1.total_cmp(&b.test_top1))?;
+    records.last().map(|last| (last, best))
 }
