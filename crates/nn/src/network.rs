@@ -86,14 +86,25 @@ impl Network {
     /// Multiply-adds of one image's forward pass in convolutions and linear layers, padding counted
     /// as dense work.
     pub fn multiply_adds(&self) -> usize {
-        let node_cost = |node: &Node| match &node.op {
+        self.nodes.iter().map(|node| self.node_multiply_adds(node)).sum()
+    }
+
+    /// Multiply-adds of one image's forward and backward pass, counted as
+    /// [`multiply_adds`](Self::multiply_adds): three times those of the forward pass, but twice for
+    /// a layer that reads the images, whose input needs no gradient.
+    pub fn training_multiply_adds(&self) -> usize {
+        let passes = |node: &Node| if node.input == 0 { 2 } else { 3 };
+        self.nodes.iter().map(|node| passes(node) * self.node_multiply_adds(node)).sum()
+    }
+
+    fn node_multiply_adds(&self, node: &Node) -> usize {
+        match &node.op {
             Op::Linear { layer, .. } => layer.inputs * layer.outputs,
             Op::Conv2d { window, .. } => {
                 conv_shape(window, 1, self.shape_of(node.input), node.shape[2]).multiply_adds()
             }
             _ => 0,
-        };
-        self.nodes.iter().map(node_cost).sum()
+        }
     }
 
     /// Running mean 0, running variance 1.

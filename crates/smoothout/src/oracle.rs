@@ -1,12 +1,11 @@
 //! A network and a batch of examples as the optimiser's oracle.
 
-use ndarray::{Axis, Slice};
+use std::ops::Range;
+
+use ndarray::{ArrayView4, Axis, Slice};
 use smoothout_nn::{BatchLoss, Mode, Network, NnError, Workspace};
 use smoothout_optim::{GhostBatches, GhostCopy, GradientOracle};
 use smoothout_tensor::StreamKey;
-use std::ops::Range;
-
-use crate::data::Batch;
 
 /// Sums over examples: losses and hits.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -68,7 +67,8 @@ impl GhostScratch {
 #[derive(Debug)]
 pub struct BatchOracle<'a> {
     network: &'a Network,
-    batch: &'a Batch,
+    images: ArrayView4<'a, f32>,
+    labels: &'a [usize],
     ghosts: Vec<Range<usize>>,
     examples: usize,
     key: StreamKey,
@@ -79,17 +79,21 @@ pub struct BatchOracle<'a> {
 impl<'a> BatchOracle<'a> {
     /// `key` is the stream of this step's random layers. What the step sees goes to `buffers`
     /// (running statistics) and `tally`.
+    ///
+    /// # Shapes
+    /// images (B, H, W, C), labels (B).
     pub fn new(
         network: &'a Network,
-        batch: &'a Batch,
+        images: ArrayView4<'a, f32>,
+        labels: &'a [usize],
         cut: GhostBatches,
         key: StreamKey,
         buffers: &'a mut [f32],
         tally: &'a mut Tally,
     ) -> Self {
-        let ghosts: Vec<_> = cut.split(batch.len()).collect();
+        let ghosts: Vec<_> = cut.split(labels.len()).collect();
         let examples = ghosts.iter().map(Range::len).sum();
-        Self { network, batch, ghosts, examples, key, buffers, tally }
+        Self { network, images, labels, ghosts, examples, key, buffers, tally }
     }
 }
 
@@ -113,13 +117,12 @@ impl GradientOracle<f32> for BatchOracle<'_> {
         scratch: &mut GhostScratch,
     ) -> Result<f64, NnError> {
         let range = self.ghosts[at.ghost].clone();
-        let images = self.batch.images();
-        let images = images.slice_axis(Axis(0), Slice::from(range.clone()));
+        let images = self.images.slice_axis(Axis(0), Slice::from(range.clone()));
         let outcome = self.network.loss_and_gradient(
             w,
             Mode::train(self.key.copy(at.copy as u64)),
             images,
-            &self.batch.labels()[range],
+            &self.labels[range],
             gradient,
             &mut scratch.workspace,
         )?;

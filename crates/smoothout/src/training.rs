@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use smoothout_nn::{Network, NnError};
-use smoothout_optim::{BaseUpdate, SmoothOut, StepError, Update};
+use smoothout_optim::{BaseUpdate, GradientOracle, SmoothOut, StepError, Update};
 use smoothout_tensor::{Purpose, StreamKey};
 use thiserror::Error;
 
@@ -286,13 +286,14 @@ impl Training {
             let key = StreamKey::new(seed, Purpose::Dropout).step(self.optimizer.steps());
             let mut oracle = BatchOracle::new(
                 &self.network,
-                &batch,
+                batch.images(),
+                batch.labels(),
                 experiment.ghosts,
                 key,
                 &mut self.model.buffers,
                 &mut tally,
             );
-            let ghosts = smoothout_optim::GradientOracle::ghosts(&oracle);
+            let ghosts = oracle.ghosts();
             if ghosts == 0 {
                 continue; // A batch of one lone example.
             }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Threads;
+use super::Compute;
 use super::train::{last_and_best, open, train};
 use crate::experiment::{ExperimentSpec, Method};
 use crate::training::EpochRecord;
@@ -24,7 +24,7 @@ pub(super) struct CompareCommand {
     #[arg(long, value_name = "DIR", default_value = "runs/compare")]
     out: PathBuf,
     #[command(flatten)]
-    threads: Threads,
+    compute: Compute,
 }
 
 impl CompareCommand {
@@ -45,7 +45,7 @@ impl CompareCommand {
             let out = self.out.join(method.as_str());
             let resume = out.join("experiment.json").exists();
             eprintln!("{}:", method.as_str());
-            let records = self.threads.run(|| {
+            let records = self.compute.run(|| {
                 let (mut run, mut training) = open(&out, &spec, resume)?;
                 train(&mut run, &mut training, None)?;
                 Ok(run.records().to_vec())

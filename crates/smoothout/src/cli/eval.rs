@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use smoothout_nn::{Network, Workspace};
 
-use super::{BadInput, Threads};
+use super::{BadInput, Compute};
 use crate::checkpoint::load_model;
 use crate::data::{DataSet, DataSetName, Split};
 use crate::evaluation::{EVALUATION_BATCH, evaluate};
@@ -43,7 +43,7 @@ pub(super) struct EvalCommand {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    threads: Threads,
+    compute: Compute,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,7 +75,7 @@ impl EvalCommand {
             set = set.first(limit);
         }
         let set = Arc::new(set);
-        let tally = self.threads.run(|| {
+        let tally = self.compute.run(|| {
             let mut workspace = Workspace::new(&network, self.batch_size.min(set.len()));
             Ok(evaluate(&network, &model, &set, self.batch_size, &mut workspace)?)
         })?;

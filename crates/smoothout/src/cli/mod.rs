@@ -1,5 +1,6 @@
 //! The program's commands.
 
+mod bench;
 mod compare;
 mod data;
 mod eval;
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use smoothout_nn::NnError;
+use smoothout_tensor::kernels::KernelChoice;
 
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
@@ -38,26 +40,43 @@ enum Command {
     Data(data::DataCommand),
     /// List the networks
     Models(models::ModelsCommand),
+    /// Time parameter updates, and what the machine can do
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
 }
 
-/// The threads that a command runs on.
+/// How a command computes.
 #[derive(Debug, Clone, Copy, Args)]
-struct Threads {
+struct Compute {
     /// Number of threads [default: one a core]; results do not depend on it
     #[arg(long)]
     threads: Option<usize>,
+    /// Algorithms of the convolutions: auto, direct, winograd or scalar
+    #[arg(long, default_value = "auto", value_parser = kernel_choice)]
+    kernels: KernelChoice,
 }
 
-impl Threads {
-    /// Runs `f` on a pool of that many threads.
+impl Compute {
+    /// Runs `f` on a pool of that many threads with these kernels.
     fn run<T: Send>(self, f: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
         if self.threads == Some(0) {
             return Err(BadInput("threads is 0: it must be at least 1".to_owned()).into());
         }
+        self.kernels.select();
         let pool =
             rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).build()?;
         pool.install(f)
     }
+}
+
+fn kernel_choice(name: &str) -> Result<KernelChoice, String> {
+    Ok(match name {
+        "auto" => KernelChoice::Auto,
+        "direct" => KernelChoice::Direct,
+        "winograd" => KernelChoice::Winograd,
+        "scalar" => KernelChoice::Scalar,
+        _ => return Err("choose auto, direct, winograd or scalar".to_owned()),
+    })
 }
 
 /// A mistake in the arguments that no library error describes.
@@ -73,6 +92,7 @@ pub fn run() -> ExitCode {
         Command::Eval(command) => command.run(),
         Command::Data(command) => command.run(),
         Command::Models(command) => command.run(),
+        Command::Bench(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

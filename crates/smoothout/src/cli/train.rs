@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
-use super::Threads;
+use super::Compute;
 use super::progress::Progress;
 use crate::experiment::{Experiment, ExperimentSpec, Method};
 use crate::run::RunFolder;
@@ -29,7 +29,7 @@ pub(super) struct TrainCommand {
     #[arg(long, value_name = "N")]
     stop_after: Option<usize>,
     #[command(flatten)]
-    threads: Threads,
+    compute: Compute,
 }
 
 impl TrainCommand {
@@ -42,7 +42,7 @@ impl TrainCommand {
             Some(out) => out.clone(),
             None => default_folder(&spec.resolve()?),
         };
-        self.threads.run(move || {
+        self.compute.run(move || {
             let (mut run, mut training) = open(&out, &spec, self.resume)?;
             train(&mut run, &mut training, self.stop_after)?;
             summarize(&run);

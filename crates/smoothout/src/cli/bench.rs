@@ -1,0 +1,223 @@
+//! `smoothout bench`: the time of a parameter update, and what the machine can do.
+
+use std::time::Instant;
+
+use clap::{Args, Subcommand};
+use ndarray::Array4;
+use serde::Serialize;
+use smoothout_nn::{Mode, Network};
+use smoothout_tensor::kernels::{kernels_in_use, machine};
+use smoothout_tensor::{Purpose, StreamKey, fill_gaussian};
+
+use super::{BadInput, Compute};
+use crate::experiment::{ExperimentSpec, Method};
+use crate::oracle::{BatchOracle, GhostScratch, Tally};
+
+/// Measure.
+#[derive(Debug, Subcommand)]
+pub(super) enum BenchCommand {
+    /// Time parameter updates (forward, backward, update) on one batch of random images
+    Step(Box<StepCommand>),
+    /// The peak of fused multiply-adds and the bandwidth of the memory
+    Machine(MachineCommand),
+}
+
+impl BenchCommand {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Step(command) => command.run(),
+            Self::Machine(command) => command.run(),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StepCommand {
+    #[command(flatten)]
+    spec: ExperimentSpec,
+    /// Updates to time
+    #[arg(long, default_value_t = 10)]
+    steps: usize,
+    /// Updates before that are not timed
+    #[arg(long, default_value_t = 2)]
+    warm_up: usize,
+    /// Time the forward pass in evaluation instead
+    #[arg(long)]
+    forward: bool,
+    /// Print one JSON object on the last line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    compute: Compute,
+}
+
+/// What was measured. Times are wall-clock milliseconds per update.
+#[derive(Debug, Serialize)]
+struct StepTimes {
+    model: String,
+    method: &'static str,
+    batch_size: usize,
+    ghost_batch_size: usize,
+    forward: bool,
+    ms: f64,
+    min: f64,
+    max: f64,
+    img_s: f64,
+    /// Multiply-adds of direct convolution count as two, whatever the kernels do.
+    gflops: f64,
+    /// Peak resident memory of this process, if the system tells.
+    rss_mb: Option<f64>,
+    threads: usize,
+    kernels: String,
+}
+
+impl StepCommand {
+    fn run(mut self) -> anyhow::Result<()> {
+        if self.steps == 0 {
+            return Err(BadInput("steps is 0: it must be at least 1".to_owned()).into());
+        }
+        let spec = &mut self.spec;
+        let method = spec.method.unwrap_or(Method::Plain);
+        if method != Method::Plain {
+            spec.radius.get_or_insert(0.01);
+        }
+        // As a framework without ghost batches would do it, unless they are asked for.
+        spec.ghost_batch_size = spec.ghost_batch_size.or(spec.batch_size);
+        let experiment = spec.resolve()?;
+        let network = Network::by_name(&experiment.model, spec.classes.unwrap_or(10))?;
+        let batch_size = experiment.batch_size;
+        let mut times = self.compute.run(|| {
+            let [height, width, channels] = network.input_shape();
+            let mut images = Array4::zeros((batch_size, height, width, channels));
+            let pixels = images.as_slice_mut().expect("a new array is contiguous");
+            fill_gaussian(StreamKey::new(experiment.seed, Purpose::Data), pixels);
+            let labels: Vec<usize> = (0..batch_size).map(|i| i % network.classes()).collect();
+
+            let mut w = network.initial_parameters(experiment.seed);
+            let mut buffers = network.initial_buffers();
+            let mut tally = Tally::default();
+            let rounds = self.warm_up + self.steps;
+            let mut optimizer = experiment.optimizer(&network, rounds as u64)?;
+            let ghosts = batch_size / experiment.ghosts.size();
+            let in_flight = ghosts.min(rayon::current_num_threads());
+            let capacity = if self.forward { batch_size } else { experiment.ghosts.capacity() };
+            let mut scratch: Vec<_> = (0..if self.forward { 1 } else { in_flight })
+                .map(|_| GhostScratch::new(&network, capacity))
+                .collect();
+            let mut times = Vec::with_capacity(rounds);
+            for round in 0..rounds {
+                let start = Instant::now();
+                if self.forward {
+                    let (mode, workspace) = (Mode::evaluate(&buffers), &mut scratch[0].workspace);
+                    network.loss(&w, mode, images.view(), &labels, workspace)?;
+                } else {
+                    let key = StreamKey::new(experiment.seed, Purpose::Dropout).step(round as u64);
+                    let mut oracle = BatchOracle::new(
+                        &network,
+                        images.view(),
+                        &labels,
+                        experiment.ghosts,
+                        key,
+                        &mut buffers,
+                        &mut tally,
+                    );
+                    optimizer.step(&mut w, &mut oracle, &mut scratch, 1e-3)?;
+                }
+                times.push(start.elapsed().as_secs_f64() * 1e3);
+            }
+            Ok(times.split_off(self.warm_up))
+        })?;
+        times.sort_by(f64::total_cmp);
+        let ms = times[times.len() / 2];
+        let multiply_adds =
+            if self.forward { network.multiply_adds() } else { network.training_multiply_adds() };
+        let copies = experiment.spec.copies.unwrap_or(1);
+        let result = StepTimes {
+            model: experiment.model.clone(),
+            method: method.as_str(),
+            batch_size,
+            ghost_batch_size: experiment.ghosts.size(),
+            forward: self.forward,
+            ms,
+            min: times[0],
+            max: times[times.len() - 1],
+            img_s: batch_size as f64 / ms * 1e3,
+            gflops: 2e-6 * (multiply_adds * batch_size * copies) as f64 / ms,
+            rss_mb: peak_memory_mb(),
+            threads: self.compute.threads.unwrap_or_else(rayon::current_num_threads),
+            kernels: kernels_in_use(),
+        };
+        if self.json {
+            println!("{}", serde_json::to_string(&result)?);
+        } else {
+            println!(
+                "{} {}, batch {} in ghost batches of {}: {:.2} ms ({:.2} to {:.2}), {:.1} images/s, \
+                 {:.1} GFLOP/s, {} MB, {} threads, {}",
+                result.model,
+                if self.forward { "forward" } else { result.method },
+                result.batch_size,
+                result.ghost_batch_size,
+                result.ms,
+                result.min,
+                result.max,
+                result.img_s,
+                result.gflops,
+                result.rss_mb.map_or("?".to_owned(), |mb| format!("{mb:.0}")),
+                result.threads,
+                result.kernels
+            );
+        }
+        Ok(())
+    }
+}
+
+/// VmHWM of /proc/self/status.
+fn peak_memory_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(kilobytes / 1024.0)
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MachineCommand {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    compute: Compute,
+}
+
+#[derive(Debug, Serialize)]
+struct Machine {
+    threads: usize,
+    fma_peak_gflops: f64,
+    memory_bandwidth_gbs: f64,
+    kernels: String,
+}
+
+impl MachineCommand {
+    fn run(self) -> anyhow::Result<()> {
+        let machine = self.compute.run(|| {
+            let threads = rayon::current_num_threads();
+            Ok(Machine {
+                threads,
+                fma_peak_gflops: machine::fma_peak_gflops(threads),
+                memory_bandwidth_gbs: machine::memory_bandwidth_gbs(threads),
+                kernels: kernels_in_use(),
+            })
+        })?;
+        if self.json {
+            println!("{}", serde_json::to_string(&machine)?);
+        } else {
+            println!(
+                "{} threads: {:.1} GFLOP/s (f32 fused multiply-add), {:.1} GB/s, {}",
+                machine.threads,
+                machine.fma_peak_gflops,
+                machine.memory_bandwidth_gbs,
+                machine.kernels
+            );
+        }
+        Ok(())
+    }
+}
