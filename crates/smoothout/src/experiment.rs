@@ -60,8 +60,6 @@ impl Method {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AdaptType {
-    /// Nothing: SmoothOut's box.
-    None,
     /// Each weight's own size.
     Weight,
     /// Each filter's norm.
@@ -302,6 +300,27 @@ impl ExperimentSpec {
             .expect("fields of two specifications make a specification")
     }
 
+    /// The same without the settings of other methods, for comparing methods under one set of
+    /// options.
+    #[must_use]
+    pub fn without_foreign_settings(mut self) -> Self {
+        let method = self.method.unwrap_or(Method::Plain);
+        if method != Method::AdaSmoothOut {
+            self.adapt_type = None;
+        }
+        if method == Method::Plain {
+            self.radius = None;
+            self.distribution = None;
+            self.radius_schedule = None;
+            self.anneal_index = None;
+            self.tanh_scale = None;
+            self.denoise = None;
+            self.perturb_norm = None;
+            self.copies = None;
+        }
+        self
+    }
+
     /// Fills in the defaults and checks every field.
     ///
     /// # Errors
@@ -321,18 +340,36 @@ impl ExperimentSpec {
         let shorten = self.shorten_regime.unwrap_or(false);
         let regime = match (&self.regime, self.learning_rate, optimizer) {
             (Some(_), Some(rate), _) => {
-                return Err(field(
-                    "learning_rate",
-                    rate,
-                    "give a learning rate or a regime, not both",
-                ));
+                let advice = "give a learning rate or a regime, not both";
+                return Err(field("learning_rate", rate, advice));
             }
-            (Some(regime), None, _) => regime.clone(),
-            (None, Some(rate), _) => constant(rate),
+            (Some(regime), None, _) if !shorten => regime.clone(),
+            (None, Some(rate), _) if !shorten => constant(rate),
             (None, None, Optimizer::Sgd) if shorten => published.shortened(epochs),
             (None, None, Optimizer::Sgd) => RegimeSpec(published.steps.clone()),
-            (None, None, Optimizer::Adam | Optimizer::AdamW) => constant(1e-3),
+            (None, None, Optimizer::Adam | Optimizer::AdamW) if !shorten => constant(1e-3),
+            _ => {
+                let advice = "only a published regime of SGD can be shortened";
+                return Err(field("shorten_regime", true, advice));
+            }
         };
+        let sgd = (optimizer == Optimizer::Sgd, "it is a setting of the optimizer sgd");
+        let perturbed = (
+            method != Method::Plain,
+            "plain training has no perturbation; choose the method smoothout or adasmoothout",
+        );
+        let schedule =
+            applies(perturbed, "radius_schedule", self.radius_schedule, ScheduleName::Constant)?;
+        let anneal = (
+            schedule == Some(ScheduleName::Anneal),
+            "it is a setting of the radius schedule anneal",
+        );
+        let tanh =
+            (schedule == Some(ScheduleName::Tanh), "it is a setting of the radius schedule tanh");
+        let adapts = (
+            method == Method::AdaSmoothOut,
+            "it is a setting of the method adasmoothout; smoothout does not adapt",
+        );
         let resolved = Self {
             model: Some(model),
             classes: self.classes.or(match dataset {
@@ -357,23 +394,33 @@ impl ExperimentSpec {
             shorten_regime: None,
             learning_rate_scaling: Some(self.learning_rate_scaling.unwrap_or_default()),
             regime_adaptation: Some(self.regime_adaptation.unwrap_or(false)),
-            momentum: Some(self.momentum.unwrap_or(0.9)),
-            nesterov: Some(self.nesterov.unwrap_or(false)),
+            momentum: applies(sgd, "momentum", self.momentum, 0.9)?,
+            nesterov: applies(sgd, "nesterov", self.nesterov, false)?,
             weight_decay: Some(self.weight_decay.unwrap_or(published.weight_decay)),
             clip_norm: Some(self.clip_norm.unwrap_or(5.0)),
             method: Some(method),
-            radius: self.radius,
-            adapt_type: Some(self.adapt_type.unwrap_or(match method {
-                Method::AdaSmoothOut => AdaptType::Filter,
-                Method::Plain | Method::SmoothOut => AdaptType::None,
-            })),
-            distribution: Some(self.distribution.unwrap_or_default()),
-            radius_schedule: Some(self.radius_schedule.unwrap_or(ScheduleName::Constant)),
-            anneal_index: Some(self.anneal_index.unwrap_or(0.55)),
-            tanh_scale: Some(self.tanh_scale.unwrap_or(10.0)),
-            denoise: Some(self.denoise.unwrap_or(true)),
-            perturb_norm: Some(self.perturb_norm.unwrap_or(false)),
-            copies: Some(self.copies.unwrap_or(1)),
+            radius: match (perturbed.0, self.radius) {
+                (true, None) => {
+                    let advice = "give the radius of the perturbation, 0.1 say for adasmoothout";
+                    return Err(missing("radius", advice));
+                }
+                (true, radius) => radius,
+                (false, None) => None,
+                (false, Some(radius)) => return Err(field("radius", radius, perturbed.1)),
+            },
+            adapt_type: applies(adapts, "adapt_type", self.adapt_type, AdaptType::Filter)?,
+            distribution: applies(
+                perturbed,
+                "distribution",
+                self.distribution,
+                Distribution::Uniform,
+            )?,
+            radius_schedule: schedule,
+            anneal_index: applies(anneal, "anneal_index", self.anneal_index, 0.55)?,
+            tanh_scale: applies(tanh, "tanh_scale", self.tanh_scale, 10.0)?,
+            denoise: applies(perturbed, "denoise", self.denoise, true)?,
+            perturb_norm: applies(perturbed, "perturb_norm", self.perturb_norm, false)?,
+            copies: applies(perturbed, "copies", self.copies, 1)?,
             seed: Some(self.seed.unwrap_or(1)),
         };
         Experiment::new(resolved)
@@ -382,6 +429,23 @@ impl ExperimentSpec {
 
 fn field(field: &'static str, found: impl ToString, advice: &str) -> ExperimentError {
     ExperimentError::Field { field, found: found.to_string(), advice: advice.to_owned() }
+}
+
+/// A setting that has a meaning only where `condition` holds: its value or default there, an error
+/// if it is given elsewhere, so that no option is silently ignored.
+fn applies<T: Serialize>(
+    (condition, advice): (bool, &str),
+    name: &'static str,
+    given: Option<T>,
+    default: T,
+) -> Result<Option<T>, ExperimentError> {
+    match given {
+        Some(value) if !condition => {
+            let value = serde_json::to_value(value).expect("a setting is JSON");
+            Err(field(name, value.as_str().map_or(value.to_string(), str::to_owned), advice))
+        }
+        given => Ok(condition.then(|| given.unwrap_or(default))),
+    }
 }
 
 fn constant(learning_rate: f64) -> RegimeSpec {
@@ -410,7 +474,7 @@ fn parse_regime(text: &str) -> Result<RegimeSpec, String> {
 pub struct Experiment {
     /// The resolved specification: every field that matters is there.
     pub spec: ExperimentSpec,
-    /// The network, if the number of classes is known before the data is read.
+    /// The network's name.
     pub model: String,
     /// The data set.
     pub dataset: DataSetName,
@@ -481,14 +545,10 @@ impl Experiment {
             ghosts,
             regime: regime.scaled(scaling).stretched(factor),
             perturbation: perturbation(&spec)?,
-            radius_schedule: match spec.radius_schedule.expect(FILLED) {
-                ScheduleName::Constant => RadiusSchedule::Constant,
-                ScheduleName::Anneal => {
-                    RadiusSchedule::Anneal { index: spec.anneal_index.expect(FILLED) }.check()?
-                }
-                ScheduleName::Tanh => {
-                    RadiusSchedule::Tanh { scale: spec.tanh_scale.expect(FILLED) }.check()?
-                }
+            radius_schedule: match (spec.anneal_index, spec.tanh_scale) {
+                (Some(index), _) => RadiusSchedule::Anneal { index }.check()?,
+                (_, Some(scale)) => RadiusSchedule::Tanh { scale }.check()?,
+                (None, None) => RadiusSchedule::Constant,
             },
             seed: spec.seed.expect(FILLED),
             spec,
@@ -553,41 +613,18 @@ impl Experiment {
 
 /// The perturbation that the method asks for.
 fn perturbation(spec: &ExperimentSpec) -> Result<Option<Perturbation>, ExperimentError> {
-    let (method, adapt_type) =
-        (spec.method.zip(spec.adapt_type)).expect("the defaults are filled in");
-    let geometry = match (method, adapt_type) {
-        (Method::Plain, _) => {
-            return match spec.radius {
-                None | Some(0.0) => Ok(None),
-                Some(radius) => Err(field(
-                    "radius",
-                    radius,
-                    "plain training has no perturbation; choose the method smoothout or adasmoothout",
-                )),
-            };
-        }
-        (Method::SmoothOut, AdaptType::None) => Geometry::Absolute,
-        (Method::AdaSmoothOut, AdaptType::Weight) => Geometry::Elementwise,
-        (Method::AdaSmoothOut, AdaptType::Filter) => Geometry::Filter,
-        (Method::SmoothOut, AdaptType::Weight | AdaptType::Filter) => {
-            return Err(field(
-                "adapt_type",
-                format!("{adapt_type:?}").to_lowercase(),
-                "smoothout does not adapt; choose the method adasmoothout",
-            ));
-        }
-        (Method::AdaSmoothOut, AdaptType::None) => {
-            return Err(field("adapt_type", "none", "adasmoothout adapts to weight or filter"));
-        }
+    let (Some(radius), Some(distribution)) = (spec.radius, spec.distribution) else {
+        return Ok(None);
     };
-    let advice = "give the radius of the perturbation, 0.1 say for adasmoothout";
-    let radius = spec.radius.ok_or(ExperimentError::Missing { field: "radius", advice })?;
+    let geometry = match spec.adapt_type {
+        None => Geometry::Absolute,
+        Some(AdaptType::Weight) => Geometry::Elementwise,
+        Some(AdaptType::Filter) => Geometry::Filter,
+    };
     let selection = match spec.perturb_norm {
         Some(true) => Selection::all(),
         _ => Selection::without_norm(),
     };
-    let perturbation = Perturbation::new(geometry, radius)?
-        .distribution(spec.distribution.unwrap_or_default())
-        .selection(selection);
-    Ok(Some(perturbation))
+    let perturbation = Perturbation::new(geometry, radius)?;
+    Ok(Some(perturbation.distribution(distribution).selection(selection)))
 }

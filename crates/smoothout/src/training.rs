@@ -73,6 +73,9 @@ pub enum TrainError {
         /// The data set's.
         expected: usize,
     },
+    /// A training set without a ghost batch.
+    #[error("there is 1 training example, and ghost batches need 2: raise train_limit")]
+    LoneExample,
     /// A parameter update failed.
     #[error("training failed in epoch {epoch}")]
     Step {
@@ -179,6 +182,9 @@ impl Training {
         let classes = experiment.spec.classes.unwrap_or(data.train.classes);
         let network = Network::by_name(&experiment.model, classes)?;
         check_fit(&network, &data.train)?;
+        if experiment.ghosts.split(data.train.len()).len() == 0 {
+            return Err(TrainError::LoneExample);
+        }
         let steps_per_epoch = data.train.len().div_ceil(experiment.batch_size);
         let optimizer =
             experiment.optimizer(&network, (experiment.epochs * steps_per_epoch) as u64)?;

@@ -152,6 +152,11 @@ fn bad_options_are_named_with_what_was_found() {
         (&["--method", "sgd"], &["unknown variant `sgd`", "smoothout"]),
         (&["--method", "plain"], &["radius is 0.1", "plain"]),
         (&["--method", "smoothout", "--adapt-type", "filter"], &["adapt_type is filter"]),
+        (&["--optimizer", "adam", "--momentum", "0.5"], &["momentum is 0.5", "sgd"]),
+        (&["--tanh-scale", "5"], &["tanh_scale is 5", "tanh"]),
+        (&["--regime", "0:0.1", "--shorten-regime"], &["shorten_regime"]),
+        (&["--regime", "0:0.1", "--learning-rate", "1"], &["learning_rate is 1", "not both"]),
+        (&["--train-limit", "1"], &["1 training example"]),
         (&["--epochs", "0"], &["epochs is 0"]),
         (&["--batch-multiplier", "0"], &["batch_multiplier is 0"]),
         (&["--copies", "0"], &["copies is 0"]),
@@ -213,7 +218,8 @@ fn options_override_the_configuration_file() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("experiment.json");
     let text = r#"{ "model": "f1", "epochs": 3, "batch_size": 64, "train_limit": 128,
-                    "test_limit": 100, "radius_schedule": "tanh" }"#;
+                    "test_limit": 100, "method": "smoothout", "radius": 0.01,
+                    "radius_schedule": "tanh" }"#;
     fs::write(&config, text).unwrap();
     let run = folder.path().join("run");
     let words = ["train", "--config", config.to_str().unwrap(), "--epochs", "1", "--out"];

@@ -42,6 +42,7 @@ impl CompareCommand {
         let mut rows = Vec::new();
         for (method, radius) in methods {
             let spec = ExperimentSpec { method: Some(method), radius, ..self.spec.clone() };
+            let spec = spec.without_foreign_settings();
             let out = self.out.join(method.as_str());
             let resume = out.join("experiment.json").exists();
             eprintln!("{}:", method.as_str());
