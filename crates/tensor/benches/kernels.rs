@@ -18,7 +18,7 @@ use smoothout_tensor::{
     Real, StreamKey, fill_uniform,
 };
 
-const CHOICES: [KernelChoice; 1] = [KernelChoice::Direct];
+const CHOICES: [KernelChoice; 2] = [KernelChoice::Direct, KernelChoice::Winograd];
 const ROUNDS: usize = 7;
 
 fn values(len: usize, seed: u64) -> Vec<f32> {

@@ -102,9 +102,9 @@ impl Kernels for f32 {
     ) {
         match KernelChoice::current() {
             KernelChoice::Scalar => conv::plain::forward(shape, input, weight, output, scratch),
-            _ => {
-                let set = InstructionSet::detected();
-                conv::forward(set, shape, input, weight, output, scratch);
+            choice => {
+                let how = (choice, InstructionSet::detected());
+                conv::forward(how, shape, input, weight, output, scratch);
             }
         }
     }
@@ -119,9 +119,9 @@ impl Kernels for f32 {
         let (g, dx) = (output_gradient, input_gradient);
         match KernelChoice::current() {
             KernelChoice::Scalar => conv::plain::input_gradient(shape, weight, g, dx, scratch),
-            _ => {
-                let set = InstructionSet::detected();
-                conv::input_gradient(set, shape, weight, g, dx, scratch);
+            choice => {
+                let how = (choice, InstructionSet::detected());
+                conv::input_gradient(how, shape, weight, g, dx, scratch);
             }
         }
     }
@@ -136,9 +136,9 @@ impl Kernels for f32 {
         let (g, dw) = (output_gradient, weight_gradient);
         match KernelChoice::current() {
             KernelChoice::Scalar => conv::plain::weight_gradient(shape, input, g, dw, scratch),
-            _ => {
-                let set = InstructionSet::detected();
-                conv::weight_gradient(set, shape, input, g, dw, scratch);
+            choice => {
+                let how = (choice, InstructionSet::detected());
+                conv::weight_gradient(how, shape, input, g, dw, scratch);
             }
         }
     }

@@ -24,7 +24,7 @@ const TASKS: usize = 16;
 const PIXELS: usize = 256;
 
 /// Runs a correlation over a whole batch, in parallel.
-pub(super) fn correlate<L: Load, S: Store>(
+pub(in crate::kernels::conv) fn correlate<L: Load, S: Store>(
     set: InstructionSet,
     correlation: Correlation,
     source: &[f32],

@@ -10,17 +10,18 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod weight_gradient;
+mod winograd;
 
 pub use shape::Conv2dShape;
 
-use super::{InstructionSet, Scratch};
+use super::{InstructionSet, KernelChoice, Scratch};
 use correlation::{Correlation, Direction};
 use padded::Identity;
 use store::Overwrite;
 
-/// The forward pass with the vectors of `set`.
+/// The forward pass by `choice` of algorithm, with the vectors of `set`.
 pub(super) fn forward(
-    set: InstructionSet,
+    (choice, set): (KernelChoice, InstructionSet),
     shape: &Conv2dShape,
     input: &[f32],
     weight: &[f32],
@@ -29,12 +30,17 @@ pub(super) fn forward(
 ) {
     shape.check(input.len(), weight.len(), output.len());
     let correlation = Correlation::new(*shape, Direction::Forward);
-    direct::correlate(set, correlation, input, weight, output, scratch, (Identity, Overwrite));
+    let hooks = (Identity, Overwrite);
+    if winograd::serves(choice, shape, shape.output_image()) {
+        winograd::correlate(set, correlation, input, weight, output, scratch, hooks);
+    } else {
+        direct::correlate(set, correlation, input, weight, output, scratch, hooks);
+    }
 }
 
-/// The input gradient with the vectors of `set`.
+/// The input gradient by `choice` of algorithm, with the vectors of `set`.
 pub(super) fn input_gradient(
-    set: InstructionSet,
+    (choice, set): (KernelChoice, InstructionSet),
     shape: &Conv2dShape,
     weight: &[f32],
     output_gradient: &[f32],
@@ -43,18 +49,27 @@ pub(super) fn input_gradient(
 ) {
     shape.check(input_gradient.len(), weight.len(), output_gradient.len());
     let correlation = Correlation::new(*shape, Direction::InputGradient);
-    let hooks = (Identity, Overwrite);
-    direct::correlate(set, correlation, output_gradient, weight, input_gradient, scratch, hooks);
+    let (g, dx, hooks) = (output_gradient, input_gradient, (Identity, Overwrite));
+    if winograd::serves(choice, shape, shape.image) {
+        winograd::correlate(set, correlation, g, weight, dx, scratch, hooks);
+    } else {
+        direct::correlate(set, correlation, g, weight, dx, scratch, hooks);
+    }
 }
 
-/// The weight gradient with the vectors of `set`.
+/// The weight gradient by `choice` of algorithm, with the vectors of `set`.
 pub(super) fn weight_gradient(
-    set: InstructionSet,
+    (choice, set): (KernelChoice, InstructionSet),
     shape: &Conv2dShape,
     input: &[f32],
     output_gradient: &[f32],
     weight_gradient: &mut [f32],
     scratch: &mut Scratch<f32>,
 ) {
-    weight_gradient::direct(set, shape, input, output_gradient, weight_gradient, scratch, Identity);
+    let (x, g, dw) = (input, output_gradient, weight_gradient);
+    if winograd::serves_weight_gradient(choice, shape) {
+        winograd::weight_gradient(set, shape, x, g, dw, scratch, Identity);
+    } else {
+        weight_gradient::direct(set, shape, x, g, dw, scratch, Identity);
+    }
 }

@@ -26,7 +26,7 @@ fn wide(values: &[f32]) -> Vec<f64> {
 }
 
 /// Errors of (forward, input gradient, weight gradient).
-fn errors(set: InstructionSet, shape: &Conv2dShape) -> [f64; 3] {
+fn errors(how: (KernelChoice, InstructionSet), shape: &Conv2dShape) -> [f64; 3] {
     let scratch = &mut Scratch::new();
     let (x, w) = (values(shape.input_len(), 1), values(shape.weight_len(), 2));
     let g = values(shape.output_len(), 3);
@@ -34,9 +34,9 @@ fn errors(set: InstructionSet, shape: &Conv2dShape) -> [f64; 3] {
     let (mut y, mut y64) = (vec![f32::NAN; g.len()], vec![0.0; g.len()]);
     let (mut dx, mut dx64) = (vec![f32::NAN; x.len()], vec![0.0; x.len()]);
     let (mut dw, mut dw64) = (vec![f32::NAN; w.len()], vec![0.0; w.len()]);
-    forward(set, shape, &x, &w, &mut y, scratch);
-    input_gradient(set, shape, &w, &g, &mut dx, scratch);
-    weight_gradient(set, shape, &x, &g, &mut dw, scratch);
+    forward(how, shape, &x, &w, &mut y, scratch);
+    input_gradient(how, shape, &w, &g, &mut dx, scratch);
+    weight_gradient(how, shape, &x, &g, &mut dw, scratch);
     let scratch = &mut Scratch::new();
     plain::forward(shape, &x64, &w64, &mut y64, scratch);
     plain::input_gradient(shape, &w64, &g64, &mut dx64, scratch);
@@ -72,7 +72,7 @@ proptest! {
     #[test]
     fn fast_is_the_definition(shape in shapes()) {
         for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
-            for error in errors(set, &shape) {
+            for error in errors((KernelChoice::Direct, set), &shape) {
                 prop_assert!(error < 1e-5, "{set:?} {shape:?}: {error}");
             }
         }
@@ -105,7 +105,7 @@ fn every_way_to_cut_the_work_is_the_definition() {
         Conv2dShape { kernel: [1; 2], padding: [0; 2], ..three(18, 16, [16, 32], 2) },
     ] {
         for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
-            for error in errors(set, &shape) {
+            for error in errors((KernelChoice::Direct, set), &shape) {
                 assert!(error < 1e-5, "{set:?} {shape:?}: {error}");
             }
         }
@@ -115,20 +115,80 @@ fn every_way_to_cut_the_work_is_the_definition() {
 #[test]
 fn threads_do_not_change_the_bits() {
     let shape = three(21, 12, [16, 32], 1);
-    let set = InstructionSet::detected();
-    let (x, w) = (values(shape.input_len(), 1), values(shape.weight_len(), 2));
-    let g = values(shape.output_len(), 3);
-    let on = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let (mut y, mut dx, mut dw) = (g.clone(), x.clone(), w.clone());
-        pool.install(|| {
-            let scratch = &mut Scratch::new();
-            forward(set, &shape, &x, &w, &mut y, scratch);
-            input_gradient(set, &shape, &w, &g, &mut dx, scratch);
-            weight_gradient(set, &shape, &x, &g, &mut dw, scratch);
-        });
-        (y, dx, dw)
+    for choice in [KernelChoice::Direct, KernelChoice::Winograd] {
+        let how = (choice, InstructionSet::detected());
+        let (x, w) = (values(shape.input_len(), 1), values(shape.weight_len(), 2));
+        let g = values(shape.output_len(), 3);
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let (mut y, mut dx, mut dw) = (g.clone(), x.clone(), w.clone());
+            pool.install(|| {
+                let scratch = &mut Scratch::new();
+                forward(how, &shape, &x, &w, &mut y, scratch);
+                input_gradient(how, &shape, &w, &g, &mut dx, scratch);
+                weight_gradient(how, &shape, &x, &g, &mut dw, scratch);
+            });
+            (y, dx, dw)
+        };
+        let expected = on(1);
+        assert!(expected == on(2) && expected == on(7));
+    }
+}
+
+/// The error of Winograd's transforms, relative to the largest value, for each shape of the
+/// networks they serve.
+#[test]
+fn winograd_errs_by_at_most_two_in_a_hundred_thousand() {
+    let five = |side, channels| Conv2dShape {
+        kernel: [5; 2],
+        padding: [2; 2],
+        ..three(2, side, channels, 1)
     };
-    let expected = on(1);
-    assert!(expected == on(2) && expected == on(7));
+    for shape in [
+        three(3, 32, [16, 16], 1),
+        three(5, 16, [32, 32], 1),
+        three(33, 8, [64, 64], 1),
+        three(2, 32, [64, 64], 1),
+        three(2, 16, [128, 128], 1),
+        three(2, 8, [256, 256], 1),
+        three(2, 4, [512, 512], 1),
+        three(1, 40, [16, 48], 1),
+        five(15, [64, 64]),
+        five(32, [16, 64]),
+    ] {
+        for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+            for error in errors((KernelChoice::Winograd, set), &shape) {
+                assert!(error < 2e-5, "{set:?} {shape:?}: {error}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn winograd_is_the_definition(
+        batch in 1..20_usize,
+        image in [1..14_usize, 1..14_usize],
+        channels in [1..4_usize, 1..4_usize],
+        kernel in prop_oneof![Just(3_usize), Just(5)],
+        padding in [0..4_usize, 0..4_usize],
+    ) {
+        let shape = Conv2dShape {
+            batch,
+            image,
+            in_channels: 16 * channels[0],
+            out_channels: 16 * channels[1],
+            kernel: [kernel; 2],
+            stride: [1; 2],
+            padding,
+        };
+        prop_assume!([0, 1].iter().all(|&d| image[d] + 2 * padding[d] >= kernel));
+        for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+            for error in errors((KernelChoice::Winograd, set), &shape) {
+                prop_assert!(error < 3e-5, "{set:?} {shape:?}: {error}");
+            }
+        }
+    }
 }

@@ -44,6 +44,9 @@ pub(crate) trait Vector: Copy {
     /// `self + other`.
     fn add(self, other: Self) -> Self;
 
+    /// `self - other`.
+    fn sub(self, other: Self) -> Self;
+
     /// `self * other`.
     fn mul(self, other: Self) -> Self;
 }

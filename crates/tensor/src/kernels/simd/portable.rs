@@ -50,6 +50,11 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        Self(from_fn(|lane| self.0[lane] - other.0[lane]))
+    }
+
+    #[inline(always)]
     fn mul(self, other: Self) -> Self {
         Self(from_fn(|lane| self.0[lane] * other.0[lane]))
     }

@@ -62,6 +62,11 @@ impl Vector for Avx512 {
     }
 
     #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        Self(intrinsic!(_mm512_sub_ps(self.0, other.0)))
+    }
+
+    #[inline(always)]
     fn mul(self, other: Self) -> Self {
         Self(intrinsic!(_mm512_mul_ps(self.0, other.0)))
     }
@@ -103,6 +108,11 @@ impl Vector for Avx2 {
     #[inline(always)]
     fn add(self, other: Self) -> Self {
         Self(intrinsic!(_mm256_add_ps(self.0, other.0)), intrinsic!(_mm256_add_ps(self.1, other.1)))
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        Self(intrinsic!(_mm256_sub_ps(self.0, other.0)), intrinsic!(_mm256_sub_ps(self.1, other.1)))
     }
 
     #[inline(always)]

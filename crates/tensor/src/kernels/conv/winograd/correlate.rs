@@ -1,0 +1,240 @@
+//! Forward pass and input gradient: blocks of tiles are transformed, multiplied with the
+//! transformed weights plane by plane, and transformed back. A block and its products stay in the
+//! caches.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::blocks::{block_len, load_planes, plane_len, transform_input};
+use super::tiles::Tiles;
+use super::transform::{PRODUCTS, output_plane};
+use super::weights;
+use crate::kernels::conv::correlation::Correlation;
+use crate::kernels::conv::padded::{Load, Window};
+use crate::kernels::conv::store::Store;
+use crate::kernels::simd::{self, LANES, Task, Vector};
+use crate::kernels::tile::{multiply, zeros};
+use crate::kernels::{InstructionSet, Scratch, scratch};
+
+/// Tasks that a call is cut into at least, if the shape allows.
+const TASKS: usize = 16;
+
+/// Tiles to a block, for so many channels of source and target together.
+fn block_tiles(channels: usize) -> usize {
+    if channels > 256 { 8 } else { 16 }
+}
+
+/// Runs a correlation over a whole batch, in parallel.
+pub(in crate::kernels::conv) fn correlate<L: Load, S: Store>(
+    set: InstructionSet,
+    correlation: Correlation,
+    source: &[f32],
+    weight: &[f32],
+    target: &mut [f32],
+    scratch: &mut Scratch<f32>,
+    (load, store): (L, S),
+) {
+    if target.is_empty() {
+        return;
+    }
+    let tiles = Tiles::new(&correlation);
+    let (sources, targets) = correlation.channels();
+    let packed_len = correlation.packed_len();
+    let weights = scratch.take(packed_len + PRODUCTS * sources * targets);
+    let (packed, weights) = weights.split_at_mut(packed_len);
+    correlation.pack(weight, simd::columns(set), packed);
+    weights::transform(set, &correlation, packed, weights);
+
+    let (packed, batch) = (&*weights, correlation.batch());
+    let (source_len, target_len) = (source.len() / batch, target.len() / batch);
+    let block = block_tiles(sources + targets);
+    let bands = TASKS.div_ceil(batch).min(tiles.per_image() / block).max(1);
+    let images = block.div_ceil(tiles.per_image()).min(batch.div_ceil(TASKS));
+    let rows = tiles.count[0].div_ceil(bands) * tiles.side;
+    let row_len = target_len / tiles.image[0];
+    target.par_chunks_mut(images * target_len).enumerate().for_each(|(group, target)| {
+        let source = &source[group * images * source_len..];
+        let source = &source[..target.len() / target_len * source_len];
+        let band_len = if images == 1 { rows * row_len } else { target.len() };
+        target.par_chunks_mut(band_len).enumerate().for_each(|(band, target)| {
+            let images = source.len() / source_len;
+            let rows = band * rows..band * rows + target.len() / row_len / images;
+            let window = tiles.window(&correlation, &rows);
+            let padded_len = (images * window.len()).next_multiple_of(LANES);
+            let len = padded_len + block_len(block, sources) + block_len(block, targets);
+            scratch::with_thread_buffer(len, |buffer| {
+                let (padded, blocks) = buffer.split_at_mut(padded_len);
+                let (block, products) = blocks.split_at_mut(block_len(block, sources));
+                let task = Band {
+                    tiles,
+                    channels: (sources, targets),
+                    images,
+                    window,
+                    source,
+                    packed,
+                    rows,
+                    load,
+                    store,
+                    padded,
+                    block,
+                    products,
+                    target,
+                };
+                simd::run(set, task);
+            });
+        });
+    });
+}
+
+/// A band of target rows of a few images: the unit of work of one thread.
+struct Band<'a, L, S> {
+    tiles: Tiles,
+    /// Of source and target.
+    channels: (usize, usize),
+    images: usize,
+    window: Window,
+    source: &'a [f32],
+    packed: &'a [f32],
+    rows: Range<usize>,
+    load: L,
+    store: S,
+    /// Working memory: the padded source, a transformed block, and its products.
+    padded: &'a mut [f32],
+    block: &'a mut [f32],
+    products: &'a mut [f32],
+    target: &'a mut [f32],
+}
+
+impl<L: Load, S: Store> Task for Band<'_, L, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(mut self) {
+        self.window.load::<V>(self.source, self.padded, self.load);
+        let (sources, targets) = self.channels;
+        let block = block_tiles(sources + targets);
+        let in_rows = self.tiles.in_rows(&self.rows);
+        let all = self.images * in_rows;
+        let plane = plane_len(block, sources);
+        for first in (0..all).step_by(block) {
+            let count = block.min(all - first);
+            for number in 0..count {
+                let tile = self.tiles.tile(first + number, in_rows);
+                let from = tile.image * self.window.len()
+                    + tile.row * self.window.row_len()
+                    + tile.column * sources;
+                // SAFETY: the window holds the patch of each tile of the band, and the block has
+                // room for `block` tiles.
+                unsafe {
+                    let patch = self.padded.as_ptr().add(from);
+                    let to = self.block.as_mut_ptr().add(number * sources);
+                    transform_input::<V>(patch, self.window.row_len(), sources, to, plane);
+                }
+            }
+            match (V::ROWS, V::COLUMNS) {
+                (8, 2) => self.multiply::<V, 8, 2>(block, count),
+                (6, _) => self.multiply::<V, 6, 1>(block, count),
+                _ => self.multiply::<V, 2, 1>(block, count),
+            }
+            for number in 0..count {
+                match self.tiles.side {
+                    4 => self.transform_output::<V, 4>(block, number, first + number, in_rows),
+                    _ => self.transform_output::<V, 2>(block, number, first + number, in_rows),
+                }
+            }
+        }
+    }
+}
+
+impl<L: Load, S: Store> Band<'_, L, S> {
+    /// The products of the first `count` tiles of the block, panel by panel.
+    #[inline(always)]
+    fn multiply<V: Vector, const Q: usize, const N: usize>(&mut self, block: usize, count: usize) {
+        let (sources, targets) = self.channels;
+        for first in (0..targets).step_by(N * LANES) {
+            let width = (N * LANES).min(targets - first);
+            let panel = &self.packed[PRODUCTS * sources * first..][..PRODUCTS * sources * width];
+            for j in 0..PRODUCTS {
+                let weights = &panel[j * sources * width..][..sources * width];
+                if width == N * LANES {
+                    self.multiply_plane::<V, Q, N>(block, count, j, first, weights);
+                } else {
+                    self.multiply_plane::<V, Q, 1>(block, count, j, first, weights);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn multiply_plane<V: Vector, const Q: usize, const N: usize>(
+        &mut self,
+        block: usize,
+        count: usize,
+        j: usize,
+        channel: usize,
+        weights: &[f32],
+    ) {
+        let (sources, targets) = self.channels;
+        let from = &self.block[j * plane_len(block, sources)..][..count * sources];
+        let to = &mut self.products[j * plane_len(block, targets)..][..count * targets];
+        for tile in (0..count).step_by(Q) {
+            let mut x = [from.as_ptr(); Q];
+            for q in 0..Q {
+                // Beyond the last tile the last is multiplied again, and not stored.
+                x[q] = from[(tile + q).min(count - 1) * sources..][..sources].as_ptr();
+            }
+            let mut sums = zeros::<V, Q, 1, N>();
+            // SAFETY: each tile has `sources` values, and as many rows of 16 N weights.
+            unsafe { multiply(&mut sums, x, 1, weights.as_ptr(), N * LANES, sources) };
+            for q in 0..Q {
+                if tile + q == count {
+                    break;
+                }
+                for n in 0..N {
+                    let to = &mut to[(tile + q) * targets + channel + n * LANES..][..LANES];
+                    // SAFETY: `to` holds sixteen values.
+                    unsafe { sums[q][0][n].store(to.as_mut_ptr()) };
+                }
+            }
+        }
+    }
+
+    /// Transforms the products of a tile back, and stores the part of it inside the image.
+    #[inline(always)]
+    fn transform_output<V: Vector, const M: usize>(
+        &mut self,
+        block: usize,
+        number: usize,
+        tile: usize,
+        in_rows: usize,
+    ) {
+        let targets = self.channels.1;
+        let (plane, width) = (plane_len(block, targets), self.tiles.image[1]);
+        let tile = self.tiles.tile(tile, in_rows);
+        let valid = [M.min(self.rows.len() - tile.row), M.min(width - tile.column)];
+        let pixel = (tile.image * self.rows.len() + tile.row) * width + tile.column;
+        debug_assert!(((pixel + (valid[0] - 1) * width + valid[1]) * targets) <= self.target.len());
+        for channel in (0..targets).step_by(LANES) {
+            // SAFETY: the products have 36 planes of `block` tiles; rows and columns below `valid`
+            // of the tile lie inside the band.
+            unsafe {
+                let from = self.products.as_ptr().add(number * targets + channel);
+                let y: [[V; M]; M] = output_plane(load_planes(from, plane));
+                for row in 0..M {
+                    if row == valid[0] {
+                        break;
+                    }
+                    let mut to = [self.target.as_mut_ptr(); M];
+                    let mut sums = zeros::<V, M, 1, 1>();
+                    for column in 0..M {
+                        let at = (pixel + row * width + column) * targets + channel;
+                        to[column] = to[column].wrapping_add(at);
+                        sums[column][0][0] = y[row][column];
+                    }
+                    self.store.store(&sums, &to[..valid[1]], channel, targets);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Winograd's convolution for 3x3 and 5x5 kernels of stride one: F(4x4, 3x3) and F(2x2, 5x5), with
+//! 36 products to a tile instead of 144 and 100.
+
+mod blocks;
+mod correlate;
+mod tiles;
+mod transform;
+mod weight_gradient;
+mod weights;
+
+pub(super) use correlate::correlate;
+pub(super) use weight_gradient::weight_gradient;
+
+use super::Conv2dShape;
+use crate::kernels::KernelChoice;
+use crate::kernels::simd::LANES;
+
+/// Whether a correlation with so many target pixels to an image runs here.
+pub(super) fn serves(choice: KernelChoice, shape: &Conv2dShape, target: [usize; 2]) -> bool {
+    let [taps, other] = shape.kernel;
+    let whole = |channels: usize| channels > 0 && channels.is_multiple_of(LANES);
+    let applies = taps == other
+        && (taps == 3 || taps == 5)
+        && shape.stride == [1, 1]
+        && whole(shape.in_channels)
+        && whole(shape.out_channels);
+    if !applies {
+        return false;
+    }
+    // Products to a target pixel, of all that its tile costs.
+    let side = transform::POINTS + 1 - taps;
+    let tiles = target.map(|extent| extent.div_ceil(side)).iter().product::<usize>();
+    let products = tiles * transform::PRODUCTS;
+    let direct = target[0] * target[1] * taps * taps;
+    match choice {
+        KernelChoice::Direct | KernelChoice::Scalar => false,
+        KernelChoice::Winograd => true,
+        KernelChoice::Auto => 5 * products < 3 * direct,
+    }
+}
+
+/// Whether a weight gradient runs here: where [`serves`] says so, and the partial sums of at least
+/// four chunks of the batch stay small.
+pub(super) fn serves_weight_gradient(choice: KernelChoice, shape: &Conv2dShape) -> bool {
+    let small = choice == KernelChoice::Winograd || weight_gradient::chunks(shape) >= 4;
+    serves(choice, shape, shape.output_image()) && small
+}

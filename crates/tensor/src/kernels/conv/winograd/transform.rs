@@ -1,0 +1,162 @@
+//! The transforms of Winograd's convolution with six points to a side.
+//!
+//! A polynomial product of degree 5 is fixed by its values at six points, here 0, 1, -1, 2, -2 and
+//! infinity. So along an axis, m outputs of a correlation with r taps, m + r - 1 = 6, cost six
+//! products instead of m r: `y = A^T [(G w) * (B^T d)]`, and in the plane both ways, `36` products
+//! for m^2 outputs instead of m^2 r^2. F(4, 3) has m = 4, r = 3, and F(2, 5) has m = 2, r = 5;
+//! B depends on the points only and serves both. With p the point of row j,
+//! `G[j][k] = p^k / f_j` and `A^T[i][j] = p^i`; infinity takes the highest power only.
+//!
+//! # Source
+//! Winograd, "Arithmetic complexity of computations", 1980; Lavin and Gray, "Fast algorithms for
+//! convolutional neural networks", 2016 (arXiv:1509.09308).
+
+use crate::kernels::simd::Vector;
+
+/// Points to a side, and values to a side of a transformed tile.
+pub(super) const POINTS: usize = 6;
+/// Products to a tile.
+pub(super) const PRODUCTS: usize = POINTS * POINTS;
+
+/// Row j of G, for all powers of the point that any kernel here takes; infinity takes the last.
+const G: [[f32; 5]; POINTS - 1] = [
+    [1.0 / 4.0, 0.0, 0.0, 0.0, 0.0],
+    [-1.0 / 6.0; 5],
+    [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
+    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0, 1.0 / 3.0, 2.0 / 3.0],
+    [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0, -1.0 / 3.0, 2.0 / 3.0],
+];
+
+/// Element (j, k) of G for R taps.
+#[inline(always)]
+fn g<const R: usize>(j: usize, k: usize) -> f32 {
+    if j + 1 < POINTS {
+        G[j][k]
+    } else if k + 1 == R {
+        1.0
+    } else {
+        0.0
+    }
+}
+
+/// `G w`: R taps to six points.
+#[inline(always)]
+pub(super) fn weight<V: Vector, const R: usize>(w: [V; R]) -> [V; POINTS] {
+    let mut points = [V::splat(0.0); POINTS];
+    for j in 0..POINTS {
+        for k in 0..R {
+            points[j] = w[k].mul_add(V::splat(g::<R>(j, k)), points[j]);
+        }
+    }
+    points
+}
+
+/// `G^T m`: the gradient of R taps, given that of six points.
+#[inline(always)]
+pub(super) fn weight_adjoint<V: Vector, const R: usize>(points: [V; POINTS]) -> [V; R] {
+    let mut w = [V::splat(0.0); R];
+    for k in 0..R {
+        for j in 0..POINTS {
+            w[k] = points[j].mul_add(V::splat(g::<R>(j, k)), w[k]);
+        }
+    }
+    w
+}
+
+/// `B^T d`: six neighbouring values to six points.
+#[inline(always)]
+pub(super) fn input<V: Vector>(d: [V; POINTS]) -> [V; POINTS] {
+    let (two, four) = (V::splat(2.0), V::splat(4.0));
+    let (minus_two, minus_four, minus_five) = (V::splat(-2.0), V::splat(-4.0), V::splat(-5.0));
+    let even = d[2].mul_add(minus_four, d[4]);
+    let odd = d[1].mul_add(minus_four, d[3]);
+    let even_two = d[4].sub(d[2]);
+    let odd_two = d[3].sub(d[1]);
+    [
+        d[0].mul_add(four, d[2].mul_add(minus_five, d[4])),
+        even.add(odd),
+        even.sub(odd),
+        odd_two.mul_add(two, even_two),
+        odd_two.mul_add(minus_two, even_two),
+        d[1].mul_add(four, d[3].mul_add(minus_five, d[5])),
+    ]
+}
+
+/// `A^T m`: six points to M outputs, M = 4 or 2.
+#[inline(always)]
+pub(super) fn output<V: Vector, const M: usize>(m: [V; POINTS]) -> [V; M] {
+    let (even, odd) = (m[1].add(m[2]), m[1].sub(m[2]));
+    let (even_two, odd_two) = (m[3].add(m[4]), m[3].sub(m[4]));
+    let mut y = [m[0].add(even).add(even_two); M];
+    y[1] = odd_two.mul_add(V::splat(2.0), odd);
+    if M == 4 {
+        y[2] = even_two.mul_add(V::splat(4.0), even);
+        y[3] = odd_two.mul_add(V::splat(8.0), odd);
+    }
+    y[M - 1] = y[M - 1].add(m[5]);
+    y
+}
+
+/// `A g`: the gradient of M outputs to that of six points.
+#[inline(always)]
+pub(super) fn output_adjoint<V: Vector, const M: usize>(y: [V; M]) -> [V; POINTS] {
+    let (two, minus_two) = (V::splat(2.0), V::splat(-2.0));
+    if M == 2 {
+        let (even, odd) = (y[0], y[1]);
+        return [
+            even,
+            even.add(odd),
+            even.sub(odd),
+            odd.mul_add(two, even),
+            odd.mul_add(minus_two, even),
+            odd,
+        ];
+    }
+    let four = V::splat(4.0);
+    let (even, odd) = (y[0].add(y[M - 2]), y[1].add(y[M - 1]));
+    let even_two = y[M - 2].mul_add(four, y[0]);
+    let odd_two = y[M - 1].mul_add(four, y[1]);
+    [
+        y[0],
+        even.add(odd),
+        even.sub(odd),
+        odd_two.mul_add(two, even_two),
+        odd_two.mul_add(minus_two, even_two),
+        y[M - 1],
+    ]
+}
+
+/// Both ways: the transform of each column, then of each row.
+macro_rules! plane {
+    ($(#[$doc:meta])* $name:ident, $axis:ident, [$($size:ident)?], $from:expr, $to:expr) => {
+        $(#[$doc])*
+        #[inline(always)]
+        pub(super) fn $name<V: Vector $(, const $size: usize)?>(
+            from: [[V; $from]; $from],
+        ) -> [[V; $to]; $to] {
+            let zero = V::splat(0.0);
+            let mut columns = [[zero; $from]; $to];
+            for x in 0..$from {
+                let mut column = [zero; $from];
+                for y in 0..$from {
+                    column[y] = from[y][x];
+                }
+                let column: [V; $to] = $axis(column);
+                for y in 0..$to {
+                    columns[y][x] = column[y];
+                }
+            }
+            let mut to = [[zero; $to]; $to];
+            for y in 0..$to {
+                to[y] = $axis(columns[y]);
+            }
+            to
+        }
+    };
+}
+
+plane!(/** `G w G^T`. */ weight_plane, weight, [R], R, POINTS);
+plane!(/** `G^T m G`. */ weight_plane_adjoint, weight_adjoint, [R], POINTS, R);
+plane!(/** `B^T d B`. */ input_plane, input, [], POINTS, POINTS);
+plane!(/** `A^T m A`. */ output_plane, output, [M], POINTS, M);
+plane!(/** `A g A^T`. */ output_plane_adjoint, output_adjoint, [M], M, POINTS);

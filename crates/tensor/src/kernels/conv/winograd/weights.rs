@@ -1,0 +1,68 @@
+//! The transformed weights `G w G^T`: 36 planes of panels (source channels, 16 or 32 target
+//! channels), as [`Correlation::pack`] has them for each tap.
+
+use rayon::prelude::*;
+
+use super::transform::{POINTS, PRODUCTS, weight_plane};
+use crate::kernels::InstructionSet;
+use crate::kernels::conv::correlation::Correlation;
+use crate::kernels::simd::{self, LANES, Task, Vector};
+
+/// Transforms packed weights, a panel to a task.
+pub(super) fn transform(
+    set: InstructionSet,
+    correlation: &Correlation,
+    packed: &[f32],
+    transformed: &mut [f32],
+) {
+    let taps = correlation.axis(0, 0).taps;
+    let (sources, _) = correlation.channels();
+    let width = simd::columns(set) * LANES;
+    // Panels of all planes lie together, so that each task writes one piece.
+    let from = packed.par_chunks(taps * taps * sources * width);
+    transformed.par_chunks_mut(PRODUCTS * sources * width).zip(from).for_each(|(to, from)| {
+        simd::run(set, Panel { taps, from, to });
+    });
+}
+
+struct Panel<'a> {
+    taps: usize,
+    from: &'a [f32],
+    to: &'a mut [f32],
+}
+
+impl Task for Panel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        match self.taps {
+            3 => self.planes::<V, 3>(),
+            _ => self.planes::<V, 5>(),
+        }
+    }
+}
+
+impl Panel<'_> {
+    #[inline(always)]
+    fn planes<V: Vector, const R: usize>(self) {
+        let plane = self.to.len() / PRODUCTS;
+        assert_eq!(self.from.len(), R * R * plane);
+        for at in (0..plane).step_by(LANES) {
+            let mut w = [[V::splat(0.0); R]; R];
+            for u in 0..R {
+                for v in 0..R {
+                    // SAFETY: a plane is whole vectors long, and `from` has R R of them.
+                    w[u][v] = unsafe { V::load(self.from.as_ptr().add((u * R + v) * plane + at)) };
+                }
+            }
+            let points: [[V; POINTS]; POINTS] = weight_plane(w);
+            for j in 0..PRODUCTS {
+                // SAFETY: `to` has 36 planes.
+                unsafe {
+                    points[j / POINTS][j % POINTS].store(self.to.as_mut_ptr().add(j * plane + at));
+                };
+            }
+        }
+    }
+}
