@@ -1,4 +1,4 @@
-//! Small dense linear algebra: solving a square system.
+//! Small dense linear algebra: solving a square system, eigenvalues of a symmetric matrix.
 //!
 //! Matrices are row-major slices of n x n numbers, n being a few dozen.
 
@@ -57,6 +57,56 @@ impl Lu {
     }
 }
 
+/// Eigenvalues (ascending) and eigenvectors of a symmetric matrix, by Jacobi's rotations.
+///
+/// Vector k stands in `vectors[k * n..][..n]`.
+pub(crate) fn symmetric_eigen(matrix: &[f64], n: usize) -> (Vec<f64>, Vec<f64>) {
+    let mut a = matrix.to_vec();
+    let mut v = vec![0.0; n * n];
+    (0..n).for_each(|i| v[i * n + i] = 1.0);
+    for _sweep in 0..60 {
+        let square = |i: usize, j: usize| a[i * n + j] * a[i * n + j];
+        let off: f64 =
+            (0..n).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| square(i, j)).sum();
+        let all: f64 = a.iter().map(|a| a * a).sum();
+        if off <= 1e-32 * all {
+            break;
+        }
+        for p in 0..n {
+            for q in p + 1..n {
+                rotate(&mut a, &mut v, n, p, q);
+            }
+        }
+    }
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by(|&i, &j| a[i * n + i].total_cmp(&a[j * n + j]));
+    let values = order.iter().map(|&i| a[i * n + i]).collect();
+    let vectors = order.iter().flat_map(|&i| v[i * n..][..n].iter().copied()).collect();
+    (values, vectors)
+}
+
+/// One rotation that makes a_pq zero; the rows of v turn along.
+fn rotate(a: &mut [f64], v: &mut [f64], n: usize, p: usize, q: usize) {
+    let off = a[p * n + q];
+    if off == 0.0 {
+        return;
+    }
+    let ratio = (a[q * n + q] - a[p * n + p]) / (2.0 * off);
+    let t = ratio.signum() / (ratio.abs() + ratio.hypot(1.0));
+    let c = 1.0 / t.hypot(1.0);
+    let s = t * c;
+    for i in 0..n {
+        let (x, y) = (a[i * n + p], a[i * n + q]);
+        (a[i * n + p], a[i * n + q]) = (c * x - s * y, s * x + c * y);
+    }
+    for matrix in [a, v] {
+        for i in 0..n {
+            let (x, y) = (matrix[p * n + i], matrix[q * n + i]);
+            (matrix[p * n + i], matrix[q * n + i]) = (c * x - s * y, s * x + c * y);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,5 +122,23 @@ mod tests {
         lu.solve(&b, &mut solution);
         assert!(solution.iter().zip(x).all(|(a, b)| (a - b).abs() < 1e-12), "{solution:?}");
         assert!(!lu.factor(&[1.0, 2.0, 2.0, 4.0], 2));
+    }
+
+    #[test]
+    fn eigenpairs_are_eigenpairs() {
+        let n = 7;
+        let a: Vec<f64> = (0..n * n)
+            .map(|k| {
+                ((k / n + 1) * (k % n + 1)) as f64 % 5.0 + if k % (n + 1) == 0 { 3.0 } else { 0.0 }
+            })
+            .collect();
+        let (values, vectors) = symmetric_eigen(&a, n);
+        assert!(values.windows(2).all(|pair| pair[0] <= pair[1]));
+        for (value, v) in values.iter().zip(vectors.chunks(n)) {
+            for i in 0..n {
+                let product: f64 = (0..n).map(|j| a[i * n + j] * v[j]).sum();
+                assert!((product - value * v[i]).abs() < 1e-12);
+            }
+        }
     }
 }

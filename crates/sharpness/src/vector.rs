@@ -85,6 +85,20 @@ pub(crate) fn update<R: Real>(out: &mut [R], f: impl Fn(usize, R) -> R + Sync) {
     });
 }
 
+/// y += factor x.
+pub(crate) fn add_scaled<R: Real>(y: &mut [R], factor: f64, x: &[R]) {
+    let factor = R::from_f64(factor);
+    update(y, |i, y| y + factor * x[i]);
+}
+
+/// y -= q (q'y) for each unit vector q of `basis`, one after the other.
+pub(crate) fn project_out<R: Real>(basis: &[Vec<R>], y: &mut [R]) {
+    for q in basis {
+        let along = dot(q, y);
+        add_scaled(y, -along, q);
+    }
+}
+
 /// y *= factor.
 pub(crate) fn scale<R: Real>(y: &mut [R], factor: f64) {
     let factor = R::from_f64(factor);

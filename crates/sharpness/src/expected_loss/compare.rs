@@ -79,19 +79,20 @@ impl ExpectedLoss {
         let draw = Draw::new(self, layout);
         let [mut first, mut second, mut difference] = [Moments::default(); 3];
         let mut values_b = Vec::new();
-        let ending = self.sample(&mut unobserved, 2 * draw.evaluations(), |start, out| {
-            values_b.resize(out.len(), 0.0);
-            pool.values(start, out, |objective, j, slot| draw.value(objective, w_a, j, slot));
-            pool.values(start, &mut values_b, |objective, j, slot| {
-                draw.value(objective, w_b, j, slot)
-            });
-            for (&a, &b) in out.iter().zip(&values_b) {
-                difference.push(error::finite("a perturbed loss", a - b)?);
-                first.push(a);
-                second.push(b);
-            }
-            Ok(difference.estimate())
-        })?;
+        let ending =
+            self.budget.sample(&mut unobserved, 2 * draw.evaluations(), |start, out| {
+                values_b.resize(out.len(), 0.0);
+                pool.values(start, out, |objective, j, slot| draw.value(objective, w_a, j, slot));
+                pool.values(start, &mut values_b, |objective, j, slot| {
+                    draw.value(objective, w_b, j, slot)
+                });
+                for (&a, &b) in out.iter().zip(&values_b) {
+                    difference.push(error::finite("a perturbed loss", a - b)?);
+                    first.push(a);
+                    second.push(b);
+                }
+                Ok(difference.estimate())
+            })?;
         let difference = difference.estimate();
         Ok(Comparison {
             first: first.estimate(),

@@ -77,7 +77,7 @@ impl ExpectedLoss {
         let mut sum = vec![0.0; w.len()];
         pool.vectors(
             0,
-            self.draws,
+            self.budget.draws,
             &mut sum,
             |objective, j, slot, total| {
                 let mut value = 0.0;
@@ -102,7 +102,7 @@ impl ExpectedLoss {
                 Ok(())
             },
         )?;
-        let n = self.draws as f64;
+        let n = self.budget.draws as f64;
         update(gradient, |i, _| O::Real::from_f64(sum[i] / (n * points as f64)));
         let length = norm(gradient);
         let variance = ((squares - n * length * length) / (n - 1.0)).max(0.0);
@@ -113,7 +113,7 @@ impl ExpectedLoss {
             frozen_geometry: self.perturbation.geometry() != Geometry::Absolute,
             rounding: epsilon::<O::Real>() * largest,
             seed: self.seed,
-            evaluations: self.draws * points,
+            evaluations: self.budget.draws * points,
             perturbed,
         })
     }

@@ -25,16 +25,14 @@ mod quadrature;
 mod stationary;
 
 use std::fmt;
-use std::ops::ControlFlow;
 
 use smoothout_tensor::{ParameterLayout, Perturbation, PerturbationKey};
 
 use crate::estimate::Moments;
 use crate::observer::unobserved;
 use crate::pool::{Pool, Slot};
-use crate::{
-    Ending, Estimate, Objective, Observer, Perturbed, Progress, SharpnessError, check_value, error,
-};
+use crate::sampling::Budget;
+use crate::{Ending, Estimate, Objective, Observer, Perturbed, SharpnessError, check_value, error};
 
 pub use compare::Comparison;
 pub use gradient::ExpectedGradient;
@@ -82,8 +80,7 @@ pub enum Sampling {
 pub struct ExpectedLoss {
     perturbation: Perturbation,
     sampling: Sampling,
-    draws: usize,
-    wish: Option<f64>,
+    budget: Budget,
     seed: u64,
 }
 
@@ -120,17 +117,10 @@ impl fmt::Display for ExpectedLossReport {
     }
 }
 
-/// The first look at the standard error: fewer draws say too little about it, and a rule that looks
-/// early stops at the lucky ones.
-const FIRST_LOOK: usize = 64;
-
-/// Draws evaluated between two looks at the observer.
-const BATCH: usize = 64;
-
 impl ExpectedLoss {
     /// 1000 antithetic pairs under this perturbation, seed 0.
     pub fn new(perturbation: Perturbation) -> Self {
-        Self { perturbation, sampling: Sampling::default(), draws: 1000, wish: None, seed: 0 }
+        Self { perturbation, sampling: Sampling::default(), budget: Budget::new(1000), seed: 0 }
     }
 
     /// Another way to draw.
@@ -144,8 +134,7 @@ impl ExpectedLoss {
     /// # Errors
     /// For fewer than 2: one draw has no standard error.
     pub fn draws(self, draws: usize) -> Result<Self, SharpnessError> {
-        error::setting("the number of draws", draws as f64, draws >= 2, "at least 2")?;
-        Ok(Self { draws, ..self })
+        Ok(Self { budget: self.budget.draws(draws)?, ..self })
     }
 
     /// Draws until the standard error is at most `standard_error`, looked at first after 64 draws
@@ -154,13 +143,7 @@ impl ExpectedLoss {
     /// # Errors
     /// If it is not positive.
     pub fn until(self, standard_error: f64) -> Result<Self, SharpnessError> {
-        error::setting(
-            "the wished standard error",
-            standard_error,
-            standard_error > 0.0,
-            "positive",
-        )?;
-        Ok(Self { wish: Some(standard_error), ..self })
+        Ok(Self { budget: self.budget.until(standard_error)?, ..self })
     }
 
     /// Another seed.
@@ -205,7 +188,7 @@ impl ExpectedLoss {
         let mut pool = Pool::of_points(objective);
         let draw = Draw::new(self, layout);
         let mut moments = Moments::default();
-        let ending = self.sample(observer, draw.evaluations(), |first, out| {
+        let ending = self.budget.sample(observer, draw.evaluations(), |first, out| {
             pool.values(first, out, |objective, j, slot| draw.value(objective, w, j, slot));
             for &value in &*out {
                 moments.push(error::finite("a perturbed loss", value)?);
@@ -223,41 +206,6 @@ impl ExpectedLoss {
             perturbed,
             ending,
         })
-    }
-
-    /// Takes batches of draws from `batch(first draw, values)` until the budget is used, the wish
-    /// met, or the observer has seen enough.
-    fn sample(
-        &self,
-        observer: Observer<'_>,
-        evaluations: usize,
-        mut batch: impl FnMut(usize, &mut [f64]) -> Result<Estimate, SharpnessError>,
-    ) -> Result<Ending, SharpnessError> {
-        let mut values = [0.0; BATCH];
-        let first_look = self.wish.map_or(self.draws, |_| FIRST_LOOK.min(self.draws));
-        let (mut done, mut look) = (0, first_look);
-        loop {
-            let count = BATCH.min(look - done);
-            let estimate = batch(done, &mut values[..count])?;
-            done += count;
-            if self.wish.is_some_and(|wish| done == look && estimate.standard_error <= wish) {
-                return Ok(Ending::Done);
-            }
-            let progress = Progress {
-                evaluations: done * evaluations,
-                value: estimate.value,
-                uncertainty: estimate.standard_error,
-            };
-            if observer(progress) == ControlFlow::Break(()) {
-                return Ok(Ending::Stopped);
-            }
-            if done == self.draws {
-                return Ok(if self.wish.is_some() { Ending::Budget } else { Ending::Done });
-            }
-            if done == look {
-                look = (look + look.div_ceil(2)).min(self.draws);
-            }
-        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Closed forms, coverage, and the same bits on any number of threads.
 
+use std::ops::ControlFlow;
+
 use smoothout_tensor::{BlockKind, Distribution, Geometry, Selection};
 
 use super::*;

@@ -311,12 +311,12 @@ impl Lbfgsb {
                 value = lower;
                 iterations += 1;
                 projected = projected_gradient(bounds, x, &g);
-                let progress = Progress { evaluations, value, uncertainty: projected };
+                let stop = observer(Progress { evaluations, value, uncertainty: projected });
                 if projected <= self.gradient_tolerance {
                     break 'ended Status::ProjectedGradient;
                 } else if fall <= self.value_tolerance * scale {
                     break 'ended Status::ValueFall;
-                } else if observer(progress) == ControlFlow::Break(()) {
+                } else if stop == ControlFlow::Break(()) {
                     break 'ended Status::Stopped;
                 } else if iterations >= self.iterations {
                     break 'ended Status::Iterations;

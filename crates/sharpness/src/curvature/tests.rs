@@ -1,0 +1,200 @@
+//! Closed forms, coverage, blocks, finite differences, batch sizes.
+
+use smoothout_tensor::{BlockKind, ParameterLayout, Real, Selection};
+
+use super::*;
+use crate::{Ending, FiniteDifferenceHvp, FnObjective, TwiceDifferentiable};
+
+/// H = diag(d) + u u' of size n.
+fn hessian<R: Real>(n: usize) -> (Vec<f64>, Vec<f64>, impl TwiceDifferentiable<Real = R>) {
+    let d: Vec<f64> = (0..n).map(|i| (i as f64 * 0.37).sin() + 0.5).collect();
+    let u: Vec<f64> = (0..n).map(|i| ((i * i) as f64 * 0.11).cos()).collect();
+    let (diagonal, vector) = (d.clone(), u.clone());
+    let f = FnObjective::new(n, |_: &[R]| 0.0).with_hessian(move |_w, v: &[R], out: &mut [R]| {
+        let along: f64 = vector.iter().zip(v).map(|(u, v)| u * v.as_f64()).sum();
+        for i in 0..v.len() {
+            out[i] = R::from_f64(diagonal[i] * v[i].as_f64() + vector[i] * along);
+        }
+    });
+    (d, u, f)
+}
+
+fn dense(d: &[f64], u: &[f64]) -> Vec<f64> {
+    let n = d.len();
+    let at = |i: usize, j: usize| u[i] * u[j] + if i == j { d[i] } else { 0.0 };
+    (0..n * n).map(|k| at(k / n, k % n)).collect()
+}
+
+#[test]
+fn eigenvalues_of_a_dense_matrix() {
+    let (d, u, f) = hessian::<f64>(60);
+    let (exact, _) = crate::dense::symmetric_eigen(&dense(&d, &u), 60);
+    let settings = Eigenvalues::new(3, 2).unwrap().tolerance(1e-9);
+    let report = settings.measure(&f, &ParameterLayout::flat(60), &[0.0; 60]).unwrap();
+    assert_eq!(report.ending, Ending::Done);
+    for (rank, ritz) in report.largest.iter().enumerate() {
+        assert!((ritz.value - exact[59 - rank]).abs() < 1e-9 + ritz.residual, "{report}");
+    }
+    for (rank, ritz) in report.smallest.iter().enumerate() {
+        assert!((ritz.value - exact[rank]).abs() < 1e-9 + ritz.residual, "{report}");
+    }
+    let (_, _, narrow) = hessian::<f32>(60);
+    let report = Eigenvalues::new(1, 1)
+        .unwrap()
+        .tolerance(1e-5)
+        .measure(&narrow, &ParameterLayout::flat(60), &[0.0; 60])
+        .unwrap();
+    assert!((report.largest[0].value - exact[59]).abs() < 1e-4 * exact[59], "{report}");
+}
+
+/// Repeated eigenvalues and a space smaller than the wish.
+#[test]
+fn multiplicities_are_found() {
+    let f = FnObjective::new(5, |_: &[f64]| 0.0).with_hessian(|_w, v, out: &mut [f64]| {
+        for i in 0..5 {
+            out[i] = if i < 3 { 2.0 * v[i] } else { v[i] };
+        }
+    });
+    let settings = Eigenvalues::new(5, 1).unwrap();
+    let report = settings.measure(&f, &ParameterLayout::flat(5), &[0.0; 5]).unwrap();
+    let values: Vec<f64> = report.largest.iter().map(|ritz| ritz.value).collect();
+    let exact = [2.0, 2.0, 2.0, 1.0, 1.0];
+    assert!(values.iter().zip(exact).all(|(a, b)| (a - b).abs() < 1e-12), "{values:?}");
+}
+
+#[test]
+fn a_budget_that_is_too_small_is_named_and_the_residual_is_honest() {
+    let (d, u, f) = hessian::<f64>(60);
+    let (exact, _) = crate::dense::symmetric_eigen(&dense(&d, &u), 60);
+    let settings = Eigenvalues::new(1, 1).unwrap().tolerance(1e-14).steps(8).unwrap();
+    let report = settings.measure(&f, &ParameterLayout::flat(60), &[0.0; 60]).unwrap();
+    assert_eq!(report.ending, Ending::Budget);
+    let near = |ritz: &Ritz| exact.iter().any(|e| (e - ritz.value).abs() <= ritz.residual + 1e-12);
+    assert!(report.largest.iter().chain(&report.smallest).all(near), "{report}");
+}
+
+/// The 95 % interval of the trace holds it in at least 93 % of 1000 runs, also with a stop rule.
+#[test]
+fn intervals_of_the_trace_cover() {
+    let (d, u, f) = hessian::<f64>(24);
+    let truth: f64 = d.iter().zip(&u).map(|(d, u)| d + u * u).sum();
+    let layout = ParameterLayout::flat(24);
+    let hutch = TraceEstimator::HutchPlusPlus { sketch: 4 };
+    for setting in [
+        Trace::new(),
+        Trace::new().estimator(hutch),
+        Trace::new().probes(10_000).unwrap().until(1.2).unwrap(),
+    ] {
+        let covers = |seed: &u64| {
+            let report = setting.clone().seed(*seed).measure(&f, &layout, &[0.0; 24]).unwrap();
+            let (low, high) = report.trace.interval();
+            low <= truth && truth <= high
+        };
+        let covered = (0..1000).filter(covers).count();
+        assert!(covered >= 930, "{setting:?} covers {covered} of 1000");
+    }
+}
+
+/// The rank-one part is what Hutch++ takes exactly.
+#[test]
+fn hutch_plus_plus_is_surer() {
+    let (_, _, f) = hessian::<f64>(60);
+    let layout = ParameterLayout::flat(60);
+    let plain = Trace::new().probes(90).unwrap().measure(&f, &layout, &[0.0; 60]).unwrap();
+    let estimator = TraceEstimator::HutchPlusPlus { sketch: 30 };
+    let better = Trace::new().probes(30).unwrap().estimator(estimator);
+    let better = better.measure(&f, &layout, &[0.0; 60]).unwrap();
+    assert_eq!((plain.evaluations, better.evaluations), (90, 90));
+    assert!(better.trace.standard_error < plain.trace.standard_error / 2.0, "{plain} {better}");
+}
+
+#[test]
+fn blocks_have_their_own_hessian() {
+    let mut layout = ParameterLayout::new();
+    layout.push("a.weight", &[10, 2], BlockKind::Weight).unwrap();
+    layout.push("b.weight", &[2, 20], BlockKind::Weight).unwrap();
+    let (d, u, f) = hessian::<f64>(60);
+    let blocks =
+        Trace::new().probes(3000).unwrap().measure_blocks(&f, &layout, &[0.0; 60]).unwrap();
+    for ((name, report), range) in blocks.iter().zip([0..20, 20..60]) {
+        let truth: f64 = range.map(|i| d[i] + u[i] * u[i]).sum();
+        let off = (report.trace.value - truth).abs();
+        assert!(off < 4.5 * report.trace.standard_error, "{name}: {report} {truth}");
+    }
+    let sub: Vec<f64> = (0..400).map(|k| dense(&d, &u)[k / 20 * 60 + k % 20]).collect();
+    let (exact, _) = crate::dense::symmetric_eigen(&sub, 20);
+    let settings = Eigenvalues::new(1, 1).unwrap().selection(Selection::all().named("a.*"));
+    let report = settings.measure(&f, &layout, &[0.0; 60]).unwrap();
+    assert!((report.largest[0].value - exact[19]).abs() < 1e-6, "{report}");
+    assert_eq!(report.parameters, 20);
+}
+
+/// Moments of the density: tr H / n and tr H^2 / n within the stated errors; each probe's weights
+/// sum to 1.
+#[test]
+fn densities_have_the_right_moments() {
+    let (d, u, f) = hessian::<f64>(60);
+    let matrix = dense(&d, &u);
+    let report =
+        Spectrum::new(60, 20).unwrap().measure(&f, &ParameterLayout::flat(60), &[0.0; 60]).unwrap();
+    let first = (0..60).map(|i| matrix[i * 61]).sum::<f64>() / 60.0;
+    let second = matrix.iter().map(|h| h * h).sum::<f64>() / 60.0;
+    for (estimate, truth) in [(report.mean_of(|x| x), first), (report.mean_of(|x| x * x), second)] {
+        assert!((estimate.value - truth).abs() < 4.5 * estimate.standard_error, "{report} {truth}");
+    }
+    let sums = report.probes.iter().map(|nodes| nodes.iter().map(|n| n.weight).sum::<f64>());
+    assert!(sums.into_iter().all(|sum| (sum - 1.0).abs() < 1e-12));
+    let mass: f64 = (-100..200).map(|k| 0.5 * report.density(0.5 * f64::from(k), 0.5).value).sum();
+    assert!((mass - 1.0).abs() < 1e-3, "{mass}");
+}
+
+/// The trap: curvature that scales with the number of batches. The mean over 12 examples, taken in
+/// batches of 1, 5 (with a remainder) and 12, has one Hessian, also by finite differences.
+#[test]
+fn batch_sizes_do_not_matter() {
+    let data: Vec<[f64; 3]> =
+        (0..12).map(|i| [1.0, f64::from(i).sin(), f64::from(i).cos()]).collect();
+    let of = |size: usize| {
+        let data = &data;
+        let loss = move |w: &[f64], g: &mut [f64]| {
+            g.fill(0.0);
+            let mut value = 0.0;
+            for batch in data.chunks(size) {
+                let share = batch.len() as f64 / data.len() as f64;
+                for x in batch {
+                    let along = (0..3).map(|i| x[i] * w[i]).sum::<f64>();
+                    let scale = share / batch.len() as f64;
+                    value += scale * along.cosh();
+                    (0..3).for_each(|i| g[i] += scale * along.sinh() * x[i]);
+                }
+            }
+            value
+        };
+        let f = FnObjective::new(3, move |w: &[f64]| loss(w, &mut [0.0; 3])).with_gradient(loss);
+        let report = Eigenvalues::new(1, 1).unwrap().measure(
+            &FiniteDifferenceHvp::new(f),
+            &ParameterLayout::flat(3),
+            &[0.1, -0.2, 0.3],
+        );
+        report.unwrap().largest[0].value
+    };
+    let whole = of(12);
+    assert!((of(1) / whole - 1.0).abs() < 1e-8 && (of(5) / whole - 1.0).abs() < 1e-8);
+}
+
+#[test]
+fn the_same_bits_on_any_number_of_threads() {
+    let (_, _, f) = hessian::<f32>(60);
+    let layout = ParameterLayout::flat(60);
+    let on = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let eigen = Eigenvalues::new(2, 1).unwrap().measure(&f, &layout, &[0.0; 60]).unwrap();
+            let trace = Trace::new().measure(&f, &layout, &[0.0; 60]).unwrap();
+            (eigen, trace)
+        })
+    };
+    let expected = on(1);
+    assert_eq!(expected, on(2));
+    assert_eq!(expected, on(7));
+}

@@ -1,0 +1,146 @@
+//! The random subspace w + A y: A in memory, or drawn column by column when it is needed.
+//!
+//! A is n x p with independent normal entries of variance 1/p; rows of parameters that are not
+//! selected are zero. A^+ w, which the size of the box needs, is the solution of A'A c = A'w.
+
+use smoothout_tensor::{Purpose, Real, StreamKey, fill_gaussian};
+
+use crate::dense::Lu;
+use crate::selected::Selected;
+use crate::vector::{add_scaled, dot, scale, zeros};
+use crate::{Differentiable, Objective, SharpnessError};
+
+/// The columns of A.
+pub(super) struct Plane<'a, R> {
+    selected: &'a Selected,
+    n: usize,
+    dimension: usize,
+    seed: u64,
+    /// All columns, or nothing.
+    stored: Vec<Vec<R>>,
+}
+
+impl<'a, R: Real> Plane<'a, R> {
+    pub(super) fn new(
+        selected: &'a Selected,
+        n: usize,
+        dimension: usize,
+        seed: u64,
+        store: bool,
+    ) -> Self {
+        let mut plane = Self { selected, n, dimension, seed, stored: Vec::new() };
+        if store {
+            plane.stored = (0..dimension)
+                .map(|j| {
+                    let mut column = zeros(n);
+                    plane.draw(j, &mut column);
+                    column
+                })
+                .collect();
+        }
+        plane
+    }
+
+    fn draw(&self, j: usize, column: &mut [R]) {
+        let key = StreamKey::new(self.seed, Purpose::Measurement).step(PLANE).copy(j as u64);
+        fill_gaussian(key, column);
+        scale(column, 1.0 / (self.dimension as f64).sqrt());
+        self.selected.mask(column);
+    }
+
+    /// Calls `f(j, column j)` for every column; `buffer` holds the ones that are not stored.
+    fn each(&self, buffer: &mut [R], mut f: impl FnMut(usize, &[R])) {
+        for j in 0..self.dimension {
+            if let Some(column) = self.stored.get(j) {
+                f(j, column);
+            } else {
+                self.draw(j, buffer);
+                f(j, buffer);
+            }
+        }
+    }
+
+    /// A^+ w.
+    pub(super) fn coordinates(&self, w: &[R]) -> Result<Vec<f64>, SharpnessError> {
+        let p = self.dimension;
+        let (mut gram, mut right) = (vec![0.0; p * p], vec![0.0; p]);
+        let [mut buffer, mut other] = [(); 2].map(|()| zeros(self.n));
+        self.each(&mut buffer, |j, column| {
+            right[j] = dot(column, w);
+            self.each(&mut other, |k, second| {
+                if k <= j {
+                    gram[j * p + k] = dot(column, second);
+                    gram[k * p + j] = gram[j * p + k];
+                }
+            });
+        });
+        let (mut lu, mut coordinates) = (Lu::default(), vec![0.0; p]);
+        if p > self.selected.count() || !lu.factor(&gram, p) {
+            return Err(SharpnessError::DependentDirections {
+                what: "a random subspace needs at most as many directions as there are selected parameters",
+            });
+        }
+        lu.solve(&right, &mut coordinates);
+        Ok(coordinates)
+    }
+}
+
+/// Keeps the streams of A apart from those of other measurements.
+const PLANE: u64 = 3;
+
+/// y -> f(w + A y).
+pub(super) struct InSubspace<'a, O: Objective> {
+    pub(super) objective: &'a O,
+    pub(super) plane: &'a Plane<'a, O::Real>,
+    pub(super) w: &'a [O::Real],
+}
+
+/// The buffers of one thread of an [`InSubspace`].
+pub(super) struct SubspaceScratch<R, S> {
+    inner: S,
+    point: Vec<R>,
+    gradient: Vec<R>,
+    column: Vec<R>,
+}
+
+impl<O: Objective> InSubspace<'_, O> {
+    fn place(&self, y: &[O::Real], scratch: &mut SubspaceScratch<O::Real, O::Scratch>) {
+        let SubspaceScratch { point, column, .. } = scratch;
+        point.copy_from_slice(self.w);
+        self.plane.each(column, |j, column| add_scaled(point, y[j].as_f64(), column));
+    }
+}
+
+impl<O: Objective> Objective for InSubspace<'_, O> {
+    type Real = O::Real;
+    type Scratch = SubspaceScratch<O::Real, O::Scratch>;
+
+    fn dimension(&self) -> usize {
+        self.plane.dimension
+    }
+
+    fn scratch(&self) -> Self::Scratch {
+        let [point, gradient, column] = [(); 3].map(|()| zeros(self.w.len()));
+        SubspaceScratch { inner: self.objective.scratch(), point, gradient, column }
+    }
+
+    fn value(&self, y: &[O::Real], scratch: &mut Self::Scratch) -> f64 {
+        self.place(y, scratch);
+        self.objective.value(&scratch.point, &mut scratch.inner)
+    }
+}
+
+impl<O: Differentiable> Differentiable for InSubspace<'_, O> {
+    fn value_and_gradient(
+        &self,
+        y: &[O::Real],
+        out: &mut [O::Real],
+        scratch: &mut Self::Scratch,
+    ) -> f64 {
+        self.place(y, scratch);
+        let SubspaceScratch { inner, point, gradient, column } = scratch;
+        let value = self.objective.value_and_gradient(point, gradient, inner);
+        self.plane.each(column, |j, column| out[j] = O::Real::from_f64(dot(column, gradient)));
+        value
+    }
+}

@@ -1,0 +1,148 @@
+//! Closed forms, the wrong sign, subspaces, threads.
+
+use smoothout_tensor::BlockKind;
+
+use super::*;
+use crate::FnObjective;
+
+const H: [f64; 5] = [1.0, 4.0, 0.5, 10.0, 2.0];
+const W: [f64; 5] = [1.0, -2.0, 0.0, 0.3, 5.0];
+
+fn quadratic<R: Real>(sign: f64) -> impl Differentiable<Real = R> {
+    let value =
+        |w: &[R]| -> f64 { w.iter().zip(H).map(|(w, h)| 0.5 * h * w.as_f64().powi(2)).sum() };
+    FnObjective::new(5, value).with_gradient(move |w: &[R], g: &mut [R]| {
+        g.iter_mut().zip(w).zip(H).for_each(|((g, w), h)| *g = R::from_f64(sign * h * w.as_f64()));
+        value(w)
+    })
+}
+
+/// On a separable quadratic the maximum is at the vertex farthest from 0 in every coordinate.
+fn closed_form(epsilon: f64, moves: impl Fn(usize) -> bool) -> f64 {
+    let term = |i: usize, z: f64| 0.5 * H[i] * (W[i].abs() + z).powi(2);
+    let loss: f64 = (0..5).map(|i| term(i, 0.0)).sum();
+    let size = |i: usize| if moves(i) { epsilon * (W[i].abs() + 1.0) } else { 0.0 };
+    let maximum: f64 = (0..5).map(|i| term(i, size(i))).sum();
+    100.0 * (maximum - loss) / (1.0 + loss)
+}
+
+#[test]
+fn the_closed_form_of_a_separable_quadratic() {
+    for epsilon in [1e-3, 5e-4, 0.1] {
+        let report = Keskar::new(epsilon)
+            .unwrap()
+            .measure(&quadratic::<f64>(1.0), &ParameterLayout::flat(5), &W)
+            .unwrap();
+        let expected = closed_form(epsilon, |_| true);
+        assert!((report.sharpness / expected - 1.0).abs() < 1e-9, "{report}: {expected}");
+        assert_eq!(report.best().unwrap().share_at_bound, 1.0);
+        assert_eq!(report.searches.len(), 5);
+    }
+    let narrow = W.map(|w| w as f32);
+    let report = Keskar::new(1e-3)
+        .unwrap()
+        .measure(&quadratic::<f32>(1.0), &ParameterLayout::flat(5), &narrow)
+        .unwrap();
+    assert!((report.sharpness / closed_form(1e-3, |_| true) - 1.0).abs() < 1e-3, "{report}");
+}
+
+#[test]
+fn only_the_selected_blocks_move() {
+    let mut layout = ParameterLayout::new();
+    layout.push("fc.weight", &[1, 3], BlockKind::Weight).unwrap();
+    layout.push("fc.bias", &[2], BlockKind::Bias).unwrap();
+    let report = Keskar::new(1e-2)
+        .unwrap()
+        .selection(Selection::weights())
+        .measure(&quadratic::<f64>(1.0), &layout, &W)
+        .unwrap();
+    let expected = closed_form(1e-2, |i| i < 3);
+    assert!((report.sharpness / expected - 1.0).abs() < 1e-9, "{report}: {expected}");
+}
+
+/// The trap of the authors' script: the gradient of the wrong sign is an error, not a zero.
+#[test]
+fn a_flipped_gradient_is_refused() {
+    let layout = ParameterLayout::flat(5);
+    let error = Keskar::new(1e-3).unwrap().measure(&quadratic::<f64>(-1.0), &layout, &W);
+    assert!(matches!(error, Err(SharpnessError::WrongGradient { .. })), "{error:?}");
+}
+
+/// At an exact minimum the start at w ends at once with nothing; random starts leave it.
+#[test]
+fn the_start_at_a_minimum_alone_says_nothing() {
+    let layout = ParameterLayout::flat(5);
+    let settings = Keskar::new(1e-2).unwrap().effort(Effort::Converged);
+    let alone = settings.clone().starts(&[Start::Centre]).unwrap();
+    let report = alone.measure(&quadratic::<f64>(1.0), &layout, &[0.0; 5]).unwrap();
+    assert_eq!(report.sharpness, 0.0);
+    assert_eq!(report.best().unwrap().status, Status::ProjectedGradient);
+    let report = settings.measure(&quadratic::<f64>(1.0), &layout, &[0.0; 5]).unwrap();
+    let expected = 100.0 * 0.5 * 1e-4 * H.iter().sum::<f64>();
+    assert!((report.sharpness / expected - 1.0).abs() < 1e-6, "{report}: {expected}");
+    assert!(report.best().unwrap().projected_gradient < 1e-9);
+}
+
+/// A stored and an implicit A are the same A; with p = n the space is all of R^n, and the maximum
+/// in it is at least what any point of the box gives.
+#[test]
+fn subspaces_stored_and_implicit_agree() {
+    let (f, layout) = (quadratic::<f64>(1.0), ParameterLayout::flat(5));
+    let settings = Keskar::new(1e-2).unwrap().effort(Effort::Converged).seed(4);
+    for dimension in [1, 3, 5] {
+        let stored = settings.clone().space(Space::Subspace { dimension }).unwrap();
+        let implicit = settings.clone().space(Space::ImplicitSubspace { dimension }).unwrap();
+        let (a, b) =
+            (stored.measure(&f, &layout, &W).unwrap(), implicit.measure(&f, &layout, &W).unwrap());
+        assert_eq!(a.sharpness.to_bits(), b.sharpness.to_bits());
+        assert!(a.sharpness > 0.0 && a.best().unwrap().share_at_bound == 1.0, "{a}");
+    }
+    let wide = settings.space(Space::Subspace { dimension: 6 }).unwrap();
+    let error = wide.measure(&f, &layout, &W).unwrap_err();
+    assert!(matches!(error, SharpnessError::DependentDirections { .. }), "{error}");
+}
+
+/// In one dimension A = a, A^+ w = a'w / a'a: the box of y, and the maximum at one of its two ends.
+#[test]
+fn the_closed_form_of_a_line() {
+    use smoothout_tensor::fill_gaussian;
+    let (f, layout) = (quadratic::<f64>(1.0), ParameterLayout::flat(5));
+    let mut a = [0.0; 5];
+    fill_gaussian(StreamKey::new(9, Purpose::Measurement).step(3).copy(0), &mut a);
+    let product = |u: &[f64], v: &[f64]| u.iter().zip(v).map(|(u, v)| u * v).sum::<f64>();
+    let size = 1e-2 * ((product(&a, &W) / product(&a, &a)).abs() + 1.0);
+    let at = |y: f64| f.value(&[0, 1, 2, 3, 4].map(|i| W[i] + y * a[i]), &mut f.scratch());
+    let expected = 100.0 * (at(size).max(at(-size)) - at(0.0)) / (1.0 + at(0.0));
+    let space = Space::Subspace { dimension: 1 };
+    let report =
+        Keskar::new(1e-2).unwrap().seed(9).space(space).unwrap().measure(&f, &layout, &W).unwrap();
+    assert!((report.sharpness / expected - 1.0).abs() < 1e-9, "{report}: {expected}");
+}
+
+#[test]
+fn the_observer_stops_it_and_the_report_says_so() {
+    let mut seen = Vec::new();
+    let report = Keskar::new(0.5)
+        .unwrap()
+        .starts(&[Start::Centre, Start::Random])
+        .unwrap()
+        .measure_observed(&quadratic::<f64>(1.0), &ParameterLayout::flat(5), &W, &mut |progress| {
+            seen.push(progress.value);
+            ControlFlow::Break(())
+        })
+        .unwrap();
+    assert_eq!((report.ending, report.searches.len(), seen.len()), (Ending::Stopped, 1, 1));
+}
+
+#[test]
+fn wrong_settings_are_errors() {
+    assert!(Keskar::new(0.0).is_err() && Keskar::new(f64::NAN).is_err());
+    assert!(Keskar::new(1.0).unwrap().starts(&[]).is_err());
+    assert!(Keskar::new(1.0).unwrap().space(Space::Subspace { dimension: 0 }).is_err());
+    let low = FnObjective::new(1, |_: &[f64]| -3.0).with_gradient(|_, g| {
+        g[0] = 0.0;
+        -3.0
+    });
+    let error = Keskar::new(1.0).unwrap().measure(&low, &ParameterLayout::flat(1), &[0.0]);
+    assert!(matches!(error, Err(SharpnessError::Setting { .. })), "{error:?}");
+}
