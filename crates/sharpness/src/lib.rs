@@ -22,7 +22,7 @@ mod worst_case;
 pub use closure::FnObjective;
 pub use curvature::{
     EigenReport, Eigenvalues, Node, Ritz, Spectrum, SpectrumReport, Trace, TraceEstimator,
-    TraceReport,
+    TraceReport, Vectors,
 };
 pub use error::SharpnessError;
 pub use estimate::Estimate;

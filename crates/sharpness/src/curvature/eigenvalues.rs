@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 
 use smoothout_tensor::{ParameterLayout, Selection};
 
+use super::Vectors;
 use super::lanczos::Lanczos;
 use super::operator::Operator;
 use crate::observer::unobserved;
@@ -150,7 +151,7 @@ impl Eigenvalues {
         layout: &ParameterLayout,
         w: &[O::Real],
         observer: Observer<'_>,
-    ) -> Result<(EigenReport, Vec<Vec<O::Real>>), SharpnessError> {
+    ) -> Result<(EigenReport, Vectors<O::Real>), SharpnessError> {
         let operator = Operator::new(objective, layout, &self.selection, w, self.seed)?;
         let parameters = operator.selected.count();
         let mut lanczos = Lanczos::new(&operator, self.seed, 0);

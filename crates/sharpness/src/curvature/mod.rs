@@ -11,5 +11,8 @@ pub use eigenvalues::{EigenReport, Eigenvalues, Ritz};
 pub use spectrum::{Node, Spectrum, SpectrumReport};
 pub use trace::{Trace, TraceEstimator, TraceReport};
 
+/// Vectors of the length of w.
+pub type Vectors<R> = Vec<Vec<R>>;
+
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use std::fmt;
 
 use smoothout_tensor::{ParameterLayout, Purpose, Real, Selection, StreamKey, fill_uniform};
 
+use super::Vectors;
 use super::operator::Operator;
 use crate::estimate::Moments;
 use crate::observer::unobserved;
@@ -242,12 +243,12 @@ fn known_part<O: TwiceDifferentiable>(
     operator: &Operator<'_, O>,
     sketch: usize,
     key: StreamKey,
-) -> Result<(Vec<Vec<O::Real>>, f64), SharpnessError> {
+) -> Result<(Vectors<O::Real>, f64), SharpnessError> {
     error::setting("the sketch", sketch as f64, sketch > 0, "at least 1")?;
     let n = operator.objective.dimension();
     let scratch = &mut operator.objective.scratch();
     let mut product = zeros(n);
-    let mut range: Vec<Vec<O::Real>> = Vec::with_capacity(sketch);
+    let mut range: Vectors<O::Real> = Vec::with_capacity(sketch);
     let mut probe = zeros(n);
     for column in 0..sketch {
         signs(key.copy(column as u64), &operator.selected, &mut probe);
