@@ -9,7 +9,7 @@ use thiserror::Error;
 pub enum NnError {
     /// A name that no model has.
     #[error(
-        "there is no model named {found:?}; the known names are {known}, and resnetN for any N = 6 n + 2"
+        "there is no model named {found:?}; the known names are {known}, and resnetN for any N = 6 n + 2 up to 1202"
     )]
     UnknownModel {
         /// The name that was given.

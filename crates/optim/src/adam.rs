@@ -78,6 +78,8 @@ impl<R: Real> Adam<R> {
         Ok(Self { betas, ..self })
     }
 
+    /// What is added to the root of the second moment.
+    ///
     /// # Errors
     /// If it is not positive and finite.
     pub fn epsilon(self, epsilon: f64) -> Result<Self, OptimError> {

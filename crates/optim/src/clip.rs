@@ -12,6 +12,8 @@ pub struct Clip {
 }
 
 impl Clip {
+    /// Clips at `max_norm`.
+    ///
     /// # Errors
     /// If `max_norm` is not positive and finite.
     pub fn new(max_norm: f64) -> Result<Self, OptimError> {

@@ -39,6 +39,8 @@ impl<R: Real> Sgd<R> {
         Self::default()
     }
 
+    /// With a velocity that keeps the share `momentum` of itself.
+    ///
     /// # Errors
     /// If it is not in [0, 1).
     pub fn momentum(self, momentum: f64) -> Result<Self, OptimError> {
@@ -52,6 +54,8 @@ impl<R: Real> Sgd<R> {
         Self { nesterov, ..self }
     }
 
+    /// With `weight_decay w` added to the gradient.
+    ///
     /// # Errors
     /// If it is negative or not finite.
     pub fn weight_decay(self, weight_decay: f64) -> Result<Self, OptimError> {

@@ -9,7 +9,7 @@ pub trait Update<R: Real>: Send {
     /// Moves `w` along `scale * gradient`. `step` counts the updates from 0.
     ///
     /// # Panics
-    /// If the lengths differ, or changed since the last call.
+    /// If the lengths differ.
     fn update(&mut self, w: &mut [R], gradient: &[R], scale: f64, learning_rate: f64, step: u64);
 
     /// The rule's memory by name, each vector as long as w (empty before the first update): what a

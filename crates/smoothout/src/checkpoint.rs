@@ -91,6 +91,9 @@ impl CheckpointError {
     }
 }
 
+/// How the names of files begin that are not whole yet.
+pub(crate) const UNFINISHED: &str = ".unfinished-";
+
 /// Writes `content` so that `path` holds either what it held before or all of it.
 ///
 /// # Errors
@@ -99,7 +102,11 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), CheckpointError> {
     let io = |source| CheckpointError::Io { action: "written", path: path.to_owned(), source };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(UNFINISHED);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).map_err(io)?;
     file.write_all(content).map_err(io)?;
     file.as_file().sync_all().map_err(io)?;
     file.persist(path).map_err(|error| io(error.error))?;
@@ -213,6 +220,9 @@ pub fn load_training(path: &Path, network: &Network) -> Result<TrainingState, Ch
             memory.push((short.to_owned(), vector));
         }
     }
+    if progress.model != network.name() {
+        reader.problems.push(format!("it is a state of {}", progress.model));
+    }
     reader.finish(path, network.name())?;
     let Progress { epochs, steps, batches_tracked, best, .. } = progress;
     let model = ModelState { parameters, buffers, batches_tracked };
@@ -235,7 +245,7 @@ fn read(path: &Path) -> Result<Vec<u8>, CheckpointError> {
         source,
     })?;
     // A zip archive of pickles, or a bare pickle of protocol 2 and later.
-    if content.starts_with(b"PK\x03\x04") || content.starts_with(&[0x80, 2]) {
+    if content.starts_with(b"PK\x03\x04") || content.first() == Some(&0x80) {
         return Err(CheckpointError::Pickle { path: path.to_owned() });
     }
     Ok(content)
@@ -304,9 +314,9 @@ impl Reader<'_> {
                     *value = f64::from_le_bytes(*bytes) as f32;
                 }
             }
-            other => {
-                self.problems.push(format!("{name} is of type {other:?}, expected F32 or F64"))
-            }
+            other => self.problems.push(format!(
+                "{name} is of type {other:?}, expected F32 or F64 (in PyTorch: model.float())"
+            )),
         }
     }
 

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use smoothout_nn::{Network, NnError};
 use smoothout_optim::{
-    Adam, BaseUpdate, Clip, GhostBatches, LearningRateScaling, LoneExample, OptimError,
+    Adam, Adaptation, BaseUpdate, Clip, GhostBatches, LearningRateScaling, LoneExample, OptimError,
     RadiusSchedule, Regime, RegimeStep, SeededPerturbation, Sgd, SmoothOut, Smoothing, WeightDecay,
 };
 use smoothout_tensor::{Distribution, Geometry, Perturbation, Selection, TensorError};
@@ -116,7 +116,7 @@ pub struct ExperimentSpec {
     #[arg(long, value_name = "SHARE", allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holdout: Option<f64>,
-    /// Pad, crop and mirror the training images [default: true for CIFAR and folders]
+    /// Pad, crop and mirror the training images (MNIST: by 2, as the authors) [default: true for CIFAR and folders]
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub augment: Option<bool>,
@@ -144,7 +144,7 @@ pub struct ExperimentSpec {
     #[arg(long, value_parser = named::<Optimizer>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub optimizer: Option<Optimizer>,
-    /// A constant learning rate (instead of a regime) [default for Adam: 0.001]
+    /// A constant learning rate (instead of a regime), before its scaling with B/G [default for Adam: 0.001]
     #[arg(long, allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f64>,
@@ -172,7 +172,7 @@ pub struct ExperimentSpec {
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nesterov: Option<bool>,
-    /// Weight decay [default: the model's published value]
+    /// Weight decay, of Adam too [default: the model's published value]
     #[arg(long, allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
@@ -287,14 +287,30 @@ impl ExperimentSpec {
             .map_err(|source| ExperimentError::Json { path: path.to_owned(), source })
     }
 
-    /// The same with every field that `flags` has taken from there.
+    /// The same with every field that `flags` has taken from there. A flag also removes what it
+    /// replaces: a learning rate the regime, a method the settings of another method, an optimiser
+    /// those of another optimiser.
     #[must_use]
     pub fn overridden_by(&self, flags: &Self) -> Self {
+        let mut base = self.clone();
+        if flags.learning_rate.is_some() || flags.regime.is_some() || flags.shorten_regime.is_some()
+        {
+            base.learning_rate = None;
+            base.regime = None;
+            base.shorten_regime = None;
+        }
+        if flags.method.is_some() {
+            base = Self { method: flags.method, ..base }.without_foreign_settings();
+        }
+        if flags.optimizer.is_some_and(|optimizer| optimizer != Optimizer::Sgd) {
+            base.momentum = None;
+            base.nesterov = None;
+        }
         let fields = |spec: &Self| match serde_json::to_value(spec) {
             Ok(serde_json::Value::Object(fields)) => fields,
             other => unreachable!("a specification is a JSON object, not {other:?}"),
         };
-        let mut merged = fields(self);
+        let mut merged = fields(&base);
         merged.extend(fields(flags));
         serde_json::from_value(serde_json::Value::Object(merged))
             .expect("fields of two specifications make a specification")
@@ -472,7 +488,7 @@ fn parse_regime(text: &str) -> Result<RegimeSpec, String> {
 /// A checked experiment.
 #[derive(Debug, Clone)]
 pub struct Experiment {
-    /// The resolved specification: every field that matters is there.
+    /// The resolved specification: every field that has a meaning here.
     pub spec: ExperimentSpec,
     /// The network's name.
     pub model: String,
@@ -492,31 +508,35 @@ pub struct Experiment {
     pub perturbation: Option<Perturbation>,
     /// The course of its radius.
     pub radius_schedule: RadiusSchedule,
+    /// n, the copies of each ghost batch.
+    pub copies: usize,
     /// The seed.
     pub seed: u64,
+    denoise: bool,
+    update: BaseUpdate<f32>,
+    clip: Option<Clip>,
 }
+
+/// The largest count that an experiment may ask for: beyond any that could run.
+const MANY: usize = 1 << 32;
 
 impl Experiment {
     fn new(spec: ExperimentSpec) -> Result<Self, ExperimentError> {
         const FILLED: &str = "the defaults are filled in";
-        let batch = spec.batch_size.expect(FILLED);
-        let ghost = spec.ghost_batch_size.expect(FILLED);
-        let ghosts = GhostBatches::new(batch, ghost, spec.lone_example.expect(FILLED))?;
-        let multiplier = spec.batch_multiplier.expect(FILLED);
-        let epochs = spec.epochs.expect(FILLED);
-        for (name, value) in [
-            ("batch_multiplier", multiplier),
-            ("epochs", epochs),
-            ("copies", spec.copies.expect(FILLED)),
-        ] {
-            if value == 0 {
-                return Err(field(name, 0, "it must be at least 1"));
-            }
-        }
-        let limits = [("train_limit", spec.train_limit), ("test_limit", spec.test_limit)];
-        for (name, value) in limits.into_iter().chain([("classes", spec.classes)]) {
-            if value == Some(0) {
-                return Err(field(name, 0, "it must be at least 1"));
+        let counts = [
+            ("batch_size", spec.batch_size),
+            ("ghost_batch_size", spec.ghost_batch_size),
+            ("batch_multiplier", spec.batch_multiplier),
+            ("epochs", spec.epochs),
+            ("copies", spec.copies),
+            ("train_limit", spec.train_limit),
+            ("test_limit", spec.test_limit),
+            ("classes", spec.classes),
+        ];
+        for (name, value) in counts {
+            if value.is_some_and(|value| !(1..=MANY).contains(&value)) {
+                let advice = "it must be at least 1, and not more than 2^32";
+                return Err(field(name, value.unwrap_or_default(), advice));
             }
         }
         if let Some(share) = spec.holdout.filter(|share| !(*share > 0.0 && *share < 1.0)) {
@@ -525,13 +545,36 @@ impl Experiment {
         let model = spec.model.clone().expect(FILLED);
         Network::by_name(&model, spec.classes.unwrap_or(10))?;
 
-        let batch_size = batch * multiplier;
-        let factor =
-            if spec.regime_adaptation.expect(FILLED) { batch_size.div_ceil(ghost) } else { 1 };
+        let (batch, ghost) = spec.batch_size.zip(spec.ghost_batch_size).expect(FILLED);
+        let ghosts = GhostBatches::new(batch, ghost, spec.lone_example.expect(FILLED))?;
+        let multiplier = spec.batch_multiplier.expect(FILLED);
+        let batch_size = batch.checked_mul(multiplier).ok_or_else(|| {
+            field(
+                "batch_multiplier",
+                multiplier,
+                "it makes a batch of more examples than there are",
+            )
+        })?;
+        let adaptation = if spec.regime_adaptation == Some(true) {
+            Adaptation::Epochs
+        } else {
+            Adaptation::None
+        };
+        let factor = adaptation.factor(batch_size, ghost);
+        let epochs = spec.epochs.expect(FILLED).checked_mul(factor).ok_or_else(|| {
+            field(
+                "regime_adaptation",
+                true,
+                "it makes a training of more epochs than can be counted",
+            )
+        })?;
         let scaling = spec.learning_rate_scaling.expect(FILLED).factor(batch_size, ghost);
         let regime = Regime::from_steps(spec.regime.clone().expect(FILLED).0)?;
         let dataset = spec.dataset.expect(FILLED);
-        let experiment = Self {
+        let decay = spec.weight_decay.expect(FILLED);
+        let adam =
+            |kind| Ok::<_, OptimError>(BaseUpdate::Adam(Adam::new().weight_decay(decay, kind)?));
+        Ok(Self {
             model,
             dataset,
             augmentation: match (spec.augment.expect(FILLED), dataset) {
@@ -540,7 +583,7 @@ impl Experiment {
                 (true, DataSetName::Mnist) => Augmentation::PadCropFlip { padding: 2, fill: 0 },
                 (true, _) => Augmentation::of(dataset),
             },
-            epochs: epochs * factor,
+            epochs,
             batch_size,
             ghosts,
             regime: regime.scaled(scaling).stretched(factor),
@@ -550,38 +593,25 @@ impl Experiment {
                 (_, Some(scale)) => RadiusSchedule::Tanh { scale }.check()?,
                 (None, None) => RadiusSchedule::Constant,
             },
+            copies: spec.copies.unwrap_or(1),
             seed: spec.seed.expect(FILLED),
+            denoise: spec.denoise.unwrap_or(true),
+            update: match spec.optimizer.expect(FILLED) {
+                Optimizer::Sgd => BaseUpdate::Sgd(
+                    Sgd::new()
+                        .momentum(spec.momentum.expect(FILLED))?
+                        .nesterov(spec.nesterov.expect(FILLED))
+                        .weight_decay(decay)?,
+                ),
+                Optimizer::Adam => adam(WeightDecay::Coupled)?,
+                Optimizer::AdamW => adam(WeightDecay::Decoupled)?,
+            },
+            clip: match spec.clip_norm.expect(FILLED) {
+                0.0 => None,
+                norm => Some(Clip::new(norm)?),
+            },
             spec,
-        };
-        experiment.update_rule()?;
-        experiment.clip()?;
-        Ok(experiment)
-    }
-
-    /// The update rule.
-    fn update_rule(&self) -> Result<BaseUpdate<f32>, OptimError> {
-        let decay = self.spec.weight_decay.unwrap_or(0.0);
-        Ok(match self.spec.optimizer.unwrap_or(Optimizer::Sgd) {
-            Optimizer::Sgd => BaseUpdate::Sgd(
-                Sgd::new()
-                    .momentum(self.spec.momentum.unwrap_or(0.9))?
-                    .nesterov(self.spec.nesterov.unwrap_or(false))
-                    .weight_decay(decay)?,
-            ),
-            Optimizer::Adam => {
-                BaseUpdate::Adam(Adam::new().weight_decay(decay, WeightDecay::Coupled)?)
-            }
-            Optimizer::AdamW => {
-                BaseUpdate::Adam(Adam::new().weight_decay(decay, WeightDecay::Decoupled)?)
-            }
         })
-    }
-
-    fn clip(&self) -> Result<Option<Clip>, OptimError> {
-        match self.spec.clip_norm.unwrap_or(5.0) {
-            0.0 => Ok(None),
-            norm => Clip::new(norm).map(Some),
-        }
     }
 
     /// The optimiser for `network`, which takes `total_steps` parameter updates.
@@ -593,8 +623,8 @@ impl Experiment {
         network: &Network,
         total_steps: u64,
     ) -> Result<SmoothOut<f32, BaseUpdate<f32>>, ExperimentError> {
-        let mut optimizer = SmoothOut::new(self.update_rule()?);
-        if let Some(clip) = self.clip()? {
+        let mut optimizer = SmoothOut::new(self.update.clone());
+        if let Some(clip) = self.clip {
             optimizer = optimizer.clip(clip);
         }
         if let Some(perturbation) = &self.perturbation {
@@ -603,8 +633,8 @@ impl Experiment {
             optimizer = optimizer.smoothing(
                 Smoothing::new(source)
                     .schedule(self.radius_schedule, total_steps)?
-                    .copies(self.spec.copies.unwrap_or(1))?
-                    .denoise(self.spec.denoise.unwrap_or(true)),
+                    .copies(self.copies)?
+                    .denoise(self.denoise),
             );
         }
         Ok(optimizer)

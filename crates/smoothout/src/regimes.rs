@@ -1,8 +1,12 @@
 //! The published SGD regime of each network.
 //!
 //! # Source
-//! Wen et al. 2018, arXiv:1805.07898; the authors' and Hoffer's model files. Keskar's nets C2 and C4
-//! were trained with Adam and have no published SGD regime: they take that of C1.
+//! Wen et al. 2018, arXiv:1805.07898; the authors' and Hoffer's model files.
+//!
+//! # Differences
+//! Not published, and chosen here: the regime of C2 and C4 (Keskar trained them with Adam; they take
+//! that of C1), and the length of AlexNet's (60 epochs) and the ImageNet ResNets' (100 epochs)
+//! training.
 
 use smoothout_optim::RegimeStep;
 
@@ -31,6 +35,8 @@ impl PublishedRegime {
         let mut steps: Vec<RegimeStep> = Vec::new();
         for step in &self.steps {
             let epoch = (step.epoch * epochs + self.epochs / 2) / self.epochs;
+            // The first learning rate has at least the first epoch.
+            let epoch = epoch.max(usize::from(step.epoch > 0));
             steps.retain(|earlier| earlier.epoch < epoch);
             steps.push(RegimeStep { epoch, ..*step });
         }
@@ -49,7 +55,7 @@ pub fn published_regime(model: &str) -> PublishedRegime {
             PublishedRegime::new(&[(0, 0.1), (60, 0.02), (120, 4e-3), (140, 1e-4)], 1e-4, 200)
         }
         "alexnet" => PublishedRegime::new(&[(0, 1e-2), (20, 1e-3), (40, 1e-4)], 5e-4, 60),
-        "resnet18" | "resnet34" | "resnet50" => {
+        "resnet18" | "resnet34" | "resnet50" | "resnet101" | "resnet152" => {
             PublishedRegime::new(&[(0, 0.1), (30, 0.01), (60, 1e-3), (90, 1e-4)], 1e-4, 100)
         }
         _ => PublishedRegime::new(&[(0, 0.1), (81, 0.01), (122, 1e-3), (164, 1e-4)], 1e-4, 200),
@@ -69,5 +75,7 @@ mod tests {
         assert_eq!(epochs("resnet20", 10), [0, 4, 6, 8]);
         assert_eq!(epochs("f1", 5), [0, 1, 2, 3]);
         assert_eq!(epochs("f1", 1), [0, 1]);
+        assert_eq!(published_regime("f1").shortened(1).0[0].learning_rate, 0.1);
+        assert_eq!(published_regime("resnet152").steps[1].epoch, 30);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `experiment.json` | the resolved experiment; `--config` takes it |
+//! | `options.json` | the experiment as it was given; `--config` takes it |
+//! | `experiment.json` | the same with every default filled in |
 //! | `run.json` | version, machine, threads, network |
 //! | `epochs.jsonl` | one [`EpochRecord`] a line |
 //! | `best.safetensors`, `last.safetensors` | the model of the best and of the last epoch |
@@ -15,7 +16,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::checkpoint::{CheckpointError, load_training, save_model, save_training, write_whole};
+use crate::checkpoint::{
+    CheckpointError, UNFINISHED, load_training, save_model, save_training, write_whole,
+};
 use crate::experiment::{Experiment, ExperimentError, ExperimentSpec};
 use crate::training::{EpochRecord, TrainError, Training};
 
@@ -44,7 +47,7 @@ pub enum RunError {
     /// Resumed with other settings.
     #[error(
         "{field} is {found} and the run in {path} has {expected}: a run goes on as it was begun; \
-         leave the option out, or start another run"
+         leave the option out, or start another run with another --out"
     )]
     Changed {
         /// The folder.
@@ -66,6 +69,19 @@ pub enum RunError {
         /// The answer.
         source: io::Error,
     },
+    /// Records and state that do not belong together.
+    #[error(
+        "{path} has records of {records} epochs and a state after {epochs}: a file is missing; \
+         put it back, or start another run with another --out"
+    )]
+    Incomplete {
+        /// The folder.
+        path: PathBuf,
+        /// Records found.
+        records: usize,
+        /// Epochs of the state; 0 if there is none.
+        epochs: usize,
+    },
     /// A record that is not one.
     #[error("line {line} of {path} is not an epoch's record: {source}")]
     Record {
@@ -85,6 +101,24 @@ pub enum RunError {
     /// The training.
     #[error(transparent)]
     Train(#[from] TrainError),
+}
+
+impl RunError {
+    /// Whether the user's arguments or files are at fault, and not the disk.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::NotADirectory
+                    | io::ErrorKind::AlreadyExists
+                    | io::ErrorKind::PermissionDenied
+                    | io::ErrorKind::ReadOnlyFilesystem
+            ),
+            Self::Checkpoint(error) => error.is_bad_input(),
+            Self::Train(error) => error.is_bad_input(),
+            _ => true,
+        }
+    }
 }
 
 /// An open run folder, locked against a second training.
@@ -110,26 +144,32 @@ struct RunFacts<'a> {
 }
 
 impl RunFolder {
-    /// Whether a run can start there, before any work is done for it.
+    /// Whether a run can start there, before any work is done for it. A run that never finished an
+    /// epoch does not count.
     ///
     /// # Errors
     /// If there is a run already.
     pub fn check_free(path: &Path) -> Result<(), RunError> {
-        if path.join("experiment.json").exists() {
+        if path.join("training.safetensors").exists() || path.join("last.safetensors").exists() {
             return Err(RunError::Exists { path: path.to_owned() });
         }
         Ok(())
     }
 
-    /// Starts a run in an empty or new folder.
+    /// Starts a run in a folder without one. `given` is the specification as the user wrote it.
     ///
     /// # Errors
     /// If there is a run already, another process trains there, or the folder cannot be written.
-    pub fn create(path: &Path, experiment: &Experiment) -> Result<Self, RunError> {
+    pub fn create(
+        path: &Path,
+        given: &ExperimentSpec,
+        experiment: &Experiment,
+    ) -> Result<Self, RunError> {
         fs::create_dir_all(path).map_err(io_error("created", path))?;
         let lock = lock(path)?;
         Self::check_free(path)?;
         let run = Self { path: path.to_owned(), records: Vec::new(), _lock: lock };
+        run.write_json("options.json", given)?;
         run.write_json("experiment.json", &experiment.spec)?;
         Ok(run)
     }
@@ -139,15 +179,14 @@ impl RunFolder {
     /// # Errors
     /// If there is no run, another process trains there, or `flags` are at odds with it.
     pub fn resume(path: &Path, flags: &ExperimentSpec) -> Result<(Self, Experiment), RunError> {
-        let file = path.join("experiment.json");
-        if !file.exists() {
+        if !path.join("experiment.json").exists() {
             return Err(RunError::Missing { path: path.to_owned() });
         }
         let lock = lock(path)?;
-        let spec = ExperimentSpec::read(&file)?;
-        let experiment = spec.resolve()?;
-        let asked = spec.overridden_by(flags).resolve()?;
-        if let Some((field, expected, found)) = difference(&experiment.spec, &asked.spec) {
+        let given = ExperimentSpec::read(&path.join("options.json"))?;
+        let begun = ExperimentSpec::read(&path.join("experiment.json"))?;
+        let experiment = given.overridden_by(flags).resolve()?;
+        if let Some((field, expected, found)) = difference(&begun, &experiment.spec) {
             return Err(RunError::Changed { path: path.to_owned(), field, found, expected });
         }
         let records = read_records(&path.join("epochs.jsonl"))?;
@@ -188,12 +227,17 @@ impl RunFolder {
         if checkpoint.exists() {
             training.restore(load_training(&checkpoint, training.network())?)?;
         }
-        // A record without its checkpoint is of an epoch that runs again.
-        self.records.truncate(training.epochs());
+        let (records, epochs) = (self.records.len(), training.epochs());
+        // One record may be ahead of its state: that epoch runs again.
+        if !(epochs..=epochs + 1).contains(&records) {
+            return Err(RunError::Incomplete { path: self.path.clone(), records, epochs });
+        }
+        self.records.truncate(epochs);
         self.write_records()
     }
 
-    /// Keeps a finished epoch: the models first, then the state to resume from, then its record.
+    /// Keeps a finished epoch: the models first, then its record, then the state to resume from. A
+    /// stop in between leaves the state before, whose epoch then runs again.
     ///
     /// # Errors
     /// If a file cannot be written; the checkpoint before is then still whole.
@@ -253,9 +297,21 @@ fn lock(path: &Path) -> Result<File, RunError> {
     let name = path.join(".lock");
     let file = File::create(&name).map_err(io_error("created", &name))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            remove_unfinished(path);
+            Ok(file)
+        }
         Err(TryLockError::WouldBlock) => Err(RunError::Locked { path: path.to_owned() }),
         Err(TryLockError::Error(source)) => Err(io_error("locked", &name)(source)),
+    }
+}
+
+/// Removes what a kill has left half-written. A file that stays does no harm.
+fn remove_unfinished(path: &Path) {
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 

@@ -76,6 +76,27 @@ pub enum TrainError {
     /// A training set without a ghost batch.
     #[error("there is 1 training example, and ghost batches need 2: raise train_limit")]
     LoneExample,
+    /// Batch norm over one example.
+    #[error(
+        "ghost_batch_size is 1: {model} has batch norm, which needs ghost batches of at least 2"
+    )]
+    GhostOfOne {
+        /// The network.
+        model: String,
+    },
+    /// The weights are ruined after the last update of an epoch.
+    #[error(
+        "the test loss is {loss} after epoch {epoch} (step {step}): the weights have diverged; a \
+         smaller learning rate or radius may help"
+    )]
+    Evaluation {
+        /// The epoch, counted from 1.
+        epoch: usize,
+        /// Parameter updates so far.
+        step: u64,
+        /// The loss.
+        loss: f64,
+    },
     /// A parameter update failed.
     #[error("training failed in epoch {epoch}")]
     Step {
@@ -86,7 +107,7 @@ pub enum TrainError {
         source: StepError<NnError>,
     },
     /// A checkpoint that does not hold what the optimiser needs.
-    #[error("the checkpoint lacks the optimiser's {name}: it is of another optimiser")]
+    #[error("the state to resume from lacks the optimiser's {name}: it is of another optimiser")]
     Memory {
         /// The missing vector.
         name: &'static str,
@@ -100,6 +121,17 @@ pub enum TrainError {
     /// The network could not be evaluated.
     #[error(transparent)]
     Network(#[from] NnError),
+}
+
+impl TrainError {
+    /// Whether the user's arguments or files are at fault, and not the run.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            Self::Step { .. } | Self::Evaluation { .. } => false,
+            Self::Data(error) => error.is_bad_input(),
+            _ => true,
+        }
+    }
 }
 
 /// The training and test examples of an experiment.
@@ -182,16 +214,21 @@ impl Training {
         let classes = experiment.spec.classes.unwrap_or(data.train.classes);
         let network = Network::by_name(&experiment.model, classes)?;
         check_fit(&network, &data.train)?;
+        check_fit(&network, &data.test)?;
+        if experiment.ghosts.size() == 1 && !network.buffers().is_empty() {
+            return Err(TrainError::GhostOfOne { model: experiment.model });
+        }
         if experiment.ghosts.split(data.train.len()).len() == 0 {
             return Err(TrainError::LoneExample);
         }
         let steps_per_epoch = data.train.len().div_ceil(experiment.batch_size);
         let optimizer =
             experiment.optimizer(&network, (experiment.epochs * steps_per_epoch) as u64)?;
-        let copies =
-            experiment.batch_size / experiment.ghosts.size() * experiment.spec.copies.unwrap_or(1);
+        let examples = experiment.batch_size.min(data.train.len());
+        let copies = examples.div_ceil(experiment.ghosts.size()).saturating_mul(experiment.copies);
+        let capacity = experiment.ghosts.capacity().min(examples);
         let scratch = (0..copies.min(rayon::current_num_threads()))
-            .map(|_| GhostScratch::new(&network, experiment.ghosts.capacity()))
+            .map(|_| GhostScratch::new(&network, capacity))
             .collect();
         let model = ModelState {
             parameters: network.initial_parameters(experiment.seed),
@@ -308,8 +345,7 @@ impl Training {
                 .step(&mut self.model.parameters, &mut oracle, &mut self.scratch, learning_rate)
                 .map_err(|source| TrainError::Step { epoch: epoch + 1, source })?;
             coefficient = report.radius_coefficient;
-            let copies = experiment.spec.copies.unwrap_or(1);
-            self.model.batches_tracked += (ghosts * copies) as u64;
+            self.model.batches_tracked += (ghosts * experiment.copies) as u64;
             progress(step + 1, &tally);
         }
         self.epochs += 1;
@@ -321,6 +357,10 @@ impl Training {
             EVALUATION_BATCH,
             &mut self.scratch[0].workspace,
         )?;
+        if !test.loss().is_finite() {
+            let (epoch, step, loss) = (self.epochs, self.optimizer.steps(), test.loss());
+            return Err(TrainError::Evaluation { epoch, step, loss });
+        }
         if self.best.is_none_or(|(_, best)| test.top1() > best) {
             self.best = Some((self.epochs, test.top1()));
         }

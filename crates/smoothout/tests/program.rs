@@ -1,4 +1,4 @@
-//! The program as a user meets it: train, resume, evaluate, and every kind of bad input.
+//! The program as a user meets it: train, resume, compare, evaluate, and every kind of bad input.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -114,7 +114,10 @@ fn a_run_resumes_and_ends_with_the_same_bits_on_any_number_of_threads() {
     let whole = at("whole");
     let changed = ["train", "--resume", "--radius", "0.2", "--out", whole.to_str().unwrap()];
     bad(&smoothout(&changed), &["radius is 0.2", "has 0.1"]);
-    let other = ["eval", "--model", "c1", "--dataset", "cifar10", "--weights"];
+    let data = at("cifar");
+    cifar(&data);
+    let data = data.to_str().unwrap();
+    let other = ["eval", "--model", "c1", "--dataset", "cifar10", "--data-dir", data, "--weights"];
     let weights = whole.join("last.safetensors");
     let keys = ["features.0.weight is missing", "layers.0.weight is unknown"];
     bad(&smoothout(&[&other[..], &[weights.to_str().unwrap()]].concat()), &keys);
@@ -157,6 +160,11 @@ fn bad_options_are_named_with_what_was_found() {
         (&["--regime", "0:0.1", "--shorten-regime"], &["shorten_regime"]),
         (&["--regime", "0:0.1", "--learning-rate", "1"], &["learning_rate is 1", "not both"]),
         (&["--train-limit", "1"], &["1 training example"]),
+        (&["--ghost-batch-size", "1"], &["ghost_batch_size is 1", "batch norm"]),
+        (
+            &["--batch-multiplier", "9223372036854775808"],
+            &["batch_multiplier is 9223372036854775808"],
+        ),
         (&["--epochs", "0"], &["epochs is 0"]),
         (&["--batch-multiplier", "0"], &["batch_multiplier is 0"]),
         (&["--copies", "0"], &["copies is 0"]),
@@ -213,6 +221,156 @@ fn a_diverging_run_keeps_the_last_good_checkpoint() {
     assert_eq!(records(&run).len(), 1);
 }
 
+/// One update an epoch: the weights are ruined by the epoch's last update, and only the evaluation
+/// sees it.
+#[test]
+fn ruined_weights_are_never_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let words = ["--batch-size", "1024", "--ghost-batch-size", "128", "--clip-norm", "0"];
+    success(&train(
+        &run,
+        &[&words[..], &["--regime", "0:0.01,1:1e30", "--stop-after", "1"]].concat(),
+    ));
+    let good = fs::read(run.join("last.safetensors")).unwrap();
+    let failed = smoothout(&["train", "--resume", "--out", run.to_str().unwrap()]);
+    let message = String::from_utf8_lossy(&failed.stderr);
+    assert_eq!(failed.status.code(), Some(1), "{message}");
+    assert!(message.contains("after epoch 2 (step 2)"), "{message}");
+    assert!(fs::read(run.join("last.safetensors")).unwrap() == good);
+    assert_eq!(records(&run).len(), 1);
+}
+
+/// 200 random images in CIFAR-10's binary format.
+fn cifar(folder: &Path) {
+    fs::create_dir(folder).unwrap();
+    let mut state = 1_u32;
+    for name in [
+        "data_batch_1",
+        "data_batch_2",
+        "data_batch_3",
+        "data_batch_4",
+        "data_batch_5",
+        "test_batch",
+    ] {
+        let mut content = Vec::new();
+        for record in 0..40_u8 {
+            content.push(record % 10);
+            content.extend((0..3072).map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 24) as u8
+            }));
+        }
+        fs::write(folder.join(name).with_extension("bin"), content).unwrap();
+    }
+}
+
+/// Augmentation, dropout and the moments of Adam go on where they stopped, for each kind of model.
+#[test]
+fn every_kind_of_training_resumes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("cifar");
+    cifar(&data);
+    for (model, optimizer, method) in [
+        ("c1", "adam", &["--method", "plain"][..]),
+        ("c1", "sgd", &["--method", "smoothout", "--radius", "0.01", "--copies", "2"]),
+        ("resnet8", "sgd", &["--method", "adasmoothout", "--radius", "0.1", "--denoise", "false"]),
+        ("resnet8", "adamw", &["--method", "plain", "--learning-rate", "0.01"]),
+    ] {
+        let train = |name: &str, more: &[&str]| {
+            let out = folder.path().join(format!("{model}-{optimizer}-{name}"));
+            let words = [
+                "train",
+                "--model",
+                model,
+                "--optimizer",
+                optimizer,
+                "--dataset",
+                "cifar10",
+                "--data-dir",
+                data.to_str().unwrap(),
+                "--epochs",
+                "2",
+                "--batch-size",
+                "64",
+                "--ghost-batch-size",
+                "32",
+                "--out",
+                out.to_str().unwrap(),
+            ];
+            success(&smoothout(&[&words, method, more].concat()));
+            out
+        };
+        let whole = train("whole", &[]);
+        train("parts", &["--stop-after", "1", "--threads", "1"]);
+        // The same command goes on.
+        let parts = train("parts", &["--resume"]);
+        same_files(&whole, &parts);
+        // 200 examples are 3 batches of 64 and one of 8; what was tracked is every ghost batch.
+        assert_eq!(records(&whole)[1]["steps"], 8);
+    }
+}
+
+#[test]
+fn methods_are_compared_and_the_table_shown_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let words = [
+        "compare",
+        "--model",
+        "f1",
+        "--epochs",
+        "1",
+        "--train-limit",
+        "512",
+        "--test-limit",
+        "100",
+        "--learning-rate",
+        "0.05",
+        "--out",
+        out,
+    ];
+    let first = smoothout(&words);
+    success(&first);
+    let table = String::from_utf8(first.stdout).unwrap();
+    for method in ["plain", "smoothout", "adasmoothout"] {
+        assert!(table.lines().any(|line| line.starts_with(method)), "{table}");
+        assert!(folder.path().join(method).join("best.safetensors").exists());
+    }
+    let again = smoothout(&words);
+    success(&again);
+    assert_eq!(String::from_utf8(again.stdout).unwrap(), table);
+    bad(&smoothout(&[&words[..], &["--epochs", "2"]].concat()), &["epochs is 2", "has 1", "--out"]);
+    bad(&smoothout(&[&words[..], &["--radius", "1"]].concat()), &["--smoothout-radius"]);
+}
+
+#[test]
+fn updates_are_timed() {
+    let words = [
+        "bench",
+        "step",
+        "--model",
+        "f1",
+        "--batch-size",
+        "64",
+        "--steps",
+        "2",
+        "--warm-up",
+        "1",
+        "--json",
+    ];
+    for more in [&[][..], &["--method", "smoothout", "--ghost-batch-size", "32"], &["--forward"]] {
+        let output = smoothout(&[&words[..], more].concat());
+        success(&output);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let times: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        for field in ["ms", "min", "max", "img_s", "gflops"] {
+            assert!(times[field].as_f64().unwrap() > 0.0, "{field} of {times}");
+        }
+        assert!(times["kernels"].is_string() && times["threads"].as_u64().unwrap() > 0);
+    }
+}
+
 #[test]
 fn options_override_the_configuration_file() {
     let folder = tempfile::tempdir().unwrap();
@@ -230,6 +388,11 @@ fn options_override_the_configuration_file() {
     assert_eq!(resolved["batch_size"], 64);
     assert_eq!(resolved["radius_schedule"], "tanh");
     assert_eq!(resolved["momentum"], 0.9);
+    // What the run keeps is a configuration again, and a flag replaces what depends on it.
+    let options = run.join("options.json");
+    let other = folder.path().join("other");
+    let words = ["train", "--config", options.to_str().unwrap(), "--method", "plain", "--out"];
+    success(&smoothout(&[&words[..], &[other.to_str().unwrap()]].concat()));
     let facts: Value =
         serde_json::from_str(&fs::read_to_string(run.join("run.json")).unwrap()).unwrap();
     assert_eq!(facts["parameters"], 1_462_794);

@@ -2,6 +2,9 @@
 //!
 //! # Source
 //! The authors' public code, `noisy_relu.py` (wenwei202/smoothout).
+//!
+//! # Differences
+//! Theirs draws slopes in evaluation too; here evaluation is an ordinary ReLU.
 
 use smoothout_tensor::{Real, StreamKey, fill_uniform};
 

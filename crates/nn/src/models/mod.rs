@@ -10,8 +10,8 @@
 //! | `resnet18`, `resnet34`, `resnet50`, `resnet101`, `resnet152` | 224 x 224 x 3 | [`ImagenetResnet`] |
 //! | `alexnet` | 224 x 224 x 3 | [`alexnet`] |
 //!
-//! `resnet50` is ImageNet's, although 50 = 6 * 8 + 2 would be a CIFAR depth too; that one is
-//! [`CifarResnet::new`]`(50, 10)`. The pairs C1/C3 and C2/C4 differ in their number of classes
+//! `resnet50` and `resnet152` are ImageNet's, although both depths are 6 n + 2; CIFAR's of that depth
+//! are [`CifarResnet::new`]`(50, 10)` and the like. The pairs C1/C3 and C2/C4 differ in their number of classes
 //! only, which is the caller's choice.
 
 mod alexnet;
@@ -32,7 +32,7 @@ pub use vgg::vgg;
 
 use crate::{Network, NnError};
 
-/// The names that [`Network::by_name`] knows, beside every `resnetN` with N = 6 n + 2.
+/// The names that [`Network::by_name`] knows, beside every `resnetN` with N = 6 n + 2 up to 1202.
 pub const NAMES: [&str; 18] = [
     "f1",
     "c1",
@@ -54,6 +54,9 @@ pub const NAMES: [&str; 18] = [
     "alexnet",
 ];
 
+/// The deepest CIFAR ResNet of He et al.: 1202 layers.
+const DEEPEST: usize = 1202;
+
 pub(crate) fn by_name(name: &str, classes: usize) -> Result<Network, NnError> {
     let mut network = match name {
         "f1" => f1(512, classes),
@@ -67,7 +70,9 @@ pub(crate) fn by_name(name: &str, classes: usize) -> Result<Network, NnError> {
         "resnet101" => ImagenetResnet::new(101, classes).build(),
         "resnet152" => ImagenetResnet::new(152, classes).build(),
         _ => match name.strip_prefix("resnet").and_then(|depth| depth.parse().ok()) {
-            Some(depth) if depth >= 8 && depth % 6 == 2 => CifarResnet::new(depth, classes).build(),
+            Some(depth) if (8..=DEEPEST).contains(&depth) && depth % 6 == 2 => {
+                CifarResnet::new(depth, classes).build()
+            }
             _ => {
                 let (found, known) = (name.to_owned(), NAMES.join(", "));
                 return Err(NnError::UnknownModel { found, known });

@@ -131,7 +131,7 @@ impl StepCommand {
         let ms = times[times.len() / 2];
         let multiply_adds =
             if self.forward { network.multiply_adds() } else { network.training_multiply_adds() };
-        let copies = experiment.spec.copies.unwrap_or(1);
+        let copies = if self.forward { 1 } else { experiment.copies };
         let result = StepTimes {
             model: experiment.model.clone(),
             method: method.as_str(),

@@ -39,12 +39,18 @@ impl CompareCommand {
             (Method::SmoothOut, Some(self.smoothout_radius)),
             (Method::AdaSmoothOut, Some(self.adasmoothout_radius)),
         ];
-        let mut rows = Vec::new();
-        for (method, radius) in methods {
+        let specs = methods.map(|(method, radius)| {
             let spec = ExperimentSpec { method: Some(method), radius, ..self.spec.clone() };
-            let spec = spec.without_foreign_settings();
+            spec.without_foreign_settings()
+        });
+        // Every mistake shows before the first training.
+        for spec in &specs {
+            spec.resolve()?;
+        }
+        let mut rows = Vec::new();
+        for ((method, radius), spec) in methods.into_iter().zip(specs) {
             let out = self.out.join(method.as_str());
-            let resume = out.join("experiment.json").exists();
+            let resume = out.join("training.safetensors").exists();
             eprintln!("{}:", method.as_str());
             let records = self.compute.run(|| {
                 let (mut run, mut training) = open(&out, &spec, resume)?;

@@ -64,13 +64,9 @@ impl EvalCommand {
                 return Err(BadInput(format!("{name} is 0: it must be at least 1")).into());
             }
         }
-        let classes = match self.dataset {
-            DataSetName::Cifar100 => 100,
-            _ => 10,
-        };
-        let network = Network::by_name(&self.model, self.classes.unwrap_or(classes))?;
-        let model = load_model(&self.weights, &network)?;
         let mut set = DataSet::load(self.dataset, self.data_dir.as_deref(), self.split)?;
+        let network = Network::by_name(&self.model, self.classes.unwrap_or(set.classes))?;
+        let model = load_model(&self.weights, &network)?;
         if let Some(limit) = self.limit {
             set = set.first(limit);
         }
@@ -79,6 +75,10 @@ impl EvalCommand {
             let mut workspace = Workspace::new(&network, self.batch_size.min(set.len()));
             Ok(evaluate(&network, &model, &set, self.batch_size, &mut workspace)?)
         })?;
+        if !tally.loss().is_finite() {
+            let weights = self.weights.display();
+            anyhow::bail!("the loss of {weights} is {}: its weights have diverged", tally.loss());
+        }
         let evaluation = Evaluation {
             model: self.model,
             dataset: self.dataset,

@@ -59,8 +59,8 @@ struct Compute {
 impl Compute {
     /// Runs `f` on a pool of that many threads with these kernels.
     fn run<T: Send>(self, f: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
-        if self.threads == Some(0) {
-            return Err(BadInput("threads is 0: it must be at least 1".to_owned()).into());
+        if let Some(found) = self.threads.filter(|threads| !(1..=1024).contains(threads)) {
+            return Err(BadInput(format!("threads is {found}: it must be 1 to 1024")).into());
         }
         self.kernels.select();
         let pool =
@@ -97,10 +97,23 @@ pub fn run() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", sentence(&error));
             ExitCode::from(if is_bad_input(&error) { 2 } else { 1 })
         }
     }
+}
+
+/// The error and its causes, each said once.
+fn sentence(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| {
+        if text.is_empty() {
+            cause
+        } else if text.contains(&cause) {
+            text
+        } else {
+            format!("{text}: {cause}")
+        }
+    })
 }
 
 /// Whether the user's arguments or files are at fault.
@@ -112,17 +125,11 @@ fn is_bad_input(error: &anyhow::Error) -> bool {
         if let Some(error) = cause.downcast_ref::<CheckpointError>() {
             return error.is_bad_input();
         }
-        match cause.downcast_ref::<TrainError>() {
-            Some(TrainError::Step { .. }) => return false,
-            Some(TrainError::Data(error)) => return error.is_bad_input(),
-            Some(_) => return true,
-            None => {}
+        if let Some(error) = cause.downcast_ref::<TrainError>() {
+            return error.is_bad_input();
         }
-        match cause.downcast_ref::<RunError>() {
-            Some(RunError::Io { .. }) | None => {}
-            Some(RunError::Checkpoint(error)) => return error.is_bad_input(),
-            Some(RunError::Train(_)) => return false,
-            Some(_) => return true,
+        if let Some(error) = cause.downcast_ref::<RunError>() {
+            return error.is_bad_input();
         }
         cause.is::<BadInput>() || cause.is::<ExperimentError>() || cause.is::<NnError>()
     })

@@ -65,7 +65,7 @@ impl ModelsCommand {
                 row.regime
             );
         }
-        println!("Every resnetN with N = 6 n + 2 is known, but for resnet50, which is ImageNet's.");
+        println!("Every resnetN with N = 6 n + 2 is CIFAR's, but for resnet50 and resnet152.");
         Ok(())
     }
 }

@@ -44,7 +44,7 @@ impl Progress {
     pub(super) fn epoch(&self, record: &EpochRecord) {
         let line = format!(
             "epoch {:>3}/{}  train loss {:.4} top-1 {:6.2} %  test loss {:.4} top-1 {:6.2} %  \
-             learning rate {:.4}  {:.1} s",
+             learning rate {}  {:.1} s",
             record.epoch,
             self.epochs,
             record.train_loss,

@@ -77,7 +77,7 @@ pub(super) fn open(
     } else {
         RunFolder::check_free(out)?;
         let training = load(spec.resolve()?)?;
-        (RunFolder::create(out, training.experiment())?, training)
+        (RunFolder::create(out, spec, training.experiment())?, training)
     };
     run.attach(&mut training)?;
     Ok((run, training))

@@ -15,9 +15,9 @@
 //! whose preprocessing the SmoothOut authors use.
 //!
 //! # Differences
-//! The authors' code trains MNIST as it is; its option to augment pads by 2 with black and also
-//! mirrors, which turns digits into shapes that are none. It is there as
-//! `PadCropFlip { padding: 2, fill: 0 }`, and off by default. The authors' ImageNet crops also vary
+//! The authors' script augments MNIST too by default: it pads by 2 with black, crops and mirrors,
+//! which turns digits into shapes that are none. Here that is `PadCropFlip { padding: 2, fill: 0 }`,
+//! and off by default. The authors' ImageNet crops also vary
 //! in scale and aspect; AlexNet's own recipe (scale to 256, crop 224, mirror) is used here.
 
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ pub enum Augmentation {
 }
 
 impl Augmentation {
-    /// What the authors do for a data set: CIFAR is padded by 4 with grey 127, a folder's images
+    /// What the authors do for photographs: CIFAR is padded by 4 with grey 127, a folder's images
     /// are cut and mirrored, MNIST is left alone.
     pub fn of(name: DataSetName) -> Self {
         match name {
