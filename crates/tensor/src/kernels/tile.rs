@@ -17,6 +17,30 @@ pub(crate) fn zeros<V: Vector, const Q: usize, const B: usize, const N: usize>()
     [[[V::splat(0.0); N]; B]; Q]
 }
 
+/// [`multiply`], with loops of their own for short sums that are common: a loop that ends after an
+/// unknown few steps costs a mispredicted jump each time.
+///
+/// # Safety
+/// As for [`multiply`].
+#[inline(always)]
+pub(crate) unsafe fn multiply_short<V: Vector, const Q: usize, const B: usize, const N: usize>(
+    sums: &mut Sums<V, Q, B, N>,
+    x: [*const f32; Q],
+    x_step: usize,
+    w: *const f32,
+    w_step: usize,
+    steps: usize,
+) {
+    // SAFETY: the caller vouches for `steps` steps.
+    unsafe {
+        match steps {
+            16 => multiply(sums, x, x_step, w, w_step, 16),
+            32 => multiply(sums, x, x_step, w, w_step, 32),
+            _ => multiply(sums, x, x_step, w, w_step, steps),
+        }
+    }
+}
+
 /// Adds `steps` products to the accumulators.
 ///
 /// # Safety

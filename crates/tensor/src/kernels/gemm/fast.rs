@@ -9,7 +9,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{MatrixMut, MatrixRef, pack};
+use super::pack::Strip;
+use super::{MatrixMut, MatrixRef};
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::tile::{Sums, multiply, zeros};
 use crate::kernels::{InstructionSet, scratch};
@@ -37,8 +38,9 @@ pub(in crate::kernels) fn gemm(
     let width = simd::columns(set) * LANES;
     let panel_len = (width * depth).max(1);
     scratch::with_thread_buffer(c.columns.div_ceil(width) * panel_len, |panels| {
-        panels.par_chunks_mut(panel_len).enumerate().for_each(|(p, panel)| {
-            pack::strip(b, p * width, 0..depth, width, panel);
+        panels.par_chunks_mut(panel_len).enumerate().for_each(|(p, strip)| {
+            let (first, rows) = (p * width, 0..depth);
+            simd::run(set, Strip { matrix: b, first, rows, width, strip });
         });
         let panels = &*panels;
         let c = Target { data: c.data.as_mut_ptr(), rows: c.rows, columns: c.columns };
@@ -85,7 +87,7 @@ impl Task for Block<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn run<V: Vector>(mut self) {
         let depth = self.a.columns;
         let width = V::COLUMNS * LANES;
         let block = depth.div_ceil(depth.div_ceil(DEPTH).max(1)).max(1);
@@ -93,11 +95,7 @@ impl Task for Block<'_> {
         loop {
             let sums = start..(start + block).min(depth);
             if self.a.column_stride != 1 {
-                let transposed = self.a.transposed();
-                for (tile, row) in self.rows.clone().step_by(V::ROWS).enumerate() {
-                    let packed = &mut self.packed_a[tile * V::ROWS * sums.len()..];
-                    pack::strip(transposed, row, sums.clone(), V::ROWS, packed);
-                }
+                self.pack_rows::<V>(&sums);
             }
             for (p, column) in self.columns.clone().step_by(width).enumerate() {
                 let panel = &self.panels[p * width * depth..][..width * depth];
@@ -119,6 +117,16 @@ impl Task for Block<'_> {
 }
 
 impl Block<'_> {
+    /// Packs the block's rows of a, for the terms `range` of the sums.
+    #[inline(always)]
+    fn pack_rows<V: Vector>(&mut self, range: &Range<usize>) {
+        for (tile, first) in self.rows.clone().step_by(V::ROWS).enumerate() {
+            let strip = &mut self.packed_a[tile * V::ROWS * range.len()..];
+            let (matrix, rows) = (self.a.transposed(), range.clone());
+            Strip { matrix, first, rows, width: V::ROWS, strip }.run::<V>();
+        }
+    }
+
     /// R rows and 16 N columns of c, for the terms `range` of the sums.
     #[inline(always)]
     fn tile<V: Vector, const R: usize, const N: usize>(

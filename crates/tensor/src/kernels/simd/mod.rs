@@ -49,6 +49,23 @@ pub(crate) trait Vector: Copy {
 
     /// `self * other`.
     fn mul(self, other: Self) -> Self;
+
+    /// Exchanges rows and lanes.
+    #[inline(always)]
+    fn transpose(rows: [Self; LANES]) -> [Self; LANES] {
+        let mut lanes = [[0.0; LANES]; LANES];
+        for (row, lanes) in rows.into_iter().zip(&mut lanes) {
+            // SAFETY: a row holds sixteen values.
+            unsafe { row.store(lanes.as_mut_ptr()) };
+        }
+        let mut transposed = rows;
+        for (lane, row) in transposed.iter_mut().enumerate() {
+            let values = lanes.map(|lanes| lanes[lane]);
+            // SAFETY: as above.
+            *row = unsafe { Self::load(values.as_ptr()) };
+        }
+        transposed
+    }
 }
 
 /// A piece of work whose body is compiled once per instruction set.
@@ -58,6 +75,20 @@ pub(crate) trait Task {
 
     /// The body; implementations are `#[inline(always)]`.
     fn run<V: Vector>(self) -> Self::Output;
+}
+
+/// Asks for the cache lines of `values` ahead of their use: reads and writes beyond the caches set
+/// the pace of the cheaper kernels otherwise.
+#[inline(always)]
+pub(crate) fn prefetch(values: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in values.chunks(LANES) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: every x86-64 CPU has the instruction, and it never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = values;
 }
 
 /// Runs `task` with the vectors of `set`.

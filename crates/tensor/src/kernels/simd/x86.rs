@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Task, Vector};
+use super::{LANES, Task, Vector};
 
 /// # Safety
 /// The CPU has AVX-512 F, DQ, BW and VL, AVX2 and FMA.
@@ -69,6 +69,39 @@ impl Vector for Avx512 {
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
         Self(intrinsic!(_mm512_mul_ps(self.0, other.0)))
+    }
+
+    #[inline(always)]
+    fn transpose(rows: [Self; LANES]) -> [Self; LANES] {
+        let (mut a, mut b) = (rows, rows);
+        // Pairs of rows, then fours: 4x4 blocks are transposed within their lanes.
+        for i in (0..LANES).step_by(2) {
+            b[i] = Self(intrinsic!(_mm512_unpacklo_ps(a[i].0, a[i + 1].0)));
+            b[i + 1] = Self(intrinsic!(_mm512_unpackhi_ps(a[i].0, a[i + 1].0)));
+        }
+        for i in (0..LANES).step_by(4) {
+            for half in 0..2 {
+                let low = intrinsic!(_mm512_castps_pd(b[i + half].0));
+                let high = intrinsic!(_mm512_castps_pd(b[i + half + 2].0));
+                let even = intrinsic!(_mm512_castpd_ps(_mm512_unpacklo_pd(low, high)));
+                let odd = intrinsic!(_mm512_castpd_ps(_mm512_unpackhi_pd(low, high)));
+                (a[i + 2 * half], a[i + 2 * half + 1]) = (Self(even), Self(odd));
+            }
+        }
+        // Then the blocks change places: first within halves of the rows, then between them.
+        for i in 0..4 {
+            for half in [0, 8] {
+                let (low, high) = (a[half + i].0, a[half + i + 4].0);
+                b[half + i] = Self(intrinsic!(_mm512_shuffle_f32x4::<0x88>(low, high)));
+                b[half + i + 4] = Self(intrinsic!(_mm512_shuffle_f32x4::<0xdd>(low, high)));
+            }
+        }
+        for i in 0..8 {
+            let (low, high) = (b[i].0, b[i + 8].0);
+            a[i] = Self(intrinsic!(_mm512_shuffle_f32x4::<0x88>(low, high)));
+            a[i + 8] = Self(intrinsic!(_mm512_shuffle_f32x4::<0xdd>(low, high)));
+        }
+        a
     }
 }
 

@@ -7,14 +7,14 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::blocks::{block_len, load_planes, plane_len, transform_input};
-use super::tiles::Tiles;
+use super::tiles::{Tile, Tiles};
 use super::transform::{PRODUCTS, output_plane};
 use super::weights;
 use crate::kernels::conv::correlation::Correlation;
 use crate::kernels::conv::padded::{Load, Window};
 use crate::kernels::conv::store::Store;
 use crate::kernels::simd::{self, LANES, Task, Vector};
-use crate::kernels::tile::{multiply, zeros};
+use crate::kernels::tile::{multiply_short, zeros};
 use crate::kernels::{InstructionSet, Scratch, scratch};
 
 /// Tasks that a call is cut into at least, if the shape allows.
@@ -55,6 +55,9 @@ pub(in crate::kernels::conv) fn correlate<L: Load, S: Store>(
     let row_len = target_len / tiles.image[0];
     target.par_chunks_mut(images * target_len).enumerate().for_each(|(group, target)| {
         let source = &source[group * images * source_len..];
+        // What this thread most likely does next.
+        let next = &source[(target.len() / target_len * source_len)..];
+        let next = &next[..next.len().min(images * source_len)];
         let source = &source[..target.len() / target_len * source_len];
         let band_len = if images == 1 { rows * row_len } else { target.len() };
         target.par_chunks_mut(band_len).enumerate().for_each(|(band, target)| {
@@ -72,6 +75,7 @@ pub(in crate::kernels::conv) fn correlate<L: Load, S: Store>(
                     images,
                     window,
                     source,
+                    next,
                     packed,
                     rows,
                     load,
@@ -95,6 +99,8 @@ struct Band<'a, L, S> {
     images: usize,
     window: Window,
     source: &'a [f32],
+    /// The source of the images after these, to be asked for ahead.
+    next: &'a [f32],
     packed: &'a [f32],
     rows: Range<usize>,
     load: L,
@@ -117,10 +123,13 @@ impl<L: Load, S: Store> Task for Band<'_, L, S> {
         let in_rows = self.tiles.in_rows(&self.rows);
         let all = self.images * in_rows;
         let plane = plane_len(block, sources);
+        let mut next = self.next.chunks(self.next.len().div_ceil(all.div_ceil(block)).max(1));
         for first in (0..all).step_by(block) {
+            simd::prefetch(next.next().unwrap_or_default());
             let count = block.min(all - first);
             for number in 0..count {
                 let tile = self.tiles.tile(first + number, in_rows);
+                self.prefetch_target(tile);
                 let from = tile.image * self.window.len()
                     + tile.row * self.window.row_len()
                     + tile.column * sources;
@@ -148,6 +157,17 @@ impl<L: Load, S: Store> Task for Band<'_, L, S> {
 }
 
 impl<L: Load, S: Store> Band<'_, L, S> {
+    /// Asks for the pixels that a tile will be written to.
+    #[inline(always)]
+    fn prefetch_target(&self, tile: Tile) {
+        let targets = self.channels.1;
+        let [rows, columns] = self.tiles.inside(tile, self.rows.len());
+        for row in 0..rows {
+            let pixel = self.tiles.pixel(tile, self.rows.len()) + row * self.tiles.image[1];
+            simd::prefetch(&self.target[pixel * targets..][..columns * targets]);
+        }
+    }
+
     /// The products of the first `count` tiles of the block, panel by panel.
     #[inline(always)]
     fn multiply<V: Vector, const Q: usize, const N: usize>(&mut self, block: usize, count: usize) {
@@ -182,11 +202,11 @@ impl<L: Load, S: Store> Band<'_, L, S> {
             let mut x = [from.as_ptr(); Q];
             for q in 0..Q {
                 // Beyond the last tile the last is multiplied again, and not stored.
-                x[q] = from[(tile + q).min(count - 1) * sources..][..sources].as_ptr();
+                x[q] = x[q].wrapping_add((tile + q).min(count - 1) * sources);
             }
             let mut sums = zeros::<V, Q, 1, N>();
             // SAFETY: each tile has `sources` values, and as many rows of 16 N weights.
-            unsafe { multiply(&mut sums, x, 1, weights.as_ptr(), N * LANES, sources) };
+            unsafe { multiply_short(&mut sums, x, 1, weights.as_ptr(), N * LANES, sources) };
             for q in 0..Q {
                 if tile + q == count {
                     break;
@@ -212,8 +232,8 @@ impl<L: Load, S: Store> Band<'_, L, S> {
         let targets = self.channels.1;
         let (plane, width) = (plane_len(block, targets), self.tiles.image[1]);
         let tile = self.tiles.tile(tile, in_rows);
-        let valid = [M.min(self.rows.len() - tile.row), M.min(width - tile.column)];
-        let pixel = (tile.image * self.rows.len() + tile.row) * width + tile.column;
+        let valid = self.tiles.inside(tile, self.rows.len());
+        let pixel = self.tiles.pixel(tile, self.rows.len());
         debug_assert!(((pixel + (valid[0] - 1) * width + valid[1]) * targets) <= self.target.len());
         for channel in (0..targets).step_by(LANES) {
             // SAFETY: the products have 36 planes of `block` tiles; rows and columns below `valid`

@@ -51,6 +51,18 @@ impl Tiles {
         Tile { image, row: row * self.side, column: column * self.side }
     }
 
+    /// Rows and columns of a tile inside a band of `rows` rows.
+    #[inline(always)]
+    pub(super) fn inside(&self, tile: Tile, rows: usize) -> [usize; 2] {
+        [self.side.min(rows - tile.row), self.side.min(self.image[1] - tile.column)]
+    }
+
+    /// The first pixel of a tile in bands of `rows` rows, one image after the other.
+    #[inline(always)]
+    pub(super) fn pixel(&self, tile: Tile, rows: usize) -> usize {
+        (tile.image * rows + tile.row) * self.image[1] + tile.column
+    }
+
     /// The source rectangle that the tiles of a band of rows meet.
     pub(super) fn window(&self, correlation: &Correlation, rows: &Range<usize>) -> Window {
         let reach = |axis: usize, first: usize, tiles: usize| {

@@ -13,13 +13,13 @@ use crate::kernels::conv::Conv2dShape;
 use crate::kernels::conv::correlation::{Correlation, Direction};
 use crate::kernels::conv::padded::Load;
 use crate::kernels::simd::{self, LANES, Task, Vector};
-use crate::kernels::tile::{Sums, multiply, zeros};
+use crate::kernels::tile::{Sums, multiply_short, zeros};
 use crate::kernels::{InstructionSet, Scratch, scratch};
 
 /// Chunks of the batch, if it has as many images.
 const CHUNKS: usize = 8;
-/// The most elements that all partial sums together may have.
-const PARTIAL: usize = 1 << 20;
+/// The most elements that all partial sums together may have: four chunks of 128 by 128 channels.
+const PARTIAL: usize = 4 * PRODUCTS * 128 * 128;
 /// Tiles to a block.
 const BLOCK: usize = 32;
 
@@ -138,8 +138,8 @@ impl<L: Load> Task for Chunk<'_, L> {
                     let from = tile.image * window.len()
                         + tile.row * window.row_len()
                         + tile.column * inputs;
-                    let pixel = (tile.image * height + tile.row) * width + tile.column;
-                    let valid = [side.min(height - tile.row), side.min(width - tile.column)];
+                    let pixel = self.tiles.pixel(tile, height);
+                    let valid = self.tiles.inside(tile, height);
                     // SAFETY: the window holds the patch of each tile; the gradient holds the
                     // valid pixels; the blocks have room for `BLOCK` tiles.
                     unsafe {
@@ -202,7 +202,8 @@ impl<L: Load> Chunk<'_, L> {
             // SAFETY: each of the `count` tiles has `inputs` and `outputs` values, of which the
             // blocks of B from `channel` on and the 16 N from `column` on are a part.
             unsafe {
-                multiply(&mut sums, from, inputs, g.as_ptr().add(column), outputs, count);
+                let g = g.as_ptr().add(column);
+                multiply_short(&mut sums, from, inputs, g, outputs, count);
             }
             for q in 0..Q {
                 for b in 0..B {
