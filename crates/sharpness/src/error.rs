@@ -77,6 +77,22 @@ pub enum SharpnessError {
         /// Which ones, and what to do.
         what: &'static str,
     },
+    /// A block that the layout does not have.
+    #[error("the layout has no block {name:?}: name one of its blocks")]
+    NoBlock {
+        /// The name.
+        name: String,
+    },
+    /// Two weight vectors that should compute the same function.
+    #[error(
+        "the rescaled weights compute another function: the loss is {loss} before and {rescaled} after; rescale by positive factors that cancel, biases with their weights, and only through ReLUs"
+    )]
+    OtherFunction {
+        /// The loss before.
+        loss: f64,
+        /// The loss after.
+        rescaled: f64,
+    },
     /// A saved state that belongs to another grid.
     #[error(
         "the saved grid has {found}, this one {expected}: resume with the settings it was started with"
