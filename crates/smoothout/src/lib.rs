@@ -30,4 +30,5 @@ pub mod experiment;
 pub mod oracle;
 pub mod regimes;
 pub mod run;
+pub mod theory;
 pub mod training;

@@ -6,6 +6,7 @@ mod data;
 mod eval;
 mod models;
 mod progress;
+mod theory;
 mod train;
 
 use std::process::ExitCode;
@@ -40,6 +41,8 @@ enum Command {
     Data(data::DataCommand),
     /// List the networks
     Models(models::ModelsCommand),
+    /// Show the paper's theory as a table and figures
+    Theory(theory::TheoryCommand),
     /// Time parameter updates, and what the machine can do
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -92,6 +95,7 @@ pub fn run() -> ExitCode {
         Command::Eval(command) => command.run(),
         Command::Data(command) => command.run(),
         Command::Models(command) => command.run(),
+        Command::Theory(command) => command.run(),
         Command::Bench(command) => command.run(),
     };
     match result {

@@ -1,0 +1,129 @@
+//! A chart of curves, as SVG text.
+
+use anyhow::anyhow;
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+
+/// One curve.
+#[derive(Debug)]
+pub(super) struct Curve {
+    pub(super) label: String,
+    pub(super) points: Vec<(f64, f64)>,
+    /// Points without a line between them.
+    pub(super) dots: bool,
+}
+
+impl Curve {
+    pub(super) fn line(label: &str, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        Self { label: label.to_owned(), points: points.into_iter().collect(), dots: false }
+    }
+
+    pub(super) fn dots(label: &str, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        Self { dots: true, ..Self::line(label, points) }
+    }
+}
+
+/// Whether an axis shows x or log10 x.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scale {
+    Linear,
+    Logarithmic,
+}
+
+impl Scale {
+    fn place(self, x: f64) -> f64 {
+        if self == Self::Linear { x } else { x.log10() }
+    }
+
+    fn label(self, x: f64) -> String {
+        match self {
+            Self::Linear => format!("{}", (x * 1e4).round() / 1e4),
+            Self::Logarithmic => format!("{:.1e}", 10_f64.powf(x)),
+        }
+    }
+}
+
+/// A chart.
+#[derive(Debug)]
+pub(super) struct Figure {
+    pub(super) title: &'static str,
+    pub(super) x: (&'static str, Scale),
+    pub(super) y: (&'static str, Scale),
+    pub(super) curves: Vec<Curve>,
+}
+
+/// Colours that can be told apart without red against green (Okabe and Ito).
+const COLORS: [RGBColor; 6] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(0, 0, 0),
+];
+
+impl Figure {
+    /// The chart as SVG.
+    pub(super) fn svg(&self) -> anyhow::Result<String> {
+        let mut svg = String::new();
+        self.draw(&mut svg).map_err(|error| anyhow!("{error}"))?;
+        Ok(svg)
+    }
+
+    fn draw(&self, svg: &mut String) -> Result<(), Box<dyn std::error::Error + '_>> {
+        let root = SVGBackend::with_string(svg, (720, 480)).into_drawing_area();
+        root.fill(&WHITE)?;
+        let ((x, x_scale), (y, y_scale)) = (self.x, self.y);
+        let curves: Vec<Vec<(f64, f64)>> = self
+            .curves
+            .iter()
+            .map(|c| c.points.iter().map(|p| (x_scale.place(p.0), y_scale.place(p.1))).collect())
+            .collect();
+        let all = || curves.iter().flatten();
+        let x_range = range(all().map(|p| p.0), 0.0);
+        let y_range = range(all().map(|p| p.1), 0.05);
+        let mut chart = ChartBuilder::on(&root)
+            .caption(self.title, ("sans-serif", 20))
+            .margin(12)
+            .x_label_area_size(44)
+            .y_label_area_size(76)
+            .build_cartesian_2d::<RangedCoordf64, RangedCoordf64>(x_range.into(), y_range.into())?;
+        chart
+            .configure_mesh()
+            .x_desc(x)
+            .y_desc(y)
+            .light_line_style(WHITE)
+            .label_style(("sans-serif", 14))
+            .x_label_formatter(&|value| x_scale.label(*value))
+            .y_label_formatter(&|value| y_scale.label(*value))
+            .draw()?;
+        for (i, (curve, points)) in self.curves.iter().zip(curves).enumerate() {
+            let color = COLORS[i % COLORS.len()];
+            let drawn = if curve.dots {
+                chart.draw_series(points.into_iter().map(|p| Circle::new(p, 4, color.filled())))?
+            } else {
+                chart.draw_series(LineSeries::new(points, color.stroke_width(2)))?
+            };
+            drawn.label(&curve.label).legend(move |(x, y)| {
+                Rectangle::new([(x, y - 3), (x + 16, y + 3)], color.filled())
+            });
+        }
+        chart
+            .configure_series_labels()
+            .background_style(WHITE.mix(0.8))
+            .border_style(BLACK.mix(0.3))
+            .label_font(("sans-serif", 14))
+            .draw()?;
+        root.present()?;
+        Ok(())
+    }
+}
+
+/// From the smallest to the largest finite value, and a share of the span on both sides.
+fn range(values: impl Iterator<Item = f64>, share: f64) -> std::ops::Range<f64> {
+    let (low, high) = values
+        .filter(|value| value.is_finite())
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
+    let margin = (high - low) * share + f64::from(u8::from(high == low));
+    low - margin..high + margin
+}
