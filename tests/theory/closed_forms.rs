@@ -12,7 +12,9 @@
 //! 60 x 9 + 40 comparisons).
 
 use proptest::prelude::*;
-use smoothout_sharpness::{Differentiable, ExpectedLoss, FnObjective, Objective, Quadrature, Sampling};
+use smoothout_sharpness::{
+    Differentiable, ExpectedLoss, FnObjective, Objective, Quadrature, Sampling,
+};
 use smoothout_tensor::{Geometry, ParameterLayout, Perturbation};
 
 use crate::cases::{dot, for_each_case, largest, numbers};
@@ -66,11 +68,15 @@ fn quadratics_rise_by_the_trace_and_keep_their_gradient() {
         let cbar = f.value_and_gradient(&w, &mut expected, &mut ()) + a * a / 6.0 * q.trace();
 
         let (layout, mut found, pairs) = (ParameterLayout::flat(m), vec![0.0; m], 500);
-        let report = absolute(a).draws(pairs).unwrap().seed(seed).gradient(&f, &layout, &w, &mut found);
+        let report =
+            absolute(a).draws(pairs).unwrap().seed(seed).gradient(&f, &layout, &w, &mut found);
         // A gradient is a sum of m terms of at most l m a m: rounding only.
         let size = (m * m) as f64 * 4.0 * a * (m as f64) + 1.0;
         for (found, expected) in found.iter().zip(&expected) {
-            prop_assert!((found - expected).abs() <= 64.0 * f64::EPSILON * size, "{found} {expected}");
+            prop_assert!(
+                (found - expected).abs() <= 64.0 * f64::EPSILON * size,
+                "{found} {expected}"
+            );
         }
         // A pair gives C(w) + 1/2 t'Ht, and |v.t| <= a |v|_1.
         let reach = |(v, l): (&Vec<f64>, &f64)| {
@@ -99,7 +105,8 @@ fn quadratics_rise_by_the_trace_and_keep_their_gradient() {
 fn waves_are_damped_by_sinc() {
     for_each_case(60, (1..=8_usize, -3.0..3.0_f64, any::<u64>()), |(m, exponent, seed)| {
         let a = 10_f64.powf(exponent);
-        let k: Vec<f64> = numbers(seed, 0, m).iter().map(|x| x.abs() * 10.0 / a + 1e-3 / a).collect();
+        let k: Vec<f64> =
+            numbers(seed, 0, m).iter().map(|x| x.abs() * 10.0 / a + 1e-3 / a).collect();
         let w: Vec<f64> = numbers(seed, 1, m).iter().map(|x| a * x).collect();
         let y = 3.0 * numbers(seed, 2, 1)[0];
         let f = FnObjective::new(m, |w: &[f64]| (dot(&k, w) - y).cos()).with_gradient(|w, g| {
@@ -138,10 +145,14 @@ fn exponentials_grow_by_sinh() {
         let f = FnObjective::new(1, |w: &[f64]| w[0].exp());
         let quadrature = Quadrature::new(a, 40).unwrap();
         let expected = x.exp() * a.sinh() / a;
-        let [value, slope] =
-            [quadrature.expected_loss(&f, &[x]).unwrap(), quadrature.gradient(&f, &[x]).unwrap()[0]];
+        let [value, slope] = [
+            quadrature.expected_loss(&f, &[x]).unwrap(),
+            quadrature.gradient(&f, &[x]).unwrap()[0],
+        ];
         prop_assert!((value / expected - 1.0).abs() <= 1e-12, "{value} {expected}");
-        prop_assert!((slope - expected).abs() <= 64.0 * f64::EPSILON * (x + a).exp() * (1.0 + 1.0 / a));
+        prop_assert!(
+            (slope - expected).abs() <= 64.0 * f64::EPSILON * (x + a).exp() * (1.0 + 1.0 / a)
+        );
         Ok(())
     });
 }
@@ -155,8 +166,13 @@ fn the_absolute_value_becomes_a_parabola() {
         let closed = |x: f64| if x.abs() < a { (x * x + a * a) / (2.0 * a) } else { x.abs() };
         for x in [0.0, ratio * a] {
             let measure = absolute(a).sampling(Sampling::Plain).draws(draws).unwrap().seed(seed);
-            let found = measure.measure(&f, &ParameterLayout::flat(1), &[x]).unwrap().expected.value;
-            prop_assert!((found - closed(x)).abs() <= half_width(a, draws), "{found} {}", closed(x));
+            let found =
+                measure.measure(&f, &ParameterLayout::flat(1), &[x]).unwrap().expected.value;
+            prop_assert!(
+                (found - closed(x)).abs() <= half_width(a, draws),
+                "{found} {}",
+                closed(x)
+            );
             // The face difference needs no integral in one dimension: it is exact.
             let slope = Quadrature::new(a, 1).unwrap().gradient(&f, &[x]).unwrap()[0];
             let expected = (x / a).clamp(-1.0, 1.0);

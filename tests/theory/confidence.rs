@@ -23,7 +23,10 @@ static COMPARISONS: AtomicU64 = AtomicU64::new(0);
 /// If the suite makes more comparisons than its false-alarm rate allows.
 pub(crate) fn half_width(half_range: f64, samples: usize) -> f64 {
     let count = COMPARISONS.fetch_add(1, Ordering::Relaxed) + 1;
-    assert!(count <= MOST_COMPARISONS, "{count} comparisons: the suite's false-alarm rate is spent");
+    assert!(
+        count <= MOST_COMPARISONS,
+        "{count} comparisons: the suite's false-alarm rate is spent"
+    );
     half_range * (2.0 * (2.0 / RATE).ln() / samples as f64).sqrt()
 }
 

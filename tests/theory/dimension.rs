@@ -30,7 +30,7 @@ fn draws(m: usize, a: f64, inner: f64, seed: u64) -> (Vec<f64>, f64) {
     let mut inside = 0;
     let mut draw = |copy: usize| {
         box_.apply(&layout, PerturbationKey::new(seed).copy(copy as u64), &zero, &mut theta);
-        inside += theta.iter().filter(|theta| theta.abs() <= inner).count();
+        inside += theta.iter().filter(|theta: &&f64| theta.abs() <= inner).count();
         largest(&theta)
     };
     let lengths = (0..DRAWS).map(&mut draw).collect();
@@ -52,7 +52,10 @@ fn the_share_of_an_inner_box_falls_exponentially() {
             prop_assert!((log - m as f64 * ratio.ln()).abs() <= slack, "m = {m}: {log}");
             let inside = lengths.iter().filter(|&&length| length <= ratio * a).count();
             let found = inside as f64 / DRAWS as f64;
-            prop_assert!((found - share).abs() <= half_width(0.5, DRAWS), "m = {m}: {found} {share}");
+            prop_assert!(
+                (found - share).abs() <= half_width(0.5, DRAWS),
+                "m = {m}: {found} {share}"
+            );
         }
         Ok(())
     });
@@ -66,7 +69,8 @@ fn the_volume_lies_near_the_faces() {
         for m in DIMENSIONS {
             let (lengths, _) = draws(m, 2.0, 1.0, seed);
             let edge = 2.0 * (1.0 - t / m as f64);
-            let found = lengths.iter().filter(|&&length| length > edge).count() as f64 / DRAWS as f64;
+            let found =
+                lengths.iter().filter(|&&length| length > edge).count() as f64 / DRAWS as f64;
             let expected = -(m as f64 * (-t / m as f64).ln_1p()).exp_m1();
             prop_assert!((found - expected).abs() <= half_width(0.5, DRAWS), "m = {m}: {found}");
             prop_assert!(m < 1000 || (expected - (1.0 - (-t).exp())).abs() < 1e-3);
@@ -95,7 +99,10 @@ fn the_expected_loss_tends_to_the_height_of_the_rim() {
             prop_assert!((found - expected).abs() <= bound, "m = {m}: {found} {expected}");
             let near: Vec<f64> = numbers(seed, 7, m).iter().map(|x| 0.1 * rim * x).collect();
             let lower = at(&near);
-            prop_assert!(lower >= h * (1.0 - share) - half_width(h / 2.0, DRAWS), "m = {m}: {lower}");
+            prop_assert!(
+                lower >= h * (1.0 - share) - half_width(h / 2.0, DRAWS),
+                "m = {m}: {lower}"
+            );
             prop_assert!(lower <= h + 1e-12);
             heights.push(found);
         }

@@ -11,7 +11,8 @@
 use ndarray::{Axis, concatenate};
 use proptest::prelude::*;
 use smoothout_sharpness::{
-    Differentiable, ExpectedLoss, FnObjective, Objective, Quadrature, Sampling, expected_gradient_at,
+    Differentiable, ExpectedLoss, FnObjective, Objective, Quadrature, Sampling,
+    expected_gradient_at,
 };
 use smoothout_tensor::{Geometry, ParameterLayout, Perturbation, PerturbationKey};
 
@@ -105,7 +106,10 @@ fn a_network_is_stationary_at_its_symmetric_point() {
         });
         prop_assert!((low - std::f64::consts::LN_2).abs() < 1e-14 && high >= low - 1e-14);
         let found = expected_gradient_at(&f, &zero, radius, 16).unwrap();
-        prop_assert!(found.holds() && found.largest > 0.0, "{found:?}");
+        // The two labels of an image cancel within each gradient, so rounding is that of the terms:
+        // at most 1/2 x 4 x 2 radii.
+        let bound = found.rounding.max(64.0 * f64::EPSILON * 4.0 * radius);
+        prop_assert!(found.gradient <= bound && found.largest > 1e3 * bound, "{found:?} {bound:e}");
         Ok(())
     });
 }
@@ -136,7 +140,8 @@ fn an_asymmetric_minimum_has_a_gradient() {
             prop_assert!(*g > 0.0);
         }
         if m <= 3 {
-            for (g, s) in Quadrature::new(a, 20).unwrap().gradient(&f, &origin).unwrap().iter().zip(&s)
+            for (g, s) in
+                Quadrature::new(a, 20).unwrap().gradient(&f, &origin).unwrap().iter().zip(&s)
             {
                 prop_assert!((g - s * slope).abs() <= 1e-12 * (1.0 + s * a.cosh() / a), "{g}");
             }

@@ -72,7 +72,10 @@ fn adasmoothout_does_not_see_the_rescaling_of_a_layer_and_smoothout_does() {
         let other = rescaled(&f, &w, &[if up { 1.0 / c } else { c }; HIDDEN]);
         for geometry in [Geometry::Filter, Geometry::Elementwise, Geometry::Layer] {
             let (one, two) = (rise(&f, &w, geometry, seed), rise(&f, &other, geometry, seed));
-            prop_assert!((one - two).abs() <= 1e-11 * (1.0 + one.abs()), "{geometry:?}: {one} {two}");
+            prop_assert!(
+                (one - two).abs() <= 1e-11 * (1.0 + one.abs()),
+                "{geometry:?}: {one} {two}"
+            );
         }
         for geometry in [Geometry::Absolute, Geometry::KeskarBox] {
             let (one, two) = (rise(&f, &w, geometry, seed), rise(&f, &other, geometry, seed));

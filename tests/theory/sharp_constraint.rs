@@ -64,11 +64,13 @@ impl TwoWells {
 }
 
 fn two_wells() -> impl Strategy<Value = TwoWells> {
-    (1..=64_usize, 0.1..10.0_f64, -2.0..2.0_f64, 3.0..10.0_f64).prop_map(|(m, h, exponent, ratio)| {
-        let sharp = 10_f64.powf(exponent);
-        let flat = ratio * sharp;
-        TwoWells { m, h, sharp, flat, distance: 30.0 * flat }
-    })
+    (1..=64_usize, 0.1..10.0_f64, -2.0..2.0_f64, 3.0..10.0_f64).prop_map(
+        |(m, h, exponent, ratio)| {
+            let sharp = 10_f64.powf(exponent);
+            let flat = ratio * sharp;
+            TwoWells { m, h, sharp, flat, distance: 30.0 * flat }
+        },
+    )
 }
 
 /// A radius between eps and the distance with which the sharp minimum is smoothed out.
@@ -92,7 +94,8 @@ fn a_radius_smooths_the_sharp_minimum_out() {
         let objective = FnObjective::new(f.m, |w: &[f64]| f.value(w));
         let box_ = Perturbation::new(Geometry::Absolute, a).unwrap();
         let measure = ExpectedLoss::new(box_).sampling(Sampling::Plain).draws(draws).unwrap();
-        let report = measure.seed(seed).measure(&objective, &ParameterLayout::flat(f.m), &w).unwrap();
+        let report =
+            measure.seed(seed).measure(&objective, &ParameterLayout::flat(f.m), &w).unwrap();
         let bound = half_width(f.h / 2.0, draws) + 1e-12 * f.h;
         prop_assert!((report.expected.value - f.expected(eps, a)).abs() <= bound, "{report}");
         if f.m <= 2 && a < 8.0 * f.sharp {
@@ -158,7 +161,10 @@ fn the_sharp_minimum_disappears_and_the_flat_one_stays() {
             let x = d - 2.0 * a + 4.0 * a * f64::from(i) / 80.0;
             let least = kappa * x - h / (2.0 * a);
             for g in gradient(x) {
-                prop_assert!(g > 0.0 && g >= least - 1e-12, "stationary near the sharp minimum: {x} {g}");
+                prop_assert!(
+                    g > 0.0 && g >= least - 1e-12,
+                    "stationary near the sharp minimum: {x} {g}"
+                );
                 prop_assert!(g <= kappa * x + h / (2.0 * a) + 1e-12);
             }
         }

@@ -59,7 +59,8 @@ fn gradient_descent_stays_in_the_sharp_basin_and_smoothout_leaves_it() {
     for trial in 0..trials {
         let seed = suite_seed().wrapping_add(trial);
         let offset = numbers(seed, 0, 2);
-        let start: Vec<f64> = offset.iter().map(|x| PLACE - 0.2 * WIDTH + 0.5 * WIDTH * x).collect();
+        let start: Vec<f64> =
+            offset.iter().map(|x| PLACE - 0.2 * WIDTH + 0.5 * WIDTH * x).collect();
         let plain = train(&start, None, 3000);
         stayed += usize::from(plain.iter().all(|x| (x - PLACE).abs() < WIDTH));
         let smoothed = train(&start, Some(Smoothing::new(source(2, 1.0, seed))), 3000);

@@ -11,9 +11,7 @@
 use std::convert::Infallible;
 
 use proptest::prelude::*;
-use smoothout_optim::{
-    GhostCopy, GradientOracle, SeededPerturbation, Sgd, SmoothOut, Smoothing,
-};
+use smoothout_optim::{GhostCopy, GradientOracle, SeededPerturbation, Sgd, SmoothOut, Smoothing};
 use smoothout_sharpness::{Differentiable, Objective};
 use smoothout_tensor::{
     Geometry, ParameterLayout, Perturbation, PerturbationKey, Purpose, StreamKey, fill_uniform,

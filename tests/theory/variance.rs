@@ -55,7 +55,8 @@ fn copies_divide_it_and_pairs_remove_the_odd_part() {
         let (y, s) = (0.5 * k - phi, |x: f64| x.sin() / x);
         let at = (k, y, 0.5);
         let (sin2, mean) = (phi.sin().powi(2), k * phi.sin() * s(k * a));
-        let one = k * k * (0.5 * (1.0 - (2.0 * phi).cos() * s(2.0 * k * a)) - sin2 * s(k * a).powi(2));
+        let one =
+            k * k * (0.5 * (1.0 - (2.0 * phi).cos() * s(2.0 * k * a)) - sin2 * s(k * a).powi(2));
         let pair = k * k * sin2 * (0.5 * (1.0 + s(2.0 * k * a)) - s(k * a).powi(2));
 
         let source = || {

@@ -23,20 +23,25 @@ pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
     let mut curves = vec![Curve::line("C", grid().map(|w| (w, two_basins(w).0)))];
     for a in [0.1, 0.3, 1.0] {
         let quadrature = Quadrature::new(a, 48)?;
-        let values: Result<Vec<_>, _> =
-            grid().map(|w| Ok::<_, anyhow::Error>((w, quadrature.expected_loss(&f, &[w])?))).collect();
+        let values: Result<Vec<_>, _> = grid()
+            .map(|w| Ok::<_, anyhow::Error>((w, quadrature.expected_loss(&f, &[w])?)))
+            .collect();
         curves.push(Curve::line(&format!("Cbar, a = {a}"), values?));
     }
     let quadrature = Quadrature::new(1.0, 1)?;
     let slope = |w: f64| Ok::<_, anyhow::Error>(quadrature.gradient(&f, &[w])?[0]);
     let near_sharp = grid().filter(|w| *w >= 2.0 && *w <= 6.0);
-    let least = near_sharp.map(slope).try_fold(f64::INFINITY, |least, s| s.map(|s| least.min(s)))?;
+    let least =
+        near_sharp.map(slope).try_fold(f64::INFINITY, |least, s| s.map(|s| least.min(s)))?;
     let kept = slope(-0.1)? < 0.0 && slope(0.1)? > 0.0;
     Ok(Demonstration {
         name: "sharp_constraint",
         statement: "Theorem 2: no minimum of Cbar near w_s, one at w_f (a = 1)",
         expected: "dCbar/dw >= 1.5 on [2, 6]; a sign change at 0".to_owned(),
-        measured: format!("least {least:.3}; {}", if kept { "changes sign" } else { "keeps its sign" }),
+        measured: format!(
+            "least {least:.3}; {}",
+            if kept { "changes sign" } else { "keeps its sign" }
+        ),
         holds: least >= 1.5 - 1e-12 && kept && two_basins(3.9).1 < 0.0 && two_basins(4.1).1 > 0.0,
         figure: Figure {
             title: "The sharp minimum is smoothed out, the flat one stays",

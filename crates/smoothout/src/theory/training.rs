@@ -64,6 +64,7 @@ fn train(seed: Option<u64>) -> anyhow::Result<(Vec<(f64, f64)>, f64)> {
 fn wilson(successes: usize, trials: usize) -> (f64, f64) {
     let (n, z) = (trials as f64, 1.959_964);
     let p = successes as f64 / n;
-    let (center, half) = (p + z * z / (2.0 * n), z * (p * (1.0 - p) / n + (z / (2.0 * n)).powi(2)).sqrt());
+    let (center, half) =
+        (p + z * z / (2.0 * n), z * (p * (1.0 - p) / n + (z / (2.0 * n)).powi(2)).sqrt());
     ((center - half) / (1.0 + z * z / n), ((center + half) / (1.0 + z * z / n)).min(1.0))
 }
