@@ -9,7 +9,7 @@
 //! | any smooth C | C + (a^2/6) tr H + O(a^4) | |
 //!
 //! sinc x = sin(x)/x. Quadrature is compared to rounding, sampling by Hoeffding's bound (at most
-//! 60 x 9 + 40 comparisons).
+//! 60 + 60 x 9 + 80 comparisons).
 
 use proptest::prelude::*;
 use smoothout_sharpness::{

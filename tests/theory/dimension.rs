@@ -9,7 +9,7 @@
 //! and where C does not exceed C^(s)_{eps'}, min Cbar -> C^(s)_{eps'}. For
 //! C = h min(1, max_i |w_i| / eps')^p: Cbar(w_s) = h ( 1 - (eps'/a)^m p / (m + p) ) exactly.
 //!
-//! At most 3 x (12 x 8) comparisons.
+//! At most 2 x (12 + 6) x 8 + 6 x 8 comparisons.
 
 use proptest::prelude::*;
 use smoothout_sharpness::{ExpectedLoss, FnObjective, Sampling};

@@ -7,7 +7,7 @@
 //!   Stochastic SmoothOut seen at z = w + theta: w_{t+1} + theta_{t+1} = w_t - lr g(z_t) + theta_{t+1}.
 //!   Weight decay acts on w in one and on z in the other, so with it they part.
 //!
-//! Two comparisons.
+//! One comparison.
 
 use proptest::prelude::*;
 use smoothout_optim::{

@@ -7,7 +7,7 @@
 use smoothout_sharpness::{FnObjective, Quadrature};
 
 use super::Demonstration;
-use super::figure::{Curve, Figure, Scale};
+use super::figure::{Curve, Figure, Scale, SeriesLabelPosition};
 
 pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
     type Form = fn(f64) -> f64;
@@ -39,6 +39,7 @@ pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
             title: "Rise of the expected loss at a minimum of curvature 1",
             x: ("radius a", Scale::Linear),
             y: ("Cbar - C", Scale::Linear),
+            legend: SeriesLabelPosition::UpperLeft,
             curves,
         },
     })

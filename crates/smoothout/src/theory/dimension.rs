@@ -7,7 +7,7 @@ use smoothout_sharpness::{ExpectedLoss, FnObjective, Sampling};
 use smoothout_tensor::{Geometry, ParameterLayout, Perturbation};
 
 use super::Demonstration;
-use super::figure::{Curve, Figure, Scale};
+use super::figure::{Curve, Figure, Scale, SeriesLabelPosition};
 
 pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
     const RATIO: f64 = 0.99;
@@ -38,6 +38,7 @@ pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
             title: "Expected loss at a sharp minimum (eps'/a = 0.99) against the dimension",
             x: ("dimension m", Scale::Logarithmic),
             y: ("Cbar(w_s) / rim", Scale::Linear),
+            legend: SeriesLabelPosition::LowerRight,
             curves: vec![
                 Curve::dots("measured", measured),
                 Curve::line("1 - (eps'/a)^m / (m + 1)", smooth().map(|m| (m, closed(m)))),

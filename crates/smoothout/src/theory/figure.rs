@@ -4,6 +4,8 @@ use anyhow::anyhow;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
+pub(super) use plotters::prelude::SeriesLabelPosition;
+
 /// One curve.
 #[derive(Debug)]
 pub(super) struct Curve {
@@ -49,6 +51,8 @@ pub(super) struct Figure {
     pub(super) title: &'static str,
     pub(super) x: (&'static str, Scale),
     pub(super) y: (&'static str, Scale),
+    /// Where the curves leave room for their names.
+    pub(super) legend: SeriesLabelPosition,
     pub(super) curves: Vec<Curve>,
 }
 
@@ -110,6 +114,7 @@ impl Figure {
         }
         chart
             .configure_series_labels()
+            .position(self.legend.clone())
             .background_style(WHITE.mix(0.8))
             .border_style(BLACK.mix(0.3))
             .label_font(("sans-serif", 14))

@@ -7,7 +7,7 @@
 use smoothout_sharpness::{FnObjective, Quadrature};
 
 use super::Demonstration;
-use super::figure::{Curve, Figure, Scale};
+use super::figure::{Curve, Figure, Scale, SeriesLabelPosition};
 
 pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
     let even = FnObjective::new(1, |w: &[f64]| w[0].cosh() - 1.0);
@@ -32,6 +32,7 @@ pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
             title: "Gradient of the expected loss at a minimum",
             x: ("radius a", Scale::Linear),
             y: ("dCbar/dw at the minimum", Scale::Linear),
+            legend: SeriesLabelPosition::UpperLeft,
             curves: vec![
                 Curve::line("cosh w - 1, symmetric", at_even),
                 Curve::dots("exp w - 1 - w, asymmetric", at_odd),

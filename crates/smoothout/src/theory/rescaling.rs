@@ -6,7 +6,7 @@ use smoothout_sharpness::{ExpectedLoss, Objective};
 use smoothout_tensor::{Geometry, Perturbation, Purpose, StreamKey, fill_gaussian};
 
 use super::Demonstration;
-use super::figure::{Curve, Figure, Scale};
+use super::figure::{Curve, Figure, Scale, SeriesLabelPosition};
 
 /// The mean loss of a network over its examples.
 struct Loss {
@@ -92,6 +92,7 @@ pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
             title: "Rise of the expected loss of one function, its first layer times c",
             x: ("c", Scale::Logarithmic),
             y: ("Cbar - C", Scale::Logarithmic),
+            legend: SeriesLabelPosition::UpperMiddle,
             curves,
         },
     })

@@ -7,10 +7,10 @@ use smoothout_optim::{FnOracle, SeededPerturbation, Sgd, SmoothOut, Smoothing};
 use smoothout_tensor::{Geometry, ParameterLayout, Perturbation};
 
 use super::Demonstration;
-use super::figure::{Curve, Figure, Scale};
+use super::figure::{Curve, Figure, Scale, SeriesLabelPosition};
 use super::sharp_constraint::two_basins;
 
-const STEPS: usize = 1500;
+const STEPS: usize = 2500;
 const TRIALS: usize = 100;
 
 pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
@@ -34,6 +34,7 @@ pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
             title: "Training from inside the sharp basin at w = 4",
             x: ("step", Scale::Linear),
             y: ("w", Scale::Linear),
+            legend: SeriesLabelPosition::UpperRight,
             curves: vec![Curve::line("SGD", plain), Curve::line("SmoothOut, a = 1", smoothed)],
         },
     })

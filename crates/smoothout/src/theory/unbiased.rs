@@ -7,7 +7,7 @@ use smoothout_sharpness::{ExpectedLoss, FnObjective, Sampling};
 use smoothout_tensor::{Geometry, ParameterLayout, Perturbation};
 
 use super::Demonstration;
-use super::figure::{Curve, Figure, Scale};
+use super::figure::{Curve, Figure, Scale, SeriesLabelPosition};
 
 pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
     let f = FnObjective::new(1, |w: &[f64]| 1.0 - (2.0 * w[0]).cos()).with_gradient(|w, g| {
@@ -54,6 +54,7 @@ pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
             title: "Root mean square error of the stochastic gradient",
             x: ("gradients", Scale::Logarithmic),
             y: ("error against grad Cbar", Scale::Logarithmic),
+            legend: SeriesLabelPosition::UpperRight,
             curves,
         },
     })
