@@ -2,6 +2,7 @@
 
 use smoothout_tensor::{BlockKind, ParameterLayout};
 
+use crate::fused::plan::FusedPlan;
 use crate::graph::{Node, Op, Shape, conv_shape, elements};
 use crate::initial::{Initialization, he_fan_out, pytorch};
 use crate::layers::linear::Linear;
@@ -245,6 +246,7 @@ impl NetworkBuilder {
             return Err(NnError::Unused { layer: self.nodes[value - 1].name.clone() });
         }
         let plan = Plan::new(self.input, &self.nodes);
+        let fused = FusedPlan::new(self.input, &self.nodes);
         Ok(Network {
             name: self.name,
             input: self.input,
@@ -253,6 +255,7 @@ impl NetworkBuilder {
             buffers: self.buffers,
             initializations: self.initializations,
             plan,
+            fused,
         })
     }
 

@@ -34,16 +34,37 @@ impl<'a, R: Real> Run<'a, R> {
         training: bool,
     ) -> Self {
         let slots = if training { &network.plan.training } else { &network.plan.inference };
-        Self { network, w, mode, batch, slots, training }
+        Self { training, ..Self::with_slots(network, w, mode, batch, slots) }
+    }
+
+    /// A run over the buffers of another plan, node by node.
+    pub(crate) fn with_slots(
+        network: &'a Network,
+        w: &'a [R],
+        mode: Mode<'a, R>,
+        batch: usize,
+        slots: &'a Slots,
+    ) -> Self {
+        Self { network, w, mode, batch, slots, training: false }
+    }
+
+    /// The buffers of the values.
+    pub(crate) fn slots(&self) -> &'a Slots {
+        self.slots
     }
 
     /// Elements of a value over the batch.
-    fn len(&self, value: usize) -> usize {
+    pub(crate) fn len(&self, value: usize) -> usize {
         self.batch * elements(self.network.shape_of(value))
     }
 
     /// A value that has been computed.
-    fn value<'v>(&self, images: &'v [R], activations: &'v [Vec<R>], value: usize) -> &'v [R] {
+    pub(crate) fn value<'v>(
+        &self,
+        images: &'v [R],
+        activations: &'v [Vec<R>],
+        value: usize,
+    ) -> &'v [R] {
         match self.slots.of_value[value] {
             IMAGES => images,
             slot => &activations[slot][..self.len(value)],
@@ -56,19 +77,29 @@ impl<'a, R: Real> Run<'a, R> {
         images: &[R],
         workspace: &mut Workspace<R>,
     ) -> Result<(), NnError> {
-        workspace.prepare(self.network, self.batch, self.training);
-        for (index, node) in self.network.nodes.iter().enumerate() {
-            let slot = self.slots.of_value[index + 1];
-            let mut buffer = take(&mut workspace.activations[slot]);
-            let output = &mut buffer[..self.len(index + 1)];
-            if node.op.is_in_place() && self.slots.of_value[node.input] != slot {
-                copy(output, self.value(images, &workspace.activations, node.input));
-            }
-            let result = self.forward_node(index, node, images, output, workspace);
-            workspace.activations[slot] = buffer;
-            result?;
+        let gradients = if self.training { &self.network.plan.gradients[..] } else { &[] };
+        workspace.prepare(self.network, self.batch, self.slots, gradients);
+        (0..self.network.nodes.len())
+            .try_for_each(|node| self.forward_step(node, images, workspace))
+    }
+
+    /// Computes the value of one node from those before it.
+    pub(crate) fn forward_step(
+        &self,
+        index: usize,
+        images: &[R],
+        workspace: &mut Workspace<R>,
+    ) -> Result<(), NnError> {
+        let node = &self.network.nodes[index];
+        let slot = self.slots.of_value[index + 1];
+        let mut buffer = take(&mut workspace.activations[slot]);
+        let output = &mut buffer[..self.len(index + 1)];
+        if node.op.is_in_place() && self.slots.of_value[node.input] != slot {
+            copy(output, self.value(images, &workspace.activations, node.input));
         }
-        Ok(())
+        let result = self.forward_node(index, node, images, output, workspace);
+        workspace.activations[slot] = buffer;
+        result
     }
 
     fn forward_node(
@@ -195,7 +226,8 @@ impl<'a, R: Real> Run<'a, R> {
         }
     }
 
-    fn backward_node(
+    /// The backward pass of one node.
+    pub(crate) fn backward_node(
         &self,
         step: &BackwardStep,
         images: &[R],

@@ -12,6 +12,7 @@ mod buffers;
 mod builder;
 mod error;
 mod execute;
+mod fused;
 mod graph;
 mod initial;
 mod layers;

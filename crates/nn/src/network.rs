@@ -4,11 +4,12 @@ use ndarray::{ArrayView2, ArrayView4};
 use smoothout_tensor::{ParameterLayout, Real};
 
 use crate::execute::Run;
+use crate::fused::plan::FusedPlan;
 use crate::graph::{Node, Op, conv_shape, elements};
 use crate::layers::{batch_norm, cross_entropy};
 use crate::plan::Plan;
 use crate::workspace::Workspace;
-use crate::{BatchLoss, BufferLayout, Mode, NnError, Statistics, models};
+use crate::{BatchLoss, BufferLayout, Mode, NnError, Statistics, fused, models};
 
 /// A classifier of images: a static graph that ends in logits.
 ///
@@ -42,6 +43,7 @@ pub struct Network {
     pub(crate) buffers: BufferLayout,
     pub(crate) initializations: Vec<crate::initial::Initialization>,
     pub(crate) plan: Plan,
+    pub(crate) fused: FusedPlan,
 }
 
 impl Network {
@@ -155,6 +157,11 @@ impl Network {
         self.check_labels(labels, images.dim().0)?;
         let mut run = Run::new(self, w, mode, images.dim().0, true);
         workspace.with_images(&images, |images, workspace| {
+            let fused =
+                fused::loss_and_gradient(self, w, mode, images, labels, gradient, workspace);
+            if let Some(result) = fused {
+                return result;
+            }
             run.forward(images, workspace)?;
             let loss = run.cross_entropy(labels, workspace);
             run.backward(images, gradient, workspace);
@@ -175,8 +182,7 @@ impl Network {
         workspace: &mut Workspace<R>,
     ) -> Result<BatchLoss, NnError> {
         self.check_labels(labels, images.dim().0)?;
-        self.logits(w, mode, images, workspace)?;
-        let (slot, len) = self.logits_slot(labels.len());
+        let (slot, len) = self.compute_logits(w, mode, images, workspace)?;
         let logits = &workspace.activations[slot][..len];
         Ok(cross_entropy::loss(self.classes(), logits, labels, None, &mut workspace.partials))
     }
@@ -192,19 +198,30 @@ impl Network {
         images: ArrayView4<'_, R>,
         workspace: &'ws mut Workspace<R>,
     ) -> Result<ArrayView2<'ws, R>, NnError> {
-        self.check(w, &mode, &images)?;
         let batch = images.dim().0;
-        let run = Run::new(self, w, mode, batch, false);
-        workspace.with_images(&images, |images, workspace| run.forward(images, workspace))?;
-        let (slot, len) = self.logits_slot(batch);
+        let (slot, len) = self.compute_logits(w, mode, images, workspace)?;
         let logits = &workspace.activations[slot][..len];
         Ok(ArrayView2::from_shape((batch, self.classes()), logits).expect("N K logits"))
     }
 
-    /// Slot and length of the logits after inference.
-    fn logits_slot(&self, batch: usize) -> (usize, usize) {
-        let last = self.nodes.len();
-        (self.plan.inference.of_value[last], batch * elements(self.shape_of(last)))
+    /// Computes the logits without what a gradient would need; their slot and length.
+    fn compute_logits<R: Real>(
+        &self,
+        w: &[R],
+        mode: Mode<'_, R>,
+        images: ArrayView4<'_, R>,
+        workspace: &mut Workspace<R>,
+    ) -> Result<(usize, usize), NnError> {
+        self.check(w, &mode, &images)?;
+        let (batch, last) = (images.dim().0, self.nodes.len());
+        let len = batch * elements(self.shape_of(last));
+        workspace.with_images(&images, |images, workspace| {
+            if let Some(slot) = fused::logits(self, w, mode, batch, images, workspace) {
+                return Ok((slot?, len));
+            }
+            Run::new(self, w, mode, batch, false).forward(images, workspace)?;
+            Ok((self.plan.inference.of_value[last], len))
+        })
     }
 
     fn check<R: Real>(

@@ -50,15 +50,15 @@ pub(crate) struct Plan {
 
 /// Buffers that are handed out and taken back while planning.
 #[derive(Default)]
-struct Pool {
-    lengths: Vec<usize>,
+pub(crate) struct Pool {
+    pub(crate) lengths: Vec<usize>,
     free: Vec<usize>,
 }
 
 impl Pool {
     /// The smallest free buffer that is long enough, else the longest free one, grown, else a new
     /// one.
-    fn take(&mut self, length: usize) -> usize {
+    pub(crate) fn take(&mut self, length: usize) -> usize {
         let fits = |&(_, slot): &(usize, &usize)| self.lengths[*slot] >= length;
         let smallest = self.free.iter().enumerate().filter(fits).min_by_key(|f| self.lengths[*f.1]);
         let longest = || self.free.iter().enumerate().max_by_key(|f| self.lengths[*f.1]);
@@ -71,7 +71,11 @@ impl Pool {
         slot
     }
 
-    fn give(&mut self, slot: usize) {
+    pub(crate) fn is_free(&self, slot: usize) -> bool {
+        self.free.contains(&slot)
+    }
+
+    pub(crate) fn give(&mut self, slot: usize) {
         self.free.push(slot);
     }
 }

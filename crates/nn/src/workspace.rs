@@ -6,6 +6,10 @@ use smoothout_tensor::kernels::Scratch;
 
 use crate::Network;
 use crate::graph::{Op, elements};
+use crate::plan::Slots;
+
+/// Values that a batch norm keeps for each channel: mean and 1/std, and what the fused executor adds.
+pub(crate) const KEPT: usize = 5;
 
 /// The buffers of one evaluation. Each thread that evaluates needs its own.
 ///
@@ -23,6 +27,8 @@ pub struct Workspace<R> {
     pub(crate) argmax: Vec<Vec<u32>>,
     pub(crate) batch_statistics: Vec<R>,
     pub(crate) partials: Vec<f64>,
+    /// Sums over all rows, channel by channel.
+    pub(crate) sums: Vec<f64>,
     pub(crate) scratch: Scratch<R>,
 }
 
@@ -39,6 +45,7 @@ impl<R: Real> Workspace<R> {
             argmax: vec![Vec::new(); nodes],
             batch_statistics: vec![R::zero(); network.buffers.len()],
             partials: Vec::new(),
+            sums: Vec::new(),
             scratch: Scratch::new(),
         }
     }
@@ -61,7 +68,7 @@ impl<R: Real> Workspace<R> {
         let positions = self.argmax.iter().map(Vec::len).sum::<usize>();
         (reals + self.batch_statistics.len()) * size_of::<R>()
             + positions * 4
-            + self.partials.len() * 8
+            + (self.partials.len() + self.sums.len()) * 8
     }
 
     /// Calls `f` with the images as a slice in standard order, copied only if they are not.
@@ -82,20 +89,22 @@ impl<R: Real> Workspace<R> {
     }
 
     /// Grows what a pass over `batch` images needs.
-    pub(crate) fn prepare(&mut self, network: &Network, batch: usize, training: bool) {
+    pub(crate) fn prepare(
+        &mut self,
+        network: &Network,
+        batch: usize,
+        slots: &Slots,
+        gradients: &[usize],
+    ) {
         self.capacity = self.capacity.max(batch);
         let capacity = self.capacity;
-        let plan = &network.plan;
-        let slots = if training { &plan.training } else { &plan.inference };
         grow(&mut self.activations, slots.lengths.iter().map(|length| length * capacity));
-        if training {
-            grow(&mut self.gradients, plan.gradients.iter().map(|length| length * capacity));
-        }
+        grow(&mut self.gradients, gradients.iter().map(|length| length * capacity));
         let nodes = network.nodes.iter();
         grow(
             &mut self.kept,
             nodes.clone().map(|node| match node.op {
-                Op::BatchNorm { .. } => 2 * node.shape[2],
+                Op::BatchNorm { .. } => KEPT * node.shape[2],
                 _ => 0,
             }),
         );

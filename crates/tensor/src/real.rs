@@ -44,6 +44,12 @@ pub trait Real:
 
     /// The number as `f64`, exact.
     fn as_f64(self) -> f64;
+
+    /// The slice itself, if the precision is `f32`: the way to what exists for `f32` only.
+    fn as_single(values: &[Self]) -> Option<&[f32]>;
+
+    /// As [`as_single`](Self::as_single).
+    fn as_single_mut(values: &mut [Self]) -> Option<&mut [f32]>;
 }
 
 impl Real for f32 {
@@ -56,6 +62,14 @@ impl Real for f32 {
     fn as_f64(self) -> f64 {
         f64::from(self)
     }
+
+    fn as_single(values: &[Self]) -> Option<&[f32]> {
+        Some(values)
+    }
+
+    fn as_single_mut(values: &mut [Self]) -> Option<&mut [f32]> {
+        Some(values)
+    }
 }
 
 impl Real for f64 {
@@ -67,5 +81,13 @@ impl Real for f64 {
 
     fn as_f64(self) -> f64 {
         self
+    }
+
+    fn as_single(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+
+    fn as_single_mut(_: &mut [Self]) -> Option<&mut [f32]> {
+        None
     }
 }

@@ -19,7 +19,7 @@ mod scratch;
 pub(crate) mod simd;
 mod tile;
 
-pub use conv::Conv2dShape;
+pub use conv::{Conv2dShape, fused};
 pub use dispatch::{InstructionSet, KernelChoice, kernels_in_use};
 pub use gemm::{MatrixMut, MatrixRef};
 pub use scratch::Scratch;

@@ -2,6 +2,7 @@
 
 mod correlation;
 mod direct;
+pub mod fused;
 mod pack;
 mod padded;
 pub(super) mod plain;

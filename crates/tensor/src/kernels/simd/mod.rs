@@ -66,6 +66,12 @@ pub(crate) trait Vector: Copy {
         }
         transposed
     }
+
+    /// `max(0, self)`; NaN stays NaN.
+    fn relu(self) -> Self;
+
+    /// `self` in the lanes where `gate > 0`, else 0.
+    fn where_positive(self, gate: Self) -> Self;
 }
 
 /// A piece of work whose body is compiled once per instruction set.

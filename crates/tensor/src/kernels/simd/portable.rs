@@ -58,4 +58,14 @@ impl Vector for Portable {
     fn mul(self, other: Self) -> Self {
         Self(from_fn(|lane| self.0[lane] * other.0[lane]))
     }
+
+    #[inline(always)]
+    fn relu(self) -> Self {
+        Self(self.0.map(|x| if x <= 0.0 { 0.0 } else { x }))
+    }
+
+    #[inline(always)]
+    fn where_positive(self, gate: Self) -> Self {
+        Self(from_fn(|lane| if gate.0[lane] > 0.0 { self.0[lane] } else { 0.0 }))
+    }
 }

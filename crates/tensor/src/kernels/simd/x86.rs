@@ -103,6 +103,20 @@ impl Vector for Avx512 {
         }
         a
     }
+
+    #[inline(always)]
+    fn relu(self) -> Self {
+        // Of a NaN and a number, the second operand is the result.
+        Self(intrinsic!(_mm512_max_ps(_mm512_setzero_ps(), self.0)))
+    }
+
+    #[inline(always)]
+    fn where_positive(self, gate: Self) -> Self {
+        Self(intrinsic!(_mm512_maskz_mov_ps(
+            _mm512_cmp_ps_mask::<_CMP_GT_OQ>(gate.0, _mm512_setzero_ps()),
+            self.0
+        )))
+    }
 }
 
 /// Two `ymm` registers.
@@ -151,5 +165,20 @@ impl Vector for Avx2 {
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
         Self(intrinsic!(_mm256_mul_ps(self.0, other.0)), intrinsic!(_mm256_mul_ps(self.1, other.1)))
+    }
+
+    #[inline(always)]
+    fn relu(self) -> Self {
+        let zero = intrinsic!(_mm256_setzero_ps());
+        Self(intrinsic!(_mm256_max_ps(zero, self.0)), intrinsic!(_mm256_max_ps(zero, self.1)))
+    }
+
+    #[inline(always)]
+    fn where_positive(self, gate: Self) -> Self {
+        let zero = intrinsic!(_mm256_setzero_ps());
+        Self(
+            intrinsic!(_mm256_and_ps(self.0, _mm256_cmp_ps::<_CMP_GT_OQ>(gate.0, zero))),
+            intrinsic!(_mm256_and_ps(self.1, _mm256_cmp_ps::<_CMP_GT_OQ>(gate.1, zero))),
+        )
     }
 }

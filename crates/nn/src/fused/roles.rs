@@ -1,0 +1,131 @@
+//! Who does the work of which node: what a graph looks like to an executor that fuses.
+//!
+//! A batch norm has no tensor of its own. Its input z is kept, and its output, with the ReLU or the
+//! sum and ReLU that follow it, is either *lazy*, computed from z whenever a convolution reads it,
+//! or *combined*: written once, as the value that the last of these nodes writes.
+
+use crate::graph::{Node, Op};
+
+/// How a value is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// It has a tensor of its own.
+    Stored(usize),
+    /// It is computed from the input of a norm, given by its node.
+    Normed { norm: usize, relu: bool },
+}
+
+/// A value that a norm and the nodes after it make: `first + second`, then maybe a ReLU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Join {
+    /// The norm's node.
+    pub(crate) norm: usize,
+    pub(crate) second: Option<Read>,
+    pub(crate) relu: bool,
+}
+
+/// What becomes of each node and value.
+#[derive(Debug)]
+pub(crate) struct Roles {
+    /// Per node: a convolution that can read and finish for its neighbours.
+    pub(crate) is_conv: Vec<bool>,
+    /// Per node: the norm that alone reads this convolution.
+    pub(crate) norm_of: Vec<Option<usize>>,
+    /// Per node: its work is that of a norm's join.
+    pub(crate) is_absorbed: Vec<bool>,
+    /// Per value: what makes it, at the end of a norm and the nodes after it.
+    pub(crate) joins: Vec<Option<Join>>,
+    /// Per value: it is a join, but never written.
+    pub(crate) is_lazy: Vec<bool>,
+}
+
+impl Roles {
+    pub(crate) fn new(nodes: &[Node]) -> Self {
+        let mut readers = vec![Vec::new(); nodes.len() + 1];
+        for (index, node) in nodes.iter().enumerate() {
+            node.inputs().for_each(|value| readers[value].push(index));
+        }
+        let is_norm = |node: usize| matches!(nodes[node].op, Op::BatchNorm { .. });
+        let is_conv: Vec<bool> = nodes
+            .iter()
+            .map(|node| matches!(&node.op, Op::Conv2d { bias, .. } if bias.is_empty()))
+            .collect();
+        let mut roles = Self {
+            norm_of: vec![None; nodes.len()],
+            is_absorbed: vec![false; nodes.len()],
+            joins: vec![None; nodes.len() + 1],
+            is_lazy: vec![false; nodes.len() + 1],
+            is_conv,
+        };
+        let mut summed = vec![false; nodes.len()];
+        for (index, node) in nodes.iter().enumerate() {
+            let Op::Add { other } = node.op else { continue };
+            let norm = |value: usize| {
+                value.checked_sub(1).filter(|&n| is_norm(n) && readers[value] == [index])
+            };
+            let (first, other) = match (norm(node.input), norm(other)) {
+                (Some(first), _) => (first, other),
+                (None, Some(first)) => (first, node.input),
+                (None, None) => continue,
+            };
+            let second = match norm(other) {
+                Some(norm) => Some(Read::Normed { norm, relu: false }),
+                // The sum's gradient serves as the first part of the other's, and is not changed
+                // while it does: a convolution adds to it and writes elsewhere.
+                None => {
+                    let (convs, last) = match readers[other].split_last() {
+                        Some((last, convs)) => (convs, *last),
+                        None => continue,
+                    };
+                    let fits = last == index
+                        && !convs.is_empty()
+                        && convs.iter().all(|&reader| roles.is_conv[reader]);
+                    (other == 0 || fits).then_some(Read::Stored(other))
+                }
+            };
+            if second.is_none() {
+                continue;
+            }
+            summed[first] = true;
+            if let Some(Read::Normed { norm, .. }) = second {
+                summed[norm] = true;
+            }
+            roles.is_absorbed[index] = true;
+            roles.join(nodes, &readers, index + 1, Join { norm: first, second, relu: false });
+        }
+        for index in (0..nodes.len()).filter(|&index| is_norm(index)) {
+            roles.is_absorbed[index] = true;
+            let input = nodes[index].input;
+            if input != 0 && roles.is_conv[input - 1] && readers[input] == [index] {
+                roles.norm_of[input - 1] = Some(index);
+            }
+            if !summed[index] {
+                let join = Join { norm: index, second: None, relu: false };
+                roles.join(nodes, &readers, index + 1, join);
+            }
+        }
+        roles
+    }
+
+    /// Ends a join at `value`, or at the ReLU that alone reads it.
+    fn join(&mut self, nodes: &[Node], readers: &[Vec<usize>], value: usize, mut join: Join) {
+        let mut end = value;
+        if let [reader] = readers[value][..]
+            && nodes[reader].op == Op::Relu
+        {
+            (end, join.relu) = (reader + 1, true);
+            self.is_absorbed[reader] = true;
+        }
+        self.is_lazy[end] =
+            join.second.is_none() && matches!(readers[end][..], [reader] if self.is_conv[reader]);
+        self.joins[end] = Some(join);
+    }
+
+    /// How a value is read.
+    pub(crate) fn read(&self, value: usize) -> Read {
+        match self.joins[value] {
+            Some(Join { norm, relu, .. }) if self.is_lazy[value] => Read::Normed { norm, relu },
+            _ => Read::Stored(value),
+        }
+    }
+}

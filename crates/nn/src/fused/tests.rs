@@ -1,0 +1,249 @@
+//! The fused executor against the plain one, in `f32` and in `f64`.
+
+use ndarray::Array4;
+use smoothout_tensor::{Purpose, Real, StreamKey};
+
+use super::plan::{Backward, Forward};
+use crate::execute::Run;
+use crate::models::{self, CifarResnet, ImagenetResnet, ResidualBlock, bottleneck};
+use crate::{Activation, BatchLoss, Conv2d, Mode, Network, NetworkBuilder, Statistics};
+use crate::{NnError, Window, Workspace};
+
+fn images<R: Real>(network: &Network, batch: usize) -> Array4<R> {
+    let [height, width, channels] = network.input_shape();
+    let mut counter = 0_u32;
+    Array4::from_shape_simple_fn((batch, height, width, channels), || {
+        counter += 1;
+        // The same numbers in both precisions.
+        let t = f64::from(counter);
+        R::from_f64(f64::from(((t * 0.7311).sin() + (t * 0.0113).cos()) as f32))
+    })
+}
+
+fn labels(network: &Network, batch: usize) -> Vec<usize> {
+    (0..batch).map(|n| (n * 3 + 1) % network.classes()).collect()
+}
+
+/// Initial weights, gammas and betas moved from 1 and 0.
+fn weights(network: &Network) -> Vec<f32> {
+    let w: Vec<f32> = network.initial_parameters(3);
+    w.iter().enumerate().map(|(i, w)| w + 0.1 * (i as f32 * 0.61).sin()).collect()
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| f64::from(value)).collect()
+}
+
+/// What an evaluation gives: loss, gradient, batch statistics, logits.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    loss: BatchLoss,
+    gradient: Vec<f64>,
+    statistics: Vec<f64>,
+    logits: Vec<f64>,
+}
+
+fn outcome<R: Real>(
+    loss: BatchLoss,
+    gradient: &[R],
+    logits: Vec<f64>,
+    workspace: &Workspace<R>,
+) -> Outcome {
+    let wide = |values: &[R]| values.iter().map(|value| value.as_f64()).collect::<Vec<_>>();
+    let statistics = wide(workspace.batch_statistics());
+    Outcome { loss, gradient: wide(gradient), statistics, logits }
+}
+
+fn plain<R: Real>(network: &Network, w: &[R], mode: Mode<'_, R>, batch: usize) -> Outcome {
+    let (images, labels) = (images::<R>(network, batch), labels(network, batch));
+    let mut workspace = Workspace::new(network, batch);
+    let mut gradient = vec![R::nan(); w.len()];
+    let images = images.as_slice().unwrap();
+    let mut run = Run::new(network, w, mode, batch, true);
+    run.forward(images, &mut workspace).unwrap();
+    let loss = run.cross_entropy(&labels, &mut workspace);
+    let slot = network.plan.training.of_value[network.nodes.len()];
+    let logits = workspace.activations[slot][..batch * network.classes()].to_vec();
+    run.backward(images, &mut gradient, &mut workspace);
+    outcome(loss, &gradient, logits.iter().map(|logit| logit.as_f64()).collect(), &workspace)
+}
+
+fn fused(network: &Network, w: &[f32], mode: Mode<'_, f32>, batch: usize) -> Outcome {
+    let (images, labels) = (images(network, batch), labels(network, batch));
+    let mut workspace = Workspace::new(network, batch);
+    let mut gradient = vec![f32::NAN; w.len()];
+    let loss = network
+        .loss_and_gradient(w, mode, images.view(), &labels, &mut gradient, &mut workspace)
+        .unwrap();
+    let mut other = Workspace::new(network, batch);
+    let logits = network.logits(w, mode, images.view(), &mut other).unwrap();
+    let logits = logits.iter().map(|&logit| f64::from(logit)).collect();
+    assert_eq!(network.loss(w, mode, images.view(), &labels, &mut other).unwrap(), loss);
+    outcome(loss, &gradient, logits, &workspace)
+}
+
+/// The largest difference, as a share of the largest value.
+fn error(found: &[f64], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let scale = expected.iter().fold(1e-30_f64, |scale, value| scale.max(value.abs()));
+    let pairs = found.iter().zip(expected);
+    pairs
+        .map(|(a, b)| if a.is_nan() { f64::INFINITY } else { (a - b).abs() / scale })
+        .fold(0.0, f64::max)
+}
+
+/// Loss, logits, statistics and gradient within a few roundings of the `f64` plain executor, or at
+/// least near the plain one of `f32`: at a kink of a ReLU either may be on the other side.
+fn check(network: &Network, batch: usize) {
+    let w = weights(network);
+    let w64 = wide(&w);
+    let noise = Some(StreamKey::new(11, Purpose::Dropout));
+    let buffers = {
+        let statistics = plain::<f64>(network, &w64, Mode::batch(), batch).statistics;
+        statistics.iter().map(|&value| value as f32).collect::<Vec<f32>>()
+    };
+    let buffers64 = wide(&buffers);
+    for (mode, mode64) in [
+        (Mode::batch(), Mode::batch()),
+        (Mode::evaluate(&buffers), Mode::evaluate(&buffers64)),
+        (
+            Mode { statistics: Statistics::Running(&buffers), noise },
+            Mode { statistics: Statistics::Running(&buffers64), noise },
+        ),
+        (Mode { noise, ..Mode::batch() }, Mode { noise, ..Mode::batch() }),
+    ] {
+        let (found, single) = (fused(network, &w, mode, batch), plain(network, &w, mode, batch));
+        let expected = plain(network, &w64, mode64, batch);
+        let name = network.name();
+        let context = format!("{name}, batch {batch}, {:?}", mode.noise.is_some());
+        let errors = |a: &Outcome, b: &Outcome| {
+            let mut errors = vec![
+                ("loss", error(&[a.loss.loss], &[b.loss.loss])),
+                ("statistics", error(&a.statistics, &b.statistics)),
+            ];
+            if mode.noise.is_none() || a.logits.len() == b.logits.len() {
+                errors.push(("logits", error(&a.logits, &b.logits)));
+            }
+            errors.push(("gradient", error(&a.gradient, &b.gradient)));
+            errors
+        };
+        let limit = errors(&single, &expected);
+        for (of_fused, of_plain) in errors(&found, &expected).into_iter().zip(limit) {
+            println!("{context}: {of_fused:?} {of_plain:?}");
+            assert!(of_fused.1 < 2e-5 + 4.0 * of_plain.1, "{context}: {of_fused:?} {of_plain:?}");
+        }
+    }
+}
+
+fn bottlenecks() -> Result<Network, NnError> {
+    let mut b = NetworkBuilder::new("bottlenecks", [8, 8, 3]);
+    let block = ResidualBlock { filters: 3, stride: 2, activation: Activation::Relu };
+    let images = b.images();
+    let x = bottleneck(&mut b, images, "layer1.0", block);
+    let x = bottleneck(&mut b, x, "layer1.1", ResidualBlock { stride: 1, ..block });
+    let x = b.global_average_pool(x);
+    let logits = b.linear(x, "fc", 5, true);
+    b.finish(logits)
+}
+
+/// Shared values, sums of sums, norms of norms, sums with the images: what no model has.
+fn tangle() -> Result<Network, NnError> {
+    let mut b = NetworkBuilder::new("tangle", [6, 6, 3]);
+    let conv = |filters| Conv2d::new(filters, Window::square(3).padding(1));
+    let images = b.images();
+    let x = b.conv2d(images, "a", conv(3));
+    let x = b.batch_norm(x, "a.norm");
+    let x = b.add(x, images);
+    let x = b.relu(x);
+    let y = b.conv2d(x, "b", conv(3));
+    let z = b.batch_norm(y, "b.norm");
+    let z = b.batch_norm(z, "b.norm2");
+    let z = b.add(z, x);
+    let u = b.relu(x);
+    let v = b.batch_norm(u, "u.norm");
+    let v = b.relu(v);
+    let s = b.conv2d(v, "s", conv(3));
+    let t = b.conv2d(v, "t", conv(3));
+    let t = b.batch_norm(t, "t.norm");
+    let t = b.add(s, t);
+    let t = b.add(t, y);
+    let t = b.add(z, t);
+    let n = b.batch_norm(t, "n.norm");
+    let n = b.add(n, n);
+    let n = b.relu(n);
+    let x = b.global_average_pool(n);
+    let logits = b.linear(x, "fc", 4, true);
+    b.finish(logits)
+}
+
+#[test]
+fn fused_is_plain() {
+    let noisy = Activation::NoisyRelu { noise: 0.3 };
+    let networks = [
+        models::f1(20, 4),
+        models::shallow(3, 6),
+        models::shallow(16, 6),
+        models::cifar_resnet(8, 4, 10),
+        models::cifar_resnet(8, 16, 10),
+        CifarResnet { width: 3, activation: noisy, ..CifarResnet::new(16, 3) }.build(),
+        ImagenetResnet { width: 2, image: 64, ..ImagenetResnet::new(18, 5) }.build(),
+        bottlenecks(),
+        tangle(),
+    ];
+    for network in networks {
+        let network = network.unwrap();
+        for batch in [2, 3, 17] {
+            check(&network, batch);
+        }
+    }
+}
+
+#[test]
+fn a_deep_one_is_plain() {
+    check(&models::cifar_resnet(20, 16, 10).unwrap(), 4);
+}
+
+/// In a residual network nothing of a block is left to a pass of its own but its end, forward.
+#[test]
+fn residual_networks_are_fused_through_and_through() {
+    let network = models::cifar_resnet(20, 4, 10).unwrap();
+    let plan = &network.fused;
+    let plain = plan.forward.iter().filter(|step| matches!(step, Forward::Plain { .. })).count();
+    let combined =
+        plan.forward.iter().filter(|step| matches!(step, Forward::Combine { .. })).count();
+    assert_eq!((plain, combined), (2, 10), "average pool and linear; ends of nine blocks and stem");
+    let finished =
+        plan.backward.iter().filter(|step| matches!(step, Backward::Finish { .. })).count();
+    assert_eq!(finished, 1, "the last block's end, read by the average pool");
+}
+
+#[test]
+fn one_value_to_a_channel_is_an_error() {
+    let network = models::f1(5, 3).unwrap();
+    let w = weights(&network);
+    let mut workspace = Workspace::new(&network, 1);
+    let mut gradient = vec![0.0; w.len()];
+    let images = images(&network, 1);
+    let result = network.loss_and_gradient(
+        &w,
+        Mode::batch(),
+        images.view(),
+        &[0],
+        &mut gradient,
+        &mut workspace,
+    );
+    assert!(matches!(result, Err(NnError::OneValuePerChannel { .. })));
+    assert!(network.logits(&w, Mode::batch(), images.view(), &mut workspace).is_err());
+}
+
+#[test]
+fn threads_do_not_change_a_bit() {
+    let network = models::cifar_resnet(8, 16, 10).unwrap();
+    let w = weights(&network);
+    let on = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| fused(&network, &w, Mode::batch(), 21))
+    };
+    let expected = on(1);
+    assert!(expected == on(2) && expected == on(7));
+}

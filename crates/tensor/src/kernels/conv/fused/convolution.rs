@@ -1,0 +1,176 @@
+//! The passes of a convolution, a group of images to a task.
+
+use rayon::prelude::*;
+
+use super::gradient::{ApplyNorm, Finish, FinishGroup, NormGradient};
+use super::moments::{GroupMoments, merge};
+use super::normalise::Operand;
+use super::passes::{add_up, grown};
+use crate::kernels::conv::correlation::{Correlation, Direction};
+use crate::kernels::conv::direct::Band;
+use crate::kernels::conv::padded::{Identity, Load};
+use crate::kernels::conv::store::Overwrite;
+use crate::kernels::conv::{Conv2dShape, weight_gradient as weights};
+use crate::kernels::simd;
+use crate::kernels::{InstructionSet, Scratch, scratch};
+
+/// Pixels of a group, if its images are small.
+const PIXELS: usize = 1024;
+/// Tasks that a batch is cut into at least, if it has as many images.
+const TASKS: usize = 16;
+
+impl Conv2dShape {
+    /// Images of a group.
+    fn group(&self) -> usize {
+        let pixels = |image: [usize; 2]| image[0] * image[1];
+        let pixels = pixels(self.image).max(pixels(self.output_image())).max(1);
+        (PIXELS / pixels).min(self.batch.div_ceil(TASKS)).max(1)
+    }
+}
+
+/// A correlation of which groups of images can be computed on their own.
+struct Prepared<'a> {
+    set: InstructionSet,
+    correlation: Correlation,
+    packed: &'a [f32],
+}
+
+impl<'a> Prepared<'a> {
+    fn new(
+        shape: &Conv2dShape,
+        direction: Direction,
+        weight: &[f32],
+        scratch: &'a mut Scratch<f32>,
+    ) -> Self {
+        let set = InstructionSet::detected();
+        let correlation = Correlation::new(*shape, direction);
+        let packed = scratch.take(correlation.packed_len());
+        correlation.pack(weight, simd::columns(set), packed);
+        Self { set, correlation, packed }
+    }
+
+    /// The target of a few images, overwritten.
+    fn group<L: Load>(&self, source: &[f32], load: L, target: &mut [f32]) {
+        let (correlation, packed) = (self.correlation, self.packed);
+        let ([height, width], [rows, _]) = correlation.images();
+        let rows = 0..rows;
+        let images = source.len() / (height * width * correlation.channels().0);
+        let len = correlation.window(&rows).len() * images;
+        scratch::with_thread_buffer(len, |padded| {
+            let store = Overwrite;
+            let band = Band { correlation, source, packed, rows, load, store, padded, target };
+            simd::run(self.set, band);
+        });
+    }
+}
+
+/// The convolution of an operand. With `moments`, also the moments of the output's channels: first
+/// all means, then all sums of squared deviations.
+///
+/// # Panics
+/// If a length is not what `shape` says.
+pub fn forward(
+    shape: &Conv2dShape,
+    input: Operand<'_>,
+    weight: &[f32],
+    output: &mut [f32],
+    moments: Option<&mut [f64]>,
+    partials: &mut Vec<f64>,
+    scratch: &mut Scratch<f32>,
+) {
+    shape.check(input.values.len(), weight.len(), output.len());
+    let prepared = Prepared::new(shape, Direction::Forward, weight, scratch);
+    let group = shape.group();
+    let from = group * input.values.len() / shape.batch;
+    let to = group * output.len() / shape.batch;
+    let sources = input.values.par_chunks(from);
+    let Some(moments) = moments else {
+        output.par_chunks_mut(to).zip(sources).for_each(|(output, source)| {
+            prepared.group(source, input.normalise, output);
+        });
+        return;
+    };
+    assert_eq!(moments.len(), 2 * shape.out_channels, "two moments of each channel");
+    let partials = grown(partials, shape.batch.div_ceil(group) * moments.len());
+    let targets = output.par_chunks_mut(to).zip(partials.par_chunks_mut(moments.len()));
+    targets.zip(sources).for_each(|((output, partial), source)| {
+        prepared.group(source, input.normalise, output);
+        simd::run(prepared.set, GroupMoments { values: output, partial });
+    });
+    merge(partials, moments, to / shape.out_channels, output.len() / shape.out_channels);
+}
+
+/// The gradient of a convolution's output.
+#[derive(Debug)]
+pub enum OutputGradient<'a> {
+    /// As it is.
+    Stored(&'a [f32]),
+    /// The gradient of a norm's input, which the convolution's output is; written to `to` as well.
+    Norm {
+        /// Where it comes from.
+        norm: NormGradient<'a>,
+        /// dz.
+        to: &'a mut [f32],
+    },
+}
+
+/// The gradient of a convolution's input, finished; `sums` as in [`finish`](super::finish).
+///
+/// # Panics
+/// If a length is not what `shape` says.
+#[expect(clippy::too_many_arguments, reason = "each is a tensor of the formula")]
+pub fn input_gradient(
+    shape: &Conv2dShape,
+    weight: &[f32],
+    gradient: OutputGradient<'_>,
+    target: &mut [f32],
+    finish: Finish<'_>,
+    sums: &mut [f64],
+    partials: &mut Vec<f64>,
+    scratch: &mut Scratch<f32>,
+) {
+    let prepared = Prepared::new(shape, Direction::InputGradient, weight, scratch);
+    let (group, set) = (shape.group(), prepared.set);
+    let (from, to) = (group * shape.output_len() / shape.batch, group * target.len() / shape.batch);
+    assert_eq!(sums.len(), 3 * shape.in_channels, "three sums of each channel");
+    let partials = grown(partials, shape.batch.div_ceil(group) * sums.len());
+    let task = |k: usize, source: &[f32], gradient: &mut [f32], partial: &mut [f64]| {
+        prepared.group(source, Identity, gradient);
+        let finish = finish.rows(k * to..k * to + gradient.len());
+        simd::run(set, FinishGroup { finish, gradient, partial });
+    };
+    let targets = target.par_chunks_mut(to).zip(partials.par_chunks_mut(sums.len())).enumerate();
+    match gradient {
+        OutputGradient::Stored(gradient) => {
+            shape.check(shape.input_len(), weight.len(), gradient.len());
+            targets.zip(gradient.par_chunks(from)).for_each(|((k, (target, partial)), source)| {
+                task(k, source, target, partial);
+            });
+        }
+        OutputGradient::Norm { norm, to: dz } => {
+            shape.check(shape.input_len(), weight.len(), dz.len());
+            targets.zip(dz.par_chunks_mut(from)).for_each(|((k, (target, partial)), dz)| {
+                let norm = norm.rows(k * from..k * from + dz.len());
+                simd::run(set, ApplyNorm { norm, add: None, to: dz });
+                task(k, dz, target, partial);
+            });
+        }
+    }
+    add_up(partials, sums);
+}
+
+/// The gradient of a convolution's weight (overwritten), given that of its output.
+///
+/// # Panics
+/// If a length is not what `shape` says.
+pub fn weight_gradient(
+    shape: &Conv2dShape,
+    input: Operand<'_>,
+    gradient: &[f32],
+    weight_gradient: &mut [f32],
+    scratch: &mut Scratch<f32>,
+) {
+    let set = InstructionSet::detected();
+    let load = input.normalise;
+    weights::direct(set, shape, input.values, gradient, weight_gradient, scratch, load);
+}

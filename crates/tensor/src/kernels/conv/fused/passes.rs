@@ -1,0 +1,152 @@
+//! The same work as passes of their own, over tensors that no convolution reads or writes just
+//! then.
+
+use rayon::prelude::*;
+
+use super::gradient::{ApplyNorm, Finish, FinishGroup, NormGradient};
+use super::lanes::{load, store};
+use super::moments::{GroupMoments, merge};
+use super::normalise::{Affine, Operand};
+use crate::kernels::InstructionSet;
+use crate::kernels::simd::{self, LANES, Task, Vector};
+
+/// Values of a piece of work: an L2 cache holds three such pieces.
+const PIECE: usize = 1 << 15;
+
+/// Values of a piece with whole rows.
+fn piece(channels: usize) -> usize {
+    (PIECE / channels).max(1) * channels
+}
+
+/// The first `len` values of a buffer that grows when it must.
+pub(super) fn grown(buffer: &mut Vec<f64>, len: usize) -> &mut [f64] {
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+    &mut buffer[..len]
+}
+
+/// Mean and sum of squared deviations of each column of a (rows, channels) matrix: `moments` is
+/// first all means, then all sums.
+///
+/// # Panics
+/// If the length of `values` is no multiple of the number of channels.
+pub fn moments(values: &[f32], moments: &mut [f64], partials: &mut Vec<f64>) {
+    let set = InstructionSet::detected();
+    let channels = moments.len() / 2;
+    assert!(values.len().is_multiple_of(channels), "whole rows");
+    let piece = piece(channels);
+    let partials = grown(partials, values.len().div_ceil(piece) * 2 * channels);
+    let pieces = values.par_chunks(piece);
+    partials.par_chunks_mut(2 * channels).zip(pieces).for_each(|(partial, values)| {
+        simd::run(set, GroupMoments { values, partial });
+    });
+    merge(partials, moments, piece / channels, values.len() / channels);
+}
+
+/// `output = first + second`, then maybe `max(0, .)`: a norm's output, or the end of a residual
+/// block. All have `channels` columns.
+///
+/// # Panics
+/// If lengths differ.
+pub fn combine(
+    first: Operand<'_>,
+    second: Option<Operand<'_>>,
+    relu: bool,
+    channels: usize,
+    output: &mut [f32],
+) {
+    let set = InstructionSet::detected();
+    assert_eq!(first.values.len(), output.len(), "length of the first operand");
+    if let Some(second) = second {
+        assert_eq!(second.values.len(), output.len(), "length of the second operand");
+    }
+    let piece = piece(channels);
+    output.par_chunks_mut(piece).enumerate().for_each(|(k, output)| {
+        let at = k * piece..k * piece + output.len();
+        let part = |operand: Operand<'_>| -> std::ops::Range<usize> {
+            debug_assert!(at.end <= operand.values.len());
+            at.clone()
+        };
+        let first = Operand { values: &first.values[part(first)], ..first };
+        let second = second.map(|o| Operand { values: &o.values[part(o)], ..o });
+        simd::run(set, Combine { first, second, relu, channels, output });
+    });
+}
+
+struct Combine<'a> {
+    first: Operand<'a>,
+    second: Option<Operand<'a>>,
+    relu: bool,
+    channels: usize,
+    output: &'a mut [f32],
+}
+
+impl Task for Combine<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { first, second, relu, channels, output } = self;
+        let other = second.and_then(|second| second.normalise);
+        for channel in (0..channels).step_by(LANES) {
+            let width = LANES.min(channels - channel);
+            let affine = first.normalise.as_ref().map(|n| Affine::<V>::new(n, channel, width));
+            let other = other.as_ref().map(|n| Affine::<V>::new(n, channel, width));
+            for at in (channel..output.len()).step_by(channels) {
+                let mut y: V = load(first.values, at, width);
+                if let Some(affine) = &affine {
+                    y = affine.apply(y);
+                }
+                if let Some(second) = &second {
+                    let mut x: V = load(second.values, at, width);
+                    if let Some(other) = &other {
+                        x = other.apply(x);
+                    }
+                    y = y.add(x);
+                }
+                store(if relu { y.relu() } else { y }, output, at, width);
+            }
+        }
+    }
+}
+
+/// Finishes a gradient in place; `sums` becomes s1, s2 of the first norm, s2 of the second, each
+/// for all channels.
+///
+/// # Panics
+/// If lengths differ.
+pub fn finish(finish: Finish<'_>, gradient: &mut [f32], sums: &mut [f64], partials: &mut Vec<f64>) {
+    let set = InstructionSet::detected();
+    let channels = sums.len() / 3;
+    let piece = piece(channels);
+    let partials = grown(partials, gradient.len().div_ceil(piece) * sums.len());
+    let pieces = gradient.par_chunks_mut(piece).zip(partials.par_chunks_mut(sums.len()));
+    pieces.enumerate().for_each(|(k, (gradient, partial))| {
+        let finish = finish.rows(k * piece..k * piece + gradient.len());
+        simd::run(set, FinishGroup { finish, gradient, partial });
+    });
+    add_up(partials, sums);
+}
+
+/// The sums of the columns, row after row.
+pub(super) fn add_up(partials: &[f64], sums: &mut [f64]) {
+    sums.fill(0.0);
+    for partial in partials.chunks_exact(sums.len()) {
+        sums.iter_mut().zip(partial).for_each(|(sum, value)| *sum += value);
+    }
+}
+
+/// `to = dz`, or `to = add + dz`.
+///
+/// # Panics
+/// If lengths differ.
+pub fn norm_gradient(norm: NormGradient<'_>, add: Option<&[f32]>, to: &mut [f32]) {
+    let set = InstructionSet::detected();
+    let piece = piece(norm.mean.len());
+    to.par_chunks_mut(piece).enumerate().for_each(|(k, to)| {
+        let at = k * piece..k * piece + to.len();
+        let add = add.map(|add| &add[at.clone()]);
+        simd::run(set, ApplyNorm { norm: norm.rows(at), add, to });
+    });
+}
