@@ -247,3 +247,49 @@ fn threads_do_not_change_a_bit() {
     let expected = on(1);
     assert!(expected == on(2) && expected == on(7));
 }
+
+/// Prints the time of a step, fused and plain in turn: medians in ms, and their ratio.
+#[test]
+#[ignore = "a measurement, for a quiet machine and a release build"]
+fn how_long_a_step_takes() {
+    use std::time::Instant;
+    let networks = [
+        (models::cifar_resnet(44, 16, 100), 128),
+        (models::shallow(64, 100), 128),
+        (models::f1(512, 10), 128),
+        (models::f1(512, 10), 4096),
+    ];
+    for (network, batch) in networks {
+        let network = network.unwrap();
+        let w = weights(&network);
+        let (images, labels) = (images::<f32>(&network, batch), labels(&network, batch));
+        let mut gradient = vec![0.0; w.len()];
+        let mut workspaces = [Workspace::new(&network, batch), Workspace::new(&network, batch)];
+        let mut times = [Vec::new(), Vec::new()];
+        for _ in 0..8 {
+            let start = Instant::now();
+            let (mode, workspace) = (Mode::batch(), &mut workspaces[0]);
+            network
+                .loss_and_gradient(&w, mode, images.view(), &labels, &mut gradient, workspace)
+                .unwrap();
+            times[0].push(start.elapsed().as_secs_f64() * 1e3);
+            let start = Instant::now();
+            let mut run = Run::new(&network, &w, mode, batch, true);
+            run.forward(images.as_slice().unwrap(), &mut workspaces[1]).unwrap();
+            run.cross_entropy(&labels, &mut workspaces[1]);
+            run.backward(images.as_slice().unwrap(), &mut gradient, &mut workspaces[1]);
+            times[1].push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        let [fused, plain] = times.map(|mut times| {
+            times.remove(0);
+            times.sort_by(f64::total_cmp);
+            times[times.len() / 2]
+        });
+        let bytes = workspaces.map(|workspace| workspace.bytes() >> 20);
+        println!(
+            "{} {batch}: fused {fused:.1} ms, plain {plain:.1} ms, ratio {:.3}, MiB {bytes:?}",
+            network.name(),
+            fused / plain,
+        );
+    }
+}

@@ -10,9 +10,9 @@ use crate::kernels::conv::correlation::{Correlation, Direction};
 use crate::kernels::conv::direct::Band;
 use crate::kernels::conv::padded::{Identity, Load};
 use crate::kernels::conv::store::Overwrite;
-use crate::kernels::conv::{Conv2dShape, weight_gradient as weights};
+use crate::kernels::conv::{Conv2dShape, weight_gradient as direct, winograd};
 use crate::kernels::simd;
-use crate::kernels::{InstructionSet, Scratch, scratch};
+use crate::kernels::{InstructionSet, KernelChoice, Scratch, scratch};
 
 /// Pixels of a group, if its images are small.
 const PIXELS: usize = 1024;
@@ -32,7 +32,9 @@ impl Conv2dShape {
 struct Prepared<'a> {
     set: InstructionSet,
     correlation: Correlation,
-    packed: &'a [f32],
+    /// Packed, and transformed if Winograd's algorithm runs.
+    weights: &'a [f32],
+    winograd: bool,
 }
 
 impl<'a> Prepared<'a> {
@@ -44,14 +46,25 @@ impl<'a> Prepared<'a> {
     ) -> Self {
         let set = InstructionSet::detected();
         let correlation = Correlation::new(*shape, direction);
-        let packed = scratch.take(correlation.packed_len());
-        correlation.pack(weight, simd::columns(set), packed);
-        Self { set, correlation, packed }
+        let target = correlation.images().1;
+        let winograd = winograd::serves(KernelChoice::current(), shape, target);
+        let weights = if winograd {
+            winograd::prepare(set, &correlation, weight, scratch)
+        } else {
+            let packed = scratch.take(correlation.packed_len());
+            correlation.pack(weight, simd::columns(set), packed);
+            packed
+        };
+        Self { set, correlation, weights, winograd }
     }
 
     /// The target of a few images, overwritten.
     fn group<L: Load>(&self, source: &[f32], load: L, target: &mut [f32]) {
-        let (correlation, packed) = (self.correlation, self.packed);
+        let (correlation, packed) = (self.correlation, self.weights);
+        if self.winograd {
+            let hooks = (load, Overwrite);
+            return winograd::group(self.set, &correlation, packed, source, target, hooks);
+        }
         let ([height, width], [rows, _]) = correlation.images();
         let rows = 0..rows;
         let images = source.len() / (height * width * correlation.channels().0);
@@ -171,6 +184,10 @@ pub fn weight_gradient(
     scratch: &mut Scratch<f32>,
 ) {
     let set = InstructionSet::detected();
-    let load = input.normalise;
-    weights::direct(set, shape, input.values, gradient, weight_gradient, scratch, load);
+    let (x, g, dw, load) = (input.values, gradient, weight_gradient, input.normalise);
+    if winograd::serves_weight_gradient(KernelChoice::current(), shape) {
+        winograd::weight_gradient(set, shape, x, g, dw, scratch, load);
+    } else {
+        direct::direct(set, shape, x, g, dw, scratch, load);
+    }
 }

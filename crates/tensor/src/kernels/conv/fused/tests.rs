@@ -1,1 +1,200 @@
+//! Each pass against its definition in `f64`, on every instruction set, for channels that fill
+//! vectors and channels that do not.
 
+use proptest::prelude::*;
+
+use super::gradient::{ApplyNorm, Finish, FinishGroup, NormGradient, Normed};
+use super::moments::{GroupMoments, merge};
+use super::*;
+use crate::kernels::conv::padded::Load;
+use crate::kernels::simd::{self, Task, Vector};
+use crate::kernels::{Conv2dShape, InstructionSet, Kernels, Scratch};
+
+fn values(len: usize, step: f32) -> Vec<f32> {
+    (0..len).map(|i| (i as f32 * step + step).sin() * 1.5).collect()
+}
+
+fn near(found: &[f32], expected: &[f64], what: &str) {
+    assert_eq!(found.len(), expected.len());
+    let scale = expected.iter().fold(1e-3_f64, |scale, value| scale.max(value.abs()));
+    for (i, (&a, &b)) in found.iter().zip(expected).enumerate() {
+        assert!((f64::from(a) - b).abs() <= 1e-5 * scale, "{what} {i}: {a} instead of {b}");
+    }
+}
+
+fn single(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&value| value as f32).collect()
+}
+
+fn sets() -> impl Iterator<Item = InstructionSet> {
+    InstructionSet::ALL.into_iter().filter(|set| set.is_available())
+}
+
+struct LoadAll<'a>(Option<Normalise<'a>>, &'a [f32], &'a mut [f32]);
+
+impl Task for LoadAll<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        self.0.load::<V>(self.1, self.2);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn passes_are_their_definitions(rows in 2..300_usize, channels in 1..40_usize, relu: bool) {
+        let len = rows * channels;
+        let z = values(len, 0.37);
+        let d = values(len, 0.91);
+        let add = values(len, 0.53);
+        let [mean, scale, shift, slope, offset] =
+            [0.11, 0.23, 0.35, 0.47, 0.59].map(|step| values(channels, step));
+        let normalise = Normalise { mean: &mean, scale: &scale, shift: &shift, relu };
+        let wide = |values: &[f32], i: usize| f64::from(values[i]);
+        let normed = |i: usize| {
+            let c = i % channels;
+            let y = (wide(&z, i) - wide(&mean, c)) * wide(&scale, c) + wide(&shift, c);
+            if relu { y.max(0.0) } else { y }
+        };
+        for set in sets() {
+            let mut to = vec![f32::NAN; len];
+            simd::run(set, LoadAll(Some(normalise), &z, &mut to));
+            near(&to, &(0..len).map(normed).collect::<Vec<_>>(), "normalised");
+
+            let mut partial = vec![f64::NAN; 2 * channels];
+            simd::run(set, GroupMoments { values: &z, partial: &mut partial });
+            let mut moments = vec![f64::NAN; 2 * channels];
+            for c in 0..channels {
+                let column = || (c..len).step_by(channels).map(|i| wide(&z, i));
+                moments[c] = column().sum::<f64>() / rows as f64;
+                moments[channels + c] = column().map(|x| (x - moments[c]).powi(2)).sum();
+            }
+            near(&single(&partial), &moments, "moments");
+
+            let norm = NormGradient {
+                gradient: &d, input: &z, mean: &mean, scale: &scale, slope: &slope, offset: &offset,
+            };
+            simd::run(set, ApplyNorm { norm, add: Some(&add), to: &mut to });
+            let dz = |i: usize| {
+                let c = i % channels;
+                wide(&add, i) + wide(&scale, c) * wide(&d, i)
+                    + wide(&slope, c) * (wide(&z, i) - wide(&mean, c)) + wide(&offset, c)
+            };
+            near(&to, &(0..len).map(dz).collect::<Vec<_>>(), "dz");
+
+            // The gate is the stored value, or the normalised one.
+            for normalise in [None, Some(normalise)] {
+                let first = Normed { input: &z, mean: &mean, inverse_std: &scale };
+                let second = Normed { input: &add, ..first };
+                let gate = Operand { values: &z, normalise };
+                let finish =
+                    Finish { add: Some(&add), gate: Some(gate), norms: [Some(first), Some(second)] };
+                let mut gradient = d.clone();
+                let mut partial = vec![f64::NAN; 3 * channels];
+                simd::run(set, FinishGroup { finish, gradient: &mut gradient, partial: &mut partial });
+                simd::run(set, LoadAll(normalise, &z, &mut to));
+                let finished = |i: usize| {
+                    if to[i] > 0.0 { wide(&d, i) + wide(&add, i) } else { 0.0 }
+                };
+                near(&gradient, &(0..len).map(finished).collect::<Vec<_>>(), "finished");
+                let mut sums = vec![0.0; 3 * channels];
+                for i in 0..len {
+                    let c = i % channels;
+                    sums[c] += finished(i);
+                    let xhat = |z: &[f32]| (wide(z, i) - wide(&mean, c)) * wide(&scale, c);
+                    sums[channels + c] += finished(i) * xhat(&z);
+                    sums[2 * channels + c] += finished(i) * xhat(&add);
+                }
+                near(&single(&partial), &sums, "sums");
+            }
+        }
+    }
+
+    /// The convolutions are those of the plain definitions, of operands computed beforehand.
+    #[test]
+    fn convolutions_are_their_definitions(
+        batch in 1..20_usize,
+        image in [2..9_usize, 2..9_usize],
+        channels in prop_oneof![Just([16, 16]), Just([32, 16]), Just([3, 5]), Just([16, 20])],
+        stride in 1..3_usize,
+    ) {
+        let shape = Conv2dShape {
+            batch, image, in_channels: channels[0], out_channels: channels[1],
+            kernel: [3; 2], stride: [stride; 2], padding: [1; 2],
+        };
+        let (z, w) = (values(shape.input_len(), 0.37), values(shape.weight_len(), 0.77));
+        let d = values(shape.output_len(), 0.19);
+        let [mean, scale, shift] = [0.11, 0.23, 0.35].map(|step| values(channels[0], step));
+        let normalise = Normalise { mean: &mean, scale: &scale, shift: &shift, relu: true };
+        let operand = Operand { values: &z, normalise: Some(normalise) };
+        let mut x = vec![f32::NAN; z.len()];
+        combine(operand, None, false, channels[0], &mut x);
+        let wide = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+        let (x, w64, mut y64) = (wide(&x), wide(&w), vec![0.0; d.len()]);
+        f64::conv2d_forward(&shape, &x, &w64, &mut y64, &mut Scratch::new());
+        let (scratch, partials) = (&mut Scratch::new(), &mut Vec::new());
+        let (mut y, mut all) = (vec![f32::NAN; d.len()], vec![f64::NAN; 2 * channels[1]]);
+        forward(&shape, operand, &w, &mut y, Some(&mut all), partials, scratch);
+        near(&y, &y64, "output");
+        let mut again = vec![f64::NAN; all.len()];
+        moments(&y, &mut again, partials);
+        near(&single(&all), &again, "moments");
+
+        let [slope, offset, center, inverse] =
+            [0.29, 0.41, 0.13, 0.67].map(|step| values(channels[1], step));
+        let norm = NormGradient {
+            gradient: &d, input: &y, mean: &center, scale: &inverse, slope: &slope, offset: &offset,
+        };
+        let (mut dz, mut expected) = (vec![f32::NAN; d.len()], vec![f32::NAN; d.len()]);
+        norm_gradient(norm, None, &mut expected);
+        let (mut dx, mut sums) = (vec![f32::NAN; z.len()], vec![f64::NAN; 3 * channels[0]]);
+        let first = Normed { input: &z, mean: &mean, inverse_std: &scale };
+        let finishing = Finish { add: None, gate: Some(operand), norms: [Some(first), None] };
+        let from = OutputGradient::Norm { norm, to: &mut dz };
+        input_gradient(&shape, &w, from, &mut dx, finishing, &mut sums, partials, scratch);
+        prop_assert_eq!(&dz, &expected);
+        let mut dx64 = vec![0.0; z.len()];
+        f64::conv2d_input_gradient(&shape, &w64, &wide(&dz), &mut dx64, &mut Scratch::new());
+        for (dx, x) in dx64.iter_mut().zip(&x) {
+            *dx = if *x > 0.0 { *dx } else { 0.0 };
+        }
+        near(&dx, &dx64, "input gradient");
+        let mut sums_again = vec![f64::NAN; sums.len()];
+        finish(Finish { gate: None, ..finishing }, &mut dx, &mut sums_again, partials);
+        near(&single(&sums), &sums_again, "sums");
+
+        let (mut dw, mut dw64) = (vec![f32::NAN; w.len()], vec![0.0; w.len()]);
+        weight_gradient(&shape, operand, &dz, &mut dw, scratch);
+        f64::conv2d_weight_gradient(&shape, &x, &wide(&dz), &mut dw64, &mut Scratch::new());
+        near(&dw, &dw64, "weight gradient");
+    }
+}
+
+/// Groups of 4, 4 and 2 rows: the moments are those of all ten.
+#[test]
+fn groups_merge_to_the_whole() {
+    let z = values(10 * 3, 0.7);
+    let mut partials = vec![0.0; 3 * 6];
+    for (values, partial) in z.chunks(4 * 3).zip(partials.chunks_mut(6)) {
+        simd::run(InstructionSet::Baseline, GroupMoments { values, partial });
+    }
+    let (mut merged, mut whole) = (vec![f64::NAN; 6], vec![f64::NAN; 6]);
+    merge(&partials, &mut merged, 4, 10);
+    simd::run(InstructionSet::Baseline, GroupMoments { values: &z, partial: &mut whole });
+    near(&single(&merged), &whole, "moments");
+}
+
+/// A NaN passes a ReLU, as it does in the plain one.
+#[test]
+fn a_nan_is_not_rectified_away() {
+    for set in sets() {
+        let (one, zero) = ([1.0; 3], [0.0; 3]);
+        let normalise = Normalise { mean: &zero, scale: &one, shift: &zero, relu: true };
+        let mut to = [0.0; 3];
+        simd::run(set, LoadAll(Some(normalise), &[f32::NAN, -1.0, 2.0], &mut to));
+        assert!(to[0].is_nan() && to[1..] == [0.0, 2.0], "{set:?}: {to:?}");
+    }
+}

@@ -40,13 +40,7 @@ pub(in crate::kernels::conv) fn correlate<L: Load, S: Store>(
     }
     let tiles = Tiles::new(&correlation);
     let (sources, targets) = correlation.channels();
-    let packed_len = correlation.packed_len();
-    let weights = scratch.take(packed_len + PRODUCTS * sources * targets);
-    let (packed, weights) = weights.split_at_mut(packed_len);
-    correlation.pack(weight, simd::columns(set), packed);
-    weights::transform(set, &correlation, packed, weights);
-
-    let (packed, batch) = (&*weights, correlation.batch());
+    let (packed, batch) = (prepare(set, &correlation, weight, scratch), correlation.batch());
     let (source_len, target_len) = (source.len() / batch, target.len() / batch);
     let block = block_tiles(sources + targets);
     let bands = TASKS.div_ceil(batch).min(tiles.per_image() / block).max(1);
@@ -88,6 +82,62 @@ pub(in crate::kernels::conv) fn correlate<L: Load, S: Store>(
                 simd::run(set, task);
             });
         });
+    });
+}
+
+/// The transformed weights of a correlation, for [`group`].
+pub(in crate::kernels::conv) fn prepare<'s>(
+    set: InstructionSet,
+    correlation: &Correlation,
+    weight: &[f32],
+    scratch: &'s mut Scratch<f32>,
+) -> &'s [f32] {
+    let (sources, targets) = correlation.channels();
+    let packed_len = correlation.packed_len();
+    let weights = scratch.take(packed_len + PRODUCTS * sources * targets);
+    let (packed, weights) = weights.split_at_mut(packed_len);
+    correlation.pack(weight, simd::columns(set), packed);
+    weights::transform(set, correlation, packed, weights);
+    weights
+}
+
+/// The whole target of a few images, in this thread.
+pub(in crate::kernels::conv) fn group<L: Load, S: Store>(
+    set: InstructionSet,
+    correlation: &Correlation,
+    packed: &[f32],
+    source: &[f32],
+    target: &mut [f32],
+    (load, store): (L, S),
+) {
+    let tiles = Tiles::new(correlation);
+    let channels = correlation.channels();
+    let [height, width] = correlation.images().0;
+    let images = source.len() / (height * width * channels.0);
+    let rows = 0..tiles.image[0];
+    let window = tiles.window(correlation, &rows);
+    let block = block_tiles(channels.0 + channels.1);
+    let padded_len = (images * window.len()).next_multiple_of(LANES);
+    let len = padded_len + block_len(block, channels.0) + block_len(block, channels.1);
+    scratch::with_thread_buffer(len, |buffer| {
+        let (padded, blocks) = buffer.split_at_mut(padded_len);
+        let (block, products) = blocks.split_at_mut(block_len(block, channels.0));
+        let task = Band {
+            tiles,
+            channels,
+            images,
+            window,
+            source,
+            packed,
+            rows,
+            load,
+            store,
+            padded,
+            block,
+            products,
+            target,
+        };
+        simd::run(set, task);
     });
 }
 

@@ -8,7 +8,7 @@ mod transform;
 mod weight_gradient;
 mod weights;
 
-pub(super) use correlate::correlate;
+pub(super) use correlate::{correlate, group, prepare};
 pub(super) use weight_gradient::weight_gradient;
 
 use super::Conv2dShape;
