@@ -58,12 +58,12 @@ impl<'a> Prepared<'a> {
         Self { set, correlation, weights, winograd }
     }
 
-    /// The target of a few images, overwritten.
-    fn group<L: Load>(&self, source: &[f32], load: L, target: &mut [f32]) {
+    /// The target of a few images, overwritten. `next` is the source of those after them.
+    fn group<L: Load>(&self, source: &[f32], next: &[f32], load: L, target: &mut [f32]) {
         let (correlation, packed) = (self.correlation, self.weights);
         if self.winograd {
             let hooks = (load, Overwrite);
-            return winograd::group(self.set, &correlation, packed, source, target, hooks);
+            return winograd::group(self.set, &correlation, packed, [source, next], target, hooks);
         }
         let ([height, width], [rows, _]) = correlation.images();
         let rows = 0..rows;
@@ -96,18 +96,24 @@ pub fn forward(
     let group = shape.group();
     let from = group * input.values.len() / shape.batch;
     let to = group * output.len() / shape.batch;
-    let sources = input.values.par_chunks(from);
+    let source = |k: usize| {
+        let (source, next) =
+            input.values[k * from..].split_at(from.min(input.values.len() - k * from));
+        (source, &next[..from.min(next.len())])
+    };
     let Some(moments) = moments else {
-        output.par_chunks_mut(to).zip(sources).for_each(|(output, source)| {
-            prepared.group(source, input.normalise, output);
+        output.par_chunks_mut(to).enumerate().for_each(|(k, output)| {
+            let (source, next) = source(k);
+            prepared.group(source, next, input.normalise, output);
         });
         return;
     };
     assert_eq!(moments.len(), 2 * shape.out_channels, "two moments of each channel");
     let partials = grown(partials, shape.batch.div_ceil(group) * moments.len());
     let targets = output.par_chunks_mut(to).zip(partials.par_chunks_mut(moments.len()));
-    targets.zip(sources).for_each(|((output, partial), source)| {
-        prepared.group(source, input.normalise, output);
+    targets.enumerate().for_each(|(k, (output, partial))| {
+        let (source, next) = source(k);
+        prepared.group(source, next, input.normalise, output);
         simd::run(prepared.set, GroupMoments { values: output, partial });
     });
     merge(partials, moments, to / shape.out_channels, output.len() / shape.out_channels);
@@ -148,7 +154,7 @@ pub fn input_gradient(
     assert_eq!(sums.len(), 3 * shape.in_channels, "three sums of each channel");
     let partials = grown(partials, shape.batch.div_ceil(group) * sums.len());
     let task = |k: usize, source: &[f32], gradient: &mut [f32], partial: &mut [f64]| {
-        prepared.group(source, Identity, gradient);
+        prepared.group(source, &[], Identity, gradient);
         let finish = finish.rows(k * to..k * to + gradient.len());
         simd::run(set, FinishGroup { finish, gradient, partial });
     };

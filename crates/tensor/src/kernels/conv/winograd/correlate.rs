@@ -101,12 +101,12 @@ pub(in crate::kernels::conv) fn prepare<'s>(
     weights
 }
 
-/// The whole target of a few images, in this thread.
+/// The whole target of a few images, in this thread. `next` is the source of those after them.
 pub(in crate::kernels::conv) fn group<L: Load, S: Store>(
     set: InstructionSet,
     correlation: &Correlation,
     packed: &[f32],
-    source: &[f32],
+    [source, next]: [&[f32]; 2],
     target: &mut [f32],
     (load, store): (L, S),
 ) {
@@ -128,6 +128,7 @@ pub(in crate::kernels::conv) fn group<L: Load, S: Store>(
             images,
             window,
             source,
+            next,
             packed,
             rows,
             load,
