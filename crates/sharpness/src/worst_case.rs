@@ -140,6 +140,23 @@ pub struct MSharpness {
     pub batches: Vec<WorstCaseReport>,
 }
 
+impl fmt::Display for MSharpness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(first) = self.batches.first() else { return f.write_str("no batch") };
+        write!(
+            f,
+            "m-sharpness: mean rise {} (first step {}) over {} batches, each in its own {:?} ball of radius {} ({:?}); seed {}",
+            self.rise,
+            self.first_step_rise,
+            self.batches.len(),
+            first.ball,
+            first.radius,
+            first.scaling,
+            first.seed
+        )
+    }
+}
+
 impl WorstCase {
     /// The plain ball of radius rho: 20 steps from w and from one random start, every block, seed 0.
     ///

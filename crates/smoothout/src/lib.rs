@@ -27,6 +27,7 @@ pub mod cli;
 pub mod data;
 pub mod evaluation;
 pub mod experiment;
+pub mod measure;
 pub mod oracle;
 pub mod regimes;
 pub mod run;

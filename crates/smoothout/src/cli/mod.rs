@@ -7,6 +7,7 @@ mod eval;
 mod models;
 mod progress;
 mod theory;
+mod sharpness;
 mod train;
 
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ enum Command {
     Compare(compare::CompareCommand),
     /// Loss and accuracy of a saved network
     Eval(eval::EvalCommand),
+    /// How flat the minimum of a saved network is, with error bars
+    Sharpness(Box<sharpness::SharpnessCommand>),
     /// Fetch, verify and list data sets
     Data(data::DataCommand),
     /// List the networks
@@ -93,6 +96,7 @@ pub fn run() -> ExitCode {
         Command::Train(command) => command.run(),
         Command::Compare(command) => command.run(),
         Command::Eval(command) => command.run(),
+        Command::Sharpness(command) => command.run(),
         Command::Data(command) => command.run(),
         Command::Models(command) => command.run(),
         Command::Theory(command) => command.run(),
@@ -123,6 +127,9 @@ fn sentence(error: &anyhow::Error) -> String {
 /// Whether the user's arguments or files are at fault.
 fn is_bad_input(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
+        if let Some(bad) = sharpness::is_bad_input(cause) {
+            return bad;
+        }
         if let Some(error) = cause.downcast_ref::<DataError>() {
             return error.is_bad_input();
         }
