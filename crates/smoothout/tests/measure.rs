@@ -164,7 +164,7 @@ fn statistics_that_follow_forgive_a_scaled_layer() {
         |policy| (narrow.value(policy, 7, &scaled) - narrow.value(policy, 7, &narrow.w)).abs();
     assert!(moved(BatchNormPolicy::Batch { size: 7 }) < 1e-3);
     assert!(moved(BatchNormPolicy::Recalibrated { examples: 7, size: 7 }) < 1e-3);
-    assert!(moved(BatchNormPolicy::Frozen) > 1e-1);
+    assert!(moved(BatchNormPolicy::Frozen) > 1e-2);
 }
 
 #[test]
@@ -205,13 +205,13 @@ fn the_same_bits_on_any_number_of_threads_and_nothing_changes() {
             let expected = ExpectedLoss::new(box_of).draws(20).unwrap();
             let expected =
                 expected.measure(&narrow.objective(recalibrated, 2), layout, &w).unwrap();
-            let batch = narrow.objective(BatchNormPolicy::Batch { size: 4 }, 4);
-            let parts = batch.split(3).unwrap().into_iter();
+            let frozen = narrow.objective(BatchNormPolicy::Frozen, 4);
+            let parts = frozen.split(3).unwrap().into_iter();
             let parts = parts.map(|part| part.differentiable().unwrap());
             let ball = WorstCase::new(Ball::L2, 0.05).unwrap().steps(3, 2).unwrap();
             let m_sharpness = ball.measure_batches(parts, layout, &w).unwrap();
             let keskar = Keskar::new(1e-3).unwrap();
-            let keskar = keskar.measure(&batch.differentiable().unwrap(), layout, &w).unwrap();
+            let keskar = keskar.measure(&frozen.differentiable().unwrap(), layout, &w).unwrap();
             assert!(keskar.sharpness > 0.0);
             (expected, m_sharpness, keskar)
         })
@@ -247,7 +247,7 @@ fn saved(folder: &Path, seed: u64) -> PathBuf {
 
 fn measured(weights: &Path, words: &[&str]) -> Value {
     let weights = weights.to_str().unwrap();
-    let first = ["sharpness", "--model", "f1", "--weights", weights, "--examples", "200", "--json"];
+    let first = ["sharpness", "--model", "f1", "--weights", weights, "--examples", "50", "--json"];
     let output = smoothout(&[&first, words].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
@@ -271,12 +271,28 @@ fn every_metric_reports_what_it_needs_to_be_repeated() {
         ),
         (&["--metric", "worst-case", "--steps", "2", "--radius", "0.1"], "certificate"),
         (
-            &["--metric", "m-sharpness", "--m", "100", "--steps", "1", "--radius", "0.1"],
+            &["--metric", "m-sharpness", "--m", "25", "--steps", "1", "--radius", "0.1"],
             "standard_error",
         ),
-        (&["--metric", "eigenvalues", "--steps", "4", "--batch-norm", "batch"], "certificate"),
-        (&["--metric", "trace", "--samples", "3"], "standard_error"),
-        (&["--metric", "spectrum", "--samples", "2", "--steps", "3"], "standard_error"),
+        (
+            &[
+                "--metric",
+                "eigenvalues",
+                "--precision",
+                "f64",
+                "--steps",
+                "4",
+                "--batch-norm",
+                "batch",
+            ],
+            "certificate",
+        ),
+        (&["--metric", "noise-tolerance", "--samples", "2", "--rise", "0.01"], "certificate"),
+        (&["--metric", "trace", "--precision", "f64", "--samples", "3"], "standard_error"),
+        (
+            &["--metric", "spectrum", "--precision", "f64", "--samples", "2", "--steps", "3"],
+            "standard_error",
+        ),
     ] {
         let found = measured(&weights, words);
         assert_eq!(found["metric"], words[1]);
@@ -292,7 +308,7 @@ fn every_metric_reports_what_it_needs_to_be_repeated() {
         assert_eq!(found["data"]["split"], "train");
         assert_eq!(
             (&found["data"]["examples"], &found["data"]["of"]),
-            (&200.into(), &60_000.into())
+            (&50.into(), &60_000.into())
         );
         assert_eq!(found["data"]["seed"], 0);
         let policy = if words.contains(&"batch") { "batch" } else { "frozen" };
@@ -329,7 +345,8 @@ fn a_measurement_does_not_depend_on_the_threads_but_on_the_subset() {
 fn bad_measurements_are_refused_with_a_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let weights = saved(folder.path(), 1);
-    let first = ["sharpness", "--model", "f1", "--weights", weights.to_str().unwrap()];
+    let weights = weights.to_str().unwrap();
+    let first = ["sharpness", "--model", "f1", "--weights", weights, "--examples", "50"];
     for (words, parts) in [
         (&["--metric", "flatness"][..], &["flatness", "expected-loss", "keskar"][..]),
         (
@@ -344,7 +361,7 @@ fn bad_measurements_are_refused_with_a_sentence() {
         (&["--metric", "expected-loss", "--examples", "60001"], &["examples is 60001"]),
         (&["--metric", "expected-loss", "--blocks", "fc9.*"], &["fc9.*", "layers.0.weight"]),
         (&["--metric", "worst-case", "--geometry", "layer"], &["geometry is layer"]),
-        (&["--metric", "m-sharpness", "--m", "2000"], &["m is 2000", "1 to 1000"]),
+        (&["--metric", "m-sharpness", "--m", "2000"], &["m is 2000", "1 to 50"]),
         (&["--metric", "keskar", "--batch-norm", "recalibrated"], &["no gradient", "batch"]),
         (&["--metric", "keskar", "--batch-size", "0"], &["the batch size is 0"]),
         (&["--metric", "keskar", "--dataset", "imagenet"], &["imagenet", "cifar10"]),
@@ -379,4 +396,86 @@ fn a_loss_that_is_nan_is_a_failure() {
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(message.contains("the loss is not finite"), "{message}");
+}
+
+/// A landscape with some words, in a folder.
+fn landscape(words: &[&str], out: &Path) -> Output {
+    let common = ["--model", "f1", "--examples", "50", "--out", out.to_str().unwrap()];
+    smoothout(&[&["landscape"], words, &common].concat())
+}
+
+#[test]
+fn a_line_between_two_networks_meets_both_and_resumes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (saved(folder.path(), 1), saved(folder.path(), 2));
+    let line = ["--line", a.to_str().unwrap(), b.to_str().unwrap(), "--points", "4"];
+    let out = folder.path().join("line");
+    let output = landscape(&line, &out);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for name in ["about.json", "loss.npy", "error.csv", "error.json", "line.svg"] {
+        assert!(fs::metadata(out.join(name)).unwrap().len() > 0, "{name}");
+    }
+    // At the coordinates -1, 0, 1, 2: the second and third value are the networks' own losses.
+    let grid = fs::read_to_string(out.join("loss.csv")).unwrap();
+    let rows: Vec<Vec<f64>> = grid
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').map(|x| x.parse().unwrap()).collect())
+        .collect();
+    assert_eq!(rows.iter().map(|row| row[0]).collect::<Vec<_>>(), [-1.0, 0.0, 1.0, 2.0]);
+    let own = |weights: &Path| {
+        let words = ["--metric", "expected-loss", "--samples", "2", "--batch-norm", "batch"];
+        measured(weights, &[&words[..], &["--examples", "50"]].concat())["report"]["loss"].as_f64()
+    };
+    assert_eq!(Some(rows[1][1]), own(&a));
+    // w_a + (w_b - w_a) rounds.
+    assert!((rows[2][1] - own(&b).unwrap()).abs() < 1e-4);
+
+    // Interrupted after two points, it ends with the same bytes.
+    let whole = fs::read(out.join("loss.json")).unwrap();
+    let mut cut: Value = serde_json::from_slice(&whole).unwrap();
+    cut["values"].as_array_mut().unwrap().truncate(2);
+    fs::write(out.join("loss.json"), cut.to_string()).unwrap();
+    fs::remove_file(out.join("error.json")).unwrap();
+    assert!(landscape(&line, &out).status.success());
+    assert!(fs::read(out.join("loss.json")).unwrap() == whole);
+
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+    for (words, part) in [
+        (vec!["--line".into(), path(&a), path(&b)], "another landscape"),
+        (vec!["--line".into(), path(&a)], "2 values required"),
+        (vec!["--line".into(), path(&a), path(&a)], "linearly dependent"),
+        (vec![], "required"),
+        (vec!["--random-line".into(), path(&a), "--points".into(), "1".into()], "1 points"),
+    ] {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let output = landscape(&words, &out);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {message}");
+        assert!(message.contains(part), "{part:?} is not in {message}");
+    }
+}
+
+#[test]
+fn planes_and_trajectories_are_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let files: Vec<String> =
+        (1..4).map(|seed| saved(folder.path(), seed).to_str().unwrap().to_owned()).collect();
+    let [a, b, c] = [0, 1, 2].map(|i| files[i].as_str());
+    for words in [
+        &["--random-line", a][..],
+        &["--random-plane", a, "--without-norm"],
+        &["--plane", a, b, c],
+        &["--trajectory", a, b, c],
+    ] {
+        let out = folder.path().join(&words[0][2..]);
+        let output = landscape(&[words, &["--points", "2", "--quantity", "loss"]].concat(), &out);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let about: Value =
+            serde_json::from_str(&fs::read_to_string(out.join("about.json")).unwrap()).unwrap();
+        let places = about["places"].as_array().unwrap();
+        assert_eq!(places.len(), words.iter().filter(|word| word.contains("safetensors")).count());
+        let name = if words[0] == "--random-line" { "line.svg" } else { "loss.svg" };
+        assert!(fs::read_to_string(out.join(name)).unwrap().contains("<svg"));
+    }
 }

@@ -4,10 +4,11 @@ mod bench;
 mod compare;
 mod data;
 mod eval;
+mod landscape;
 mod models;
 mod progress;
-mod theory;
 mod sharpness;
+mod theory;
 mod train;
 
 use std::process::ExitCode;
@@ -40,6 +41,8 @@ enum Command {
     Eval(eval::EvalCommand),
     /// How flat the minimum of a saved network is, with error bars
     Sharpness(Box<sharpness::SharpnessCommand>),
+    /// The loss on a line or in a plane through saved networks
+    Landscape(Box<landscape::LandscapeCommand>),
     /// Fetch, verify and list data sets
     Data(data::DataCommand),
     /// List the networks
@@ -97,6 +100,7 @@ pub fn run() -> ExitCode {
         Command::Compare(command) => command.run(),
         Command::Eval(command) => command.run(),
         Command::Sharpness(command) => command.run(),
+        Command::Landscape(command) => command.run(),
         Command::Data(command) => command.run(),
         Command::Models(command) => command.run(),
         Command::Theory(command) => command.run(),

@@ -10,14 +10,12 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use smoothout_nn::Network;
 use smoothout_sharpness::{
-    Ball, Differentiable, Effort, Eigenvalues, ExpectedLoss, FiniteDifferenceHvp, Keskar, Progress,
-    Sampling, Scaling, SharpnessError, Space, Spectrum, Start, Trace, TraceEstimator, WorstCase,
-    check_gradient, check_value,
+    Ball, Effort, Eigenvalues, ExpectedLoss, Keskar, NoiseTolerance, Progress, Sampling, Scaling,
+    SharpnessError, Space, Spectrum, Start, Trace, TraceEstimator, WorstCase, check_gradient,
+    check_value,
 };
 use smoothout_tensor::kernels::kernels_in_use;
-use smoothout_tensor::{
-    Distribution, Geometry, Perturbation, Purpose, Real, Selection, StreamKey, fill_gaussian,
-};
+use smoothout_tensor::{Distribution, Geometry, Perturbation, Real, Selection};
 
 use super::{BadInput, Compute};
 use crate::checkpoint::load_model;
@@ -32,6 +30,9 @@ use crate::training::{ModelState, check_fit};
 /// Measure how flat the loss is around a saved network.
 #[derive(Debug, Args)]
 pub(super) struct SharpnessCommand {
+    /// safetensors file with PyTorch's names
+    #[arg(long, value_name = "FILE")]
+    weights: PathBuf,
     #[command(flatten)]
     subject: Subject,
     /// What to measure
@@ -57,13 +58,10 @@ pub(super) struct SharpnessCommand {
 pub(super) struct Subject {
     /// The network: see `smoothout models`
     #[arg(long)]
-    model: String,
+    pub(super) model: String,
     /// Number of classes [default: the data set's]
     #[arg(long)]
     classes: Option<usize>,
-    /// safetensors file with PyTorch's names
-    #[arg(long, value_name = "FILE")]
-    weights: PathBuf,
     /// mnist, cifar10, cifar100 or folder
     #[arg(long, default_value = "mnist")]
     dataset: DataSetName,
@@ -80,25 +78,26 @@ pub(super) struct Subject {
     #[arg(long, default_value_t = 0)]
     subset_seed: u64,
     /// Statistics of batch norm: the checkpoint's, each batch's, or computed anew at each point
-    #[arg(long, value_enum, default_value_t = BatchNorm::Frozen)]
-    batch_norm: BatchNorm,
+    /// [default: frozen; batch where there are several checkpoints]
+    #[arg(long, value_enum)]
+    pub(super) batch_norm: Option<BatchNorm>,
     /// Examples evaluated at once; with batch and recalibrated also those of one statistic
     #[arg(long, default_value_t = EVALUATION_BATCH)]
-    batch_size: usize,
+    pub(super) batch_size: usize,
     /// Precision of weights and images; f64 is slow, and exact enough for small curvatures
     #[arg(long, value_enum, default_value_t = Precision::F32)]
-    precision: Precision,
+    pub(super) precision: Precision,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum BatchNorm {
+pub(super) enum BatchNorm {
     Frozen,
     Batch,
     Recalibrated,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Precision {
+pub(super) enum Precision {
     F32,
     F64,
 }
@@ -119,6 +118,8 @@ enum Metric {
     Trace,
     /// Spectral density of the Hessian
     Spectrum,
+    /// The radius at which the expected loss or error has risen by a chosen amount
+    NoiseTolerance,
 }
 
 impl Metric {
@@ -131,6 +132,7 @@ impl Metric {
             Self::Eigenvalues => "eigenvalues",
             Self::Trace => "trace",
             Self::Spectrum => "spectrum",
+            Self::NoiseTolerance => "noise-tolerance",
         }
     }
 
@@ -146,6 +148,9 @@ impl Metric {
             Self::Eigenvalues => &["largest", "smallest", "steps", "tolerance"],
             Self::Trace => &["samples", "standard-error", "sketch"],
             Self::Spectrum => &["samples", "steps"],
+            Self::NoiseTolerance => {
+                &["radius", "geometry", "distribution", "samples", "rise", "of"]
+            }
         }
     }
 }
@@ -211,9 +216,21 @@ struct Options {
     /// Relative residual of the eigenvalues [default: 1e-6; f32 products rarely reach it]
     #[arg(long, allow_negative_numbers = true)]
     tolerance: Option<f64>,
+    /// By how much the loss, or the share of errors, may rise [default: 0.1]
+    #[arg(long, allow_negative_numbers = true)]
+    rise: Option<f64>,
+    /// What may rise [default: loss]
+    #[arg(long, value_enum)]
+    of: Option<Quantity>,
     /// Hutch++ with a sketch of so many columns [default: plain Hutchinson]
     #[arg(long)]
     sketch: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Quantity {
+    Loss,
+    Error,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -253,7 +270,8 @@ enum Norm {
 impl SharpnessCommand {
     pub(super) fn run(self) -> anyhow::Result<()> {
         self.options.check(self.metric)?;
-        let (network, model, set) = self.subject.load()?;
+        let (network, set) = self.subject.load()?;
+        let model = load_model(&self.weights, &network)?;
         self.compute.run(|| match self.subject.precision {
             Precision::F32 => self.measure::<f32>(&network, &model, &set),
             Precision::F64 => self.measure::<f64>(&network, &model, &set),
@@ -273,7 +291,7 @@ impl SharpnessCommand {
             network,
             &examples,
             &buffers,
-            self.subject.policy(),
+            self.subject.policy(BatchNorm::Frozen),
             self.subject.batch_size,
         )?;
         if !self.no_guards {
@@ -315,38 +333,37 @@ impl SharpnessCommand {
                 self.print::<R, _>(done(Finding::from(&report), None), report)
             }
             Metric::Eigenvalues => {
-                let (hessian, curvature) = self.hessian(objective.differentiable()?, &w);
+                let (hessian, curvature) =
+                    Curvature::of(objective.differentiable()?, &w, self.seed)?;
                 let settings = options.eigenvalues()?.seed(self.seed);
                 let (report, _) = settings.measure_vectors(&hessian, layout, &w, watch)?;
                 self.print::<R, _>(done(Finding::from(&report), Some(curvature)), report)
             }
             Metric::Trace => {
-                let (hessian, curvature) = self.hessian(objective.differentiable()?, &w);
+                let (hessian, curvature) =
+                    Curvature::of(objective.differentiable()?, &w, self.seed)?;
                 let settings = options.trace()?.seed(self.seed);
                 let report = settings.measure_observed(&hessian, layout, &w, watch)?;
                 self.print::<R, _>(done(Finding::from(&report), Some(curvature)), report)
             }
             Metric::Spectrum => {
-                let (hessian, curvature) = self.hessian(objective.differentiable()?, &w);
+                let (hessian, curvature) =
+                    Curvature::of(objective.differentiable()?, &w, self.seed)?;
                 let settings = options.spectrum()?.seed(self.seed);
                 let report = settings.measure_observed(&hessian, layout, &w, watch)?;
                 self.print::<R, _>(done(Finding::from(&report), Some(curvature)), report)
             }
+            Metric::NoiseTolerance => {
+                let settings = options.tolerance()?.seed(self.seed);
+                let report = match options.of.unwrap_or(Quantity::Loss) {
+                    Quantity::Loss => settings.measure_observed(&objective, layout, &w, watch)?,
+                    Quantity::Error => {
+                        settings.measure_observed(&objective.error_rate(), layout, &w, watch)?
+                    }
+                };
+                self.print::<R, _>(done(Finding::from(&report), None), report)
+            }
         }
-    }
-
-    /// Hessian-vector products and how far off they are.
-    fn hessian<O: Differentiable>(
-        &self,
-        objective: O,
-        w: &[O::Real],
-    ) -> (FiniteDifferenceHvp<O>, Curvature) {
-        let hessian = FiniteDifferenceHvp::new(objective);
-        let mut v = vec![O::Real::default(); w.len()];
-        fill_gaussian(StreamKey::new(self.seed, Purpose::Measurement).step(STATED_ERROR), &mut v);
-        let relative_error = hessian.relative_error(w, &v);
-        let products = "central differences of the gradient";
-        (hessian, Curvature { products, relative_error })
     }
 
     /// The companion of metrics that a rescaled layer moves.
@@ -357,7 +374,8 @@ impl SharpnessCommand {
         w: &[R],
     ) -> Result<Option<Invariant>, SharpnessError> {
         let absolute = matches!(self.options.geometry, None | Some(Shape::Absolute));
-        if self.metric == Metric::ExpectedLoss && !absolute {
+        let sampled = [Metric::ExpectedLoss, Metric::NoiseTolerance].contains(&self.metric);
+        if sampled && !absolute {
             return Ok(None);
         }
         let radius = 0.1;
@@ -379,9 +397,9 @@ impl SharpnessCommand {
             metric: self.metric.name(),
             finding: done.finding,
             model: self.subject.model.clone(),
-            weights: self.subject.weights.display().to_string(),
+            weights: self.weights.display().to_string(),
             data: done.data,
-            batch_norm: self.subject.policy(),
+            batch_norm: self.subject.policy(BatchNorm::Frozen),
             precision: R::NAME,
             curvature: done.curvature,
             invariant: done.invariant,
@@ -400,9 +418,6 @@ impl SharpnessCommand {
     }
 }
 
-/// Keeps the vector that the error is stated for apart from those of measurements.
-const STATED_ERROR: u64 = u64::MAX - 1;
-
 /// What a measurement hands to its report.
 struct Done {
     data: Subset,
@@ -413,17 +428,16 @@ struct Done {
 }
 
 impl Subject {
-    /// The network, its weights and the split.
-    pub(super) fn load(&self) -> anyhow::Result<(Network, ModelState, DataSet)> {
+    /// The network and the split.
+    pub(super) fn load(&self) -> anyhow::Result<(Network, DataSet)> {
         let classes = match self.dataset {
             DataSetName::Cifar100 => 100,
             _ => 10,
         };
         let network = Network::by_name(&self.model, self.classes.unwrap_or(classes))?;
-        let model = load_model(&self.weights, &network)?;
         let set = DataSet::load(self.dataset, self.data_dir.as_deref(), self.split)?;
         check_fit(&network, &set)?;
-        Ok((network, model, set))
+        Ok((network, set))
     }
 
     /// The subset of the split.
@@ -434,9 +448,10 @@ impl Subject {
         ExampleSet::draw(set, Some(self.examples), self.subset_seed)
     }
 
-    pub(super) fn policy(&self) -> BatchNormPolicy {
+    /// The policy, `default` if none was chosen.
+    pub(super) fn policy(&self, default: BatchNorm) -> BatchNormPolicy {
         let size = self.batch_size;
-        match self.batch_norm {
+        match self.batch_norm.unwrap_or(default) {
             BatchNorm::Frozen => BatchNormPolicy::Frozen,
             BatchNorm::Batch => BatchNormPolicy::Batch { size },
             BatchNorm::Recalibrated => {
@@ -447,8 +462,22 @@ impl Subject {
 }
 
 impl Options {
-    /// Refuses what the metric does not read.
-    fn check(&self, metric: Metric) -> Result<(), BadInput> {
+    /// Refuses what the metric does not read, and what it reads but cannot be, before any work.
+    fn check(&self, metric: Metric) -> anyhow::Result<()> {
+        self.refuse_unread(metric)?;
+        match metric {
+            Metric::ExpectedLoss => drop(self.expected_loss()?),
+            Metric::Keskar => drop(self.keskar()?),
+            Metric::WorstCase | Metric::MSharpness => drop(self.worst_case()?),
+            Metric::Eigenvalues => drop(self.eigenvalues()?),
+            Metric::Trace => drop(self.trace()?),
+            Metric::Spectrum => drop(self.spectrum()?),
+            Metric::NoiseTolerance => drop(self.tolerance()?),
+        }
+        Ok(())
+    }
+
+    fn refuse_unread(&self, metric: Metric) -> Result<(), BadInput> {
         let given = [
             ("radius", self.radius.is_some()),
             ("geometry", self.geometry.is_some()),
@@ -468,6 +497,8 @@ impl Options {
             ("smallest", self.smallest.is_some()),
             ("tolerance", self.tolerance.is_some()),
             ("sketch", self.sketch.is_some()),
+            ("rise", self.rise.is_some()),
+            ("of", self.of.is_some()),
         ];
         let known = metric.options();
         match given.iter().find(|(name, given)| *given && !known.contains(name)) {
@@ -492,7 +523,7 @@ impl Options {
         }
     }
 
-    fn expected_loss(&self) -> Result<ExpectedLoss, SharpnessError> {
+    fn perturbation(&self) -> Result<Perturbation, SharpnessError> {
         let geometry = match self.geometry.unwrap_or(Shape::Absolute) {
             Shape::Absolute => Geometry::Absolute,
             Shape::Filter => Geometry::Filter,
@@ -504,8 +535,19 @@ impl Options {
             Law::Gaussian => Distribution::Gaussian,
         };
         let perturbation = Perturbation::new(geometry, self.radius.unwrap_or(0.01))?;
-        let mut settings =
-            ExpectedLoss::new(perturbation.distribution(law).selection(self.selection()));
+        Ok(perturbation.distribution(law).selection(self.selection()))
+    }
+
+    fn tolerance(&self) -> Result<NoiseTolerance, SharpnessError> {
+        let mut settings = NoiseTolerance::new(self.perturbation()?, self.rise.unwrap_or(0.1))?;
+        if let Some(samples) = self.samples {
+            settings = settings.draws(samples)?;
+        }
+        Ok(settings)
+    }
+
+    fn expected_loss(&self) -> Result<ExpectedLoss, SharpnessError> {
+        let mut settings = ExpectedLoss::new(self.perturbation()?);
         settings = settings.sampling(match self.sampling.unwrap_or(Draws::Antithetic) {
             Draws::Plain => Sampling::Plain,
             Draws::Antithetic => Sampling::Antithetic,
@@ -587,7 +629,7 @@ impl Options {
 }
 
 /// The numbers in another precision.
-fn converted<R: Real>(values: &[f32]) -> Vec<R> {
+pub(super) fn converted<R: Real>(values: &[f32]) -> Vec<R> {
     values.iter().map(|&value| R::from_f64(f64::from(value))).collect()
 }
 

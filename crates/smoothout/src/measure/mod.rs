@@ -36,6 +36,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod curvature;
 mod differentiable;
 mod error;
 mod error_rate;
@@ -44,10 +45,11 @@ mod objective;
 mod policy;
 mod report;
 
+pub use curvature::Curvature;
 pub use differentiable::DifferentiableObjective;
 pub use error::MeasureError;
 pub use error_rate::ErrorRate;
 pub use examples::{ExampleSet, Subset};
 pub use objective::{NetworkObjective, NetworkScratch};
 pub use policy::BatchNormPolicy;
-pub use report::{Certainty, Curvature, Finding, Invariant, Measurement};
+pub use report::{Certainty, Finding, Invariant, Measurement};

@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use smoothout_sharpness::{
     EigenReport, Estimate, ExpectedLossReport, KeskarReport, MSharpness, SpectrumReport,
-    TraceReport, WorstCaseReport,
+    ToleranceReport, TraceReport, WorstCaseReport,
 };
 
-use super::{BatchNormPolicy, Subset};
+use super::{BatchNormPolicy, Curvature, Subset};
 
 /// How sure a number is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -129,13 +129,18 @@ impl From<&SpectrumReport> for Finding {
     }
 }
 
-/// Where Hessian-vector products came from.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Curvature {
-    /// The method.
-    pub products: &'static str,
-    /// Its relative error for one random vector, estimated.
-    pub relative_error: f64,
+impl From<&ToleranceReport> for Finding {
+    fn from(report: &ToleranceReport) -> Self {
+        Self {
+            quantity: "radius at which the mean has risen as asked",
+            estimate: report.radius,
+            certainty: Certainty::Certificate(
+                json!({ "low": report.low, "high": report.high, "ending": report.ending }),
+            ),
+            evaluations: report.evaluations,
+            seed: report.seed,
+        }
+    }
 }
 
 /// A companion that no rescaling of the network's layers can move: the rise of the expected loss in

@@ -1,0 +1,63 @@
+//! Hessian-vector products of a network, by differences with a step that suits it.
+//!
+//! [`FiniteDifferenceHvp`]'s own step balances rounding against a smooth function's truncation. A
+//! network is not that smooth: a step as long as a hundredth of w leaves the neighbourhood in which
+//! its sharpest directions are quadratic, and crosses kinks of ReLU. So several steps are tried on
+//! such a direction, u = Hv / ‖Hv‖ of a random v, and the one with the least stated error is taken.
+
+use serde::Serialize;
+use smoothout_sharpness::{
+    Differentiable, FiniteDifferenceHvp, Objective, SharpnessError, TwiceDifferentiable,
+};
+use smoothout_tensor::{Purpose, Real, StreamKey, fill_gaussian};
+
+/// Where Hessian-vector products came from.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Curvature {
+    /// The method.
+    pub products: &'static str,
+    /// s: a product moves w by s (1 + ‖w‖) each way.
+    pub step: f64,
+    /// The relative error of the product with a sharp direction, estimated.
+    pub relative_error: f64,
+}
+
+/// Keeps the vector that the error is stated for apart from those of measurements.
+const STATED_ERROR: u64 = u64::MAX - 1;
+
+/// Steps are tried from u^(1/3) down by factors of 8; u is the unit roundoff.
+const TRIALS: i32 = 5;
+
+impl Curvature {
+    /// The products of `objective` at w with the best of five steps, and their error.
+    ///
+    /// # Errors
+    /// If no step gives a finite product.
+    pub fn of<O: Differentiable>(
+        objective: O,
+        w: &[O::Real],
+        seed: u64,
+    ) -> Result<(FiniteDifferenceHvp<O>, Self), SharpnessError> {
+        let unit = if O::Real::NAME == "f32" { f32::EPSILON.into() } else { f64::EPSILON };
+        let largest = f64::cbrt(unit / 2.0);
+        let steps = (0..TRIALS).map(|k| largest * 8.0_f64.powi(-k));
+        let mut v = vec![O::Real::default(); w.len()];
+        let mut sharp = v.clone();
+        fill_gaussian(StreamKey::new(seed, Purpose::Measurement).step(STATED_ERROR), &mut v);
+        let middle = FiniteDifferenceHvp::new(&objective).step(largest / 64.0)?;
+        middle.hessian_vector_product(w, &v, &mut sharp, &mut middle.scratch());
+        let mut best: Option<(f64, f64)> = None;
+        for step in steps {
+            let error = FiniteDifferenceHvp::new(&objective).step(step)?.relative_error(w, &sharp);
+            if error.is_finite() && best.is_none_or(|(_, least)| error < least) {
+                best = Some((step, error));
+            }
+        }
+        let found = f64::NAN;
+        let what = "a Hessian-vector product";
+        let (step, relative_error) = best.ok_or(SharpnessError::NotFinite { what, found })?;
+        let products = "central differences of the gradient";
+        let hessian = FiniteDifferenceHvp::new(objective).step(step)?;
+        Ok((hessian, Self { products, step, relative_error }))
+    }
+}
