@@ -424,7 +424,8 @@ fn a_line_between_two_networks_meets_both_and_resumes() {
         .collect();
     assert_eq!(rows.iter().map(|row| row[0]).collect::<Vec<_>>(), [-1.0, 0.0, 1.0, 2.0]);
     let own = |weights: &Path| {
-        let words = ["--metric", "expected-loss", "--samples", "2", "--batch-norm", "batch"];
+        let words =
+            ["--metric", "expected-loss", "--samples", "2", "--batch-norm", "batch", "--no-guards"];
         measured(weights, &[&words[..], &["--examples", "50"]].concat())["report"]["loss"].as_f64()
     };
     assert_eq!(Some(rows[1][1]), own(&a));
