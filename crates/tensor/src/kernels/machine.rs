@@ -1,5 +1,6 @@
 //! What this machine can do at most, measured: the denominators of every "share of the peak".
 
+use std::array::from_fn;
 use std::hint::black_box;
 use std::thread;
 use std::time::Instant;
@@ -7,8 +8,8 @@ use std::time::Instant;
 use super::simd::{self, LANES, Task, Vector};
 use super::{InstructionSet, KernelChoice};
 
-/// Chains of dependent multiply-adds that run side by side: enough to hide their latency.
-const CHAINS: usize = 12;
+/// The most chains of dependent multiply-adds that run side by side.
+const CHAINS: usize = 16;
 /// Multiply-adds of each chain in one run.
 const STEPS: usize = 1 << 20;
 
@@ -20,9 +21,17 @@ impl Task for Chains {
     #[inline(always)]
     fn run<V: Vector>(self) -> f32 {
         let (factor, term) = (V::splat(self.0), V::splat(1.0 - self.0));
+        // As many as the register tile: enough to hide their latency, and all in registers.
         let mut values = [V::splat(0.0); CHAINS];
+        // Equal registers might be computed once.
+        let starts: [[f32; LANES]; CHAINS] =
+            black_box(from_fn(|chain| from_fn(|lane| (chain * LANES + lane) as f32)));
+        for (start, value) in starts.iter().zip(&mut values) {
+            // SAFETY: `start` holds sixteen values.
+            *value = unsafe { V::load(start.as_ptr()) };
+        }
         for _ in 0..STEPS {
-            for value in &mut values {
+            for value in &mut values[..V::ROWS * V::COLUMNS] {
                 *value = value.mul_add(factor, term);
             }
         }
@@ -62,7 +71,8 @@ pub fn fma_peak_gflops(threads: usize) -> f64 {
     let seconds = seconds(threads, 5, |_| {
         black_box(simd::run(set, Chains(black_box(0.5))));
     });
-    (2 * LANES * CHAINS * STEPS * threads) as f64 / seconds / 1e9
+    let (rows, columns) = simd::register_tile(set);
+    (2 * LANES * rows * columns * STEPS * threads) as f64 / seconds / 1e9
 }
 
 /// Billions of bytes a second that `threads` threads move together between memory and the CPU, in

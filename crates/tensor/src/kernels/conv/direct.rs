@@ -2,7 +2,7 @@
 //! source, a register tile of pixels and channels at a time.
 //!
 //! A task loads its source into a padded buffer of this thread (through a [`Load`]), multiplies
-//! tile by tile, and hands each tile of sums to a [`Store`]. In the padded copy the taps of a
+//! tile by tile, and stores each tile of sums. In the padded copy the taps of a
 //! kernel row and their channels are one run of `taps C` neighbouring values, so a tile is
 //! `sums[pixel] += sum over kernel rows, over the run: x[pixel][j] w[j]`, see
 //! [`multiply`].
@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::correlation::{Axis, Correlation};
 use super::padded::{Load, Window};
-use super::store::Store;
+use super::store::store;
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::tile::{multiply, zeros};
 use crate::kernels::{InstructionSet, Scratch, scratch};
@@ -24,14 +24,14 @@ const TASKS: usize = 16;
 const PIXELS: usize = 256;
 
 /// Runs a correlation over a whole batch, in parallel.
-pub(in crate::kernels::conv) fn correlate<L: Load, S: Store>(
+pub(in crate::kernels::conv) fn correlate<L: Load>(
     set: InstructionSet,
     correlation: Correlation,
     source: &[f32],
     weight: &[f32],
     target: &mut [f32],
     scratch: &mut Scratch<f32>,
-    (load, store): (L, S),
+    load: L,
 ) {
     if target.is_empty() {
         return;
@@ -54,7 +54,7 @@ pub(in crate::kernels::conv) fn correlate<L: Load, S: Store>(
             let rows = first..first + rows;
             let len = correlation.window(&rows).len() * (source.len() / source_len);
             scratch::with_thread_buffer(len, |padded| {
-                let band = Band { correlation, source, packed, rows, load, store, padded, target };
+                let band = Band { correlation, source, packed, rows, load, padded, target };
                 simd::run(set, band);
             });
         });
@@ -86,7 +86,7 @@ impl Correlation {
 }
 
 /// A band of target rows of a few images: the unit of work of one thread.
-pub(super) struct Band<'a, L, S> {
+pub(super) struct Band<'a, L> {
     pub(super) correlation: Correlation,
     /// The images' whole source.
     pub(super) source: &'a [f32],
@@ -94,14 +94,13 @@ pub(super) struct Band<'a, L, S> {
     /// The band's rows, the same in each image.
     pub(super) rows: Range<usize>,
     pub(super) load: L,
-    pub(super) store: S,
     /// Working memory for the padded source.
     pub(super) padded: &'a mut [f32],
     /// The band of each image, one after the other.
     pub(super) target: &'a mut [f32],
 }
 
-impl<L: Load, S: Store> Task for Band<'_, L, S> {
+impl<L: Load> Task for Band<'_, L> {
     type Output = ();
 
     #[inline(always)]
@@ -136,7 +135,7 @@ impl<L: Load, S: Store> Task for Band<'_, L, S> {
     }
 }
 
-impl<L: Load, S: Store> Band<'_, L, S> {
+impl<L: Load> Band<'_, L> {
     /// A panel of 16 N target channels, at all pixels of a pair of phases.
     #[inline(always)]
     fn panel<V: Vector, const Q: usize, const N: usize>(
@@ -181,7 +180,7 @@ impl<L: Load, S: Store> Band<'_, L, S> {
                 }
             }
             // SAFETY: each `to` is followed by the pixel's channels from `channel` on.
-            unsafe { self.store.store(&sums, &to[..valid], channel, targets) };
+            unsafe { store(&sums, &to[..valid], targets - channel) };
             if valid == Q {
                 walk.step();
             }

@@ -18,7 +18,6 @@ pub use shape::Conv2dShape;
 use super::{InstructionSet, KernelChoice, Scratch};
 use correlation::{Correlation, Direction};
 use padded::Identity;
-use store::Overwrite;
 
 /// The forward pass by `choice` of algorithm, with the vectors of `set`.
 pub(super) fn forward(
@@ -31,11 +30,10 @@ pub(super) fn forward(
 ) {
     shape.check(input.len(), weight.len(), output.len());
     let correlation = Correlation::new(*shape, Direction::Forward);
-    let hooks = (Identity, Overwrite);
     if winograd::serves(choice, shape, shape.output_image()) {
-        winograd::correlate(set, correlation, input, weight, output, scratch, hooks);
+        winograd::correlate(set, correlation, input, weight, output, scratch, Identity);
     } else {
-        direct::correlate(set, correlation, input, weight, output, scratch, hooks);
+        direct::correlate(set, correlation, input, weight, output, scratch, Identity);
     }
 }
 
@@ -50,11 +48,11 @@ pub(super) fn input_gradient(
 ) {
     shape.check(input_gradient.len(), weight.len(), output_gradient.len());
     let correlation = Correlation::new(*shape, Direction::InputGradient);
-    let (g, dx, hooks) = (output_gradient, input_gradient, (Identity, Overwrite));
+    let (g, dx) = (output_gradient, input_gradient);
     if winograd::serves(choice, shape, shape.image) {
-        winograd::correlate(set, correlation, g, weight, dx, scratch, hooks);
+        winograd::correlate(set, correlation, g, weight, dx, scratch, Identity);
     } else {
-        direct::correlate(set, correlation, g, weight, dx, scratch, hooks);
+        direct::correlate(set, correlation, g, weight, dx, scratch, Identity);
     }
 }
 

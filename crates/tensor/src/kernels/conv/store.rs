@@ -1,44 +1,25 @@
-//! What happens to a finished tile of sums.
+//! Where finished tiles of sums go.
 
 use crate::kernels::simd::{LANES, Vector};
 use crate::kernels::tile::Sums;
 
-/// Takes tiles of sums to their place.
-pub(in crate::kernels) trait Store: Copy + Send + Sync {
-    /// Takes the sums of `to.len()` pixels, at most Q, for the channels from `channel` on: 16 N of
-    /// them, or up to `channels` where that is less. `to` points at the first of them.
-    ///
-    /// # Safety
-    /// Each pointer is valid for reading and writing `min(16 N, channels - channel)` values.
-    unsafe fn store<V: Vector, const Q: usize, const N: usize>(
-        &mut self,
-        sums: &Sums<V, Q, 1, N>,
-        to: &[*mut f32],
-        channel: usize,
-        channels: usize,
-    );
-}
-
-/// The sums replace what was there.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::kernels) struct Overwrite;
-
-impl Store for Overwrite {
-    #[inline(always)]
-    unsafe fn store<V: Vector, const Q: usize, const N: usize>(
-        &mut self,
-        sums: &Sums<V, Q, 1, N>,
-        to: &[*mut f32],
-        channel: usize,
-        channels: usize,
-    ) {
-        for q in 0..Q {
-            if q == to.len() {
-                break;
-            }
-            // SAFETY: as the caller vouches.
-            unsafe { write(&sums[q][0], to[q], channels - channel) };
+/// Writes the sums of `to.len()` pixels, at most Q, for 16 N channels, or for `channels` where that
+/// is less. `to` points at the first channel of each pixel.
+///
+/// # Safety
+/// Each pointer is valid for writing `min(16 N, channels)` values.
+#[inline(always)]
+pub(super) unsafe fn store<V: Vector, const Q: usize, const N: usize>(
+    sums: &Sums<V, Q, 1, N>,
+    to: &[*mut f32],
+    channels: usize,
+) {
+    for q in 0..Q {
+        if q == to.len() {
+            break;
         }
+        // SAFETY: as the caller vouches.
+        unsafe { write(&sums[q][0], to[q], channels) };
     }
 }
 
@@ -47,11 +28,7 @@ impl Store for Overwrite {
 /// # Safety
 /// `to` is valid for writing `min(16 N, len)` values.
 #[inline(always)]
-pub(in crate::kernels) unsafe fn write<V: Vector, const N: usize>(
-    values: &[V; N],
-    to: *mut f32,
-    len: usize,
-) {
+unsafe fn write<V: Vector, const N: usize>(values: &[V; N], to: *mut f32, len: usize) {
     for n in 0..N {
         let filled = len.saturating_sub(n * LANES).min(LANES);
         let mut lanes = [0.0; LANES];

@@ -2,7 +2,8 @@
 //! set.
 //!
 //! A [`Vector`] is one AVX-512 register, two AVX2 registers, or an array that the compiler turns
-//! into whatever the baseline has (NEON on aarch64, SSE2 on x86-64). A kernel is a [`Task`] with a
+//! into whatever the baseline has (NEON on aarch64, SSE2 on x86-64); [`Vector::Register`] is one
+//! such register. A kernel is a [`Task`] with a
 //! body generic over the vector; [`run`] compiles the body once per instruction set, inside a
 //! function with that set's `#[target_feature]`, and calls the one that was asked for. Everything
 //! between the two must be `#[inline(always)]`, and vectors must not pass through closures: only
@@ -19,23 +20,20 @@ use super::InstructionSet;
 /// Lanes of a [`Vector`].
 pub(crate) const LANES: usize = 16;
 
-/// Sixteen `f32` lanes. Values exist only inside a [`Task`] that runs on a CPU that has them.
-pub(crate) trait Vector: Copy {
-    /// Rows of the register tile: with [`Vector::COLUMNS`] vectors to a row, the accumulators, a
-    /// row of weights and a broadcast value together just fit the registers.
-    const ROWS: usize;
-    /// The most vectors to a row of the register tile, 1 or 2.
-    const COLUMNS: usize;
+/// `f32` lanes side by side. Values exist only inside a [`Task`] that runs on a CPU that has them.
+pub(crate) trait Simd: Copy {
+    /// How many lanes.
+    const WIDTH: usize;
 
     /// `value` in each lane.
     fn splat(value: f32) -> Self;
 
     /// # Safety
-    /// `from` is valid for reading sixteen `f32`.
+    /// `from` is valid for reading `WIDTH` values.
     unsafe fn load(from: *const f32) -> Self;
 
     /// # Safety
-    /// `to` is valid for writing sixteen `f32`.
+    /// `to` is valid for writing `WIDTH` values.
     unsafe fn store(self, to: *mut f32);
 
     /// `self * factor + term`, rounded once where the set has a fused multiply-add.
@@ -49,6 +47,24 @@ pub(crate) trait Vector: Copy {
 
     /// `self * other`.
     fn mul(self, other: Self) -> Self;
+
+    /// `max(0, self)`; NaN stays NaN.
+    fn relu(self) -> Self;
+
+    /// `self` in the lanes where `gate > 0`, else 0.
+    fn where_positive(self, gate: Self) -> Self;
+}
+
+/// Sixteen lanes, in one register or in several.
+pub(crate) trait Vector: Simd {
+    /// One register, for code that needs many values at once. Its width divides sixteen.
+    type Register: Simd;
+
+    /// Rows of the register tile: with [`Vector::COLUMNS`] vectors to a row, the accumulators, a
+    /// row of weights and a broadcast value together just fit the registers.
+    const ROWS: usize;
+    /// The most vectors to a row of the register tile, 1 or 2.
+    const COLUMNS: usize;
 
     /// Exchanges rows and lanes.
     #[inline(always)]
@@ -66,12 +82,6 @@ pub(crate) trait Vector: Copy {
         }
         transposed
     }
-
-    /// `max(0, self)`; NaN stays NaN.
-    fn relu(self) -> Self;
-
-    /// `self` in the lanes where `gate > 0`, else 0.
-    fn where_positive(self, gate: Self) -> Self;
 }
 
 /// A piece of work whose body is compiled once per instruction set.
@@ -110,18 +120,23 @@ pub(crate) fn run<T: Task>(set: InstructionSet, task: T) -> T::Output {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         InstructionSet::Avx2 => unsafe { x86::run_avx2(task) },
-        _ => task.run::<Portable>(),
+        _ => task.run::<Portable<LANES>>(),
     }
+}
+
+/// [`Vector::ROWS`] and [`Vector::COLUMNS`] of the vectors of `set`.
+pub(crate) fn register_tile(set: InstructionSet) -> (usize, usize) {
+    struct RegisterTile;
+    impl Task for RegisterTile {
+        type Output = (usize, usize);
+        fn run<V: Vector>(self) -> (usize, usize) {
+            (V::ROWS, V::COLUMNS)
+        }
+    }
+    run(set, RegisterTile)
 }
 
 /// [`Vector::COLUMNS`] of the vectors of `set`.
 pub(crate) fn columns(set: InstructionSet) -> usize {
-    struct Columns;
-    impl Task for Columns {
-        type Output = usize;
-        fn run<V: Vector>(self) -> usize {
-            V::COLUMNS
-        }
-    }
-    run(set, Columns)
+    register_tile(set).1
 }

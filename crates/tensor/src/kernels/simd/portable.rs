@@ -1,34 +1,40 @@
-//! Sixteen lanes as an array: plain loops for the baseline instruction set of the target.
+//! Lanes as an array: plain loops for the baseline instruction set of the target.
 
 use std::array::from_fn;
 
-use super::{LANES, Vector};
+use super::{LANES, Simd, Vector};
 
 /// An array of lanes.
 #[derive(Clone, Copy)]
-pub(crate) struct Portable([f32; LANES]);
+pub(crate) struct Portable<const N: usize>([f32; N]);
 
-impl Vector for Portable {
+impl Vector for Portable<LANES> {
+    type Register = Portable<4>;
+
     // NEON has 32 registers of 4 lanes, SSE2 has 16.
     const ROWS: usize = if cfg!(target_arch = "aarch64") { 6 } else { 2 };
     const COLUMNS: usize = 1;
+}
+
+impl<const N: usize> Simd for Portable<N> {
+    const WIDTH: usize = N;
 
     #[inline(always)]
     fn splat(value: f32) -> Self {
-        Self([value; LANES])
+        Self([value; N])
     }
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller vouches for sixteen readable values; arrays of `f32` have the
+        // SAFETY: the caller vouches for N readable values; arrays of `f32` have the
         // alignment of `f32`.
-        Self(unsafe { from.cast::<[f32; LANES]>().read() })
+        Self(unsafe { from.cast::<[f32; N]>().read() })
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the caller vouches for sixteen writable values.
-        unsafe { to.cast::<[f32; LANES]>().write(self.0) }
+        // SAFETY: the caller vouches for N writable values.
+        unsafe { to.cast::<[f32; N]>().write(self.0) }
     }
 
     #[inline(always)]

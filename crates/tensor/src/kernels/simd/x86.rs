@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{LANES, Task, Vector};
+use super::{LANES, Simd, Task, Vector};
 
 /// # Safety
 /// The CPU has AVX-512 F, DQ, BW and VL, AVX2 and FMA.
@@ -33,8 +33,47 @@ macro_rules! intrinsic {
 struct Avx512(__m512);
 
 impl Vector for Avx512 {
+    type Register = Self;
+
     const ROWS: usize = 8;
     const COLUMNS: usize = 2;
+
+    #[inline(always)]
+    fn transpose(rows: [Self; LANES]) -> [Self; LANES] {
+        let (mut a, mut b) = (rows, rows);
+        // Pairs of rows, then fours: 4x4 blocks are transposed within their lanes.
+        for i in (0..LANES).step_by(2) {
+            b[i] = Self(intrinsic!(_mm512_unpacklo_ps(a[i].0, a[i + 1].0)));
+            b[i + 1] = Self(intrinsic!(_mm512_unpackhi_ps(a[i].0, a[i + 1].0)));
+        }
+        for i in (0..LANES).step_by(4) {
+            for half in 0..2 {
+                let low = intrinsic!(_mm512_castps_pd(b[i + half].0));
+                let high = intrinsic!(_mm512_castps_pd(b[i + half + 2].0));
+                let even = intrinsic!(_mm512_castpd_ps(_mm512_unpacklo_pd(low, high)));
+                let odd = intrinsic!(_mm512_castpd_ps(_mm512_unpackhi_pd(low, high)));
+                (a[i + 2 * half], a[i + 2 * half + 1]) = (Self(even), Self(odd));
+            }
+        }
+        // Then the blocks change places: first within halves of the rows, then between them.
+        for i in 0..4 {
+            for half in [0, 8] {
+                let (low, high) = (a[half + i].0, a[half + i + 4].0);
+                b[half + i] = Self(intrinsic!(_mm512_shuffle_f32x4::<0x88>(low, high)));
+                b[half + i + 4] = Self(intrinsic!(_mm512_shuffle_f32x4::<0xdd>(low, high)));
+            }
+        }
+        for i in 0..8 {
+            let (low, high) = (b[i].0, b[i + 8].0);
+            a[i] = Self(intrinsic!(_mm512_shuffle_f32x4::<0x88>(low, high)));
+            a[i + 8] = Self(intrinsic!(_mm512_shuffle_f32x4::<0xdd>(low, high)));
+        }
+        a
+    }
+}
+
+impl Simd for Avx512 {
+    const WIDTH: usize = LANES;
 
     #[inline(always)]
     fn splat(value: f32) -> Self {
@@ -72,39 +111,6 @@ impl Vector for Avx512 {
     }
 
     #[inline(always)]
-    fn transpose(rows: [Self; LANES]) -> [Self; LANES] {
-        let (mut a, mut b) = (rows, rows);
-        // Pairs of rows, then fours: 4x4 blocks are transposed within their lanes.
-        for i in (0..LANES).step_by(2) {
-            b[i] = Self(intrinsic!(_mm512_unpacklo_ps(a[i].0, a[i + 1].0)));
-            b[i + 1] = Self(intrinsic!(_mm512_unpackhi_ps(a[i].0, a[i + 1].0)));
-        }
-        for i in (0..LANES).step_by(4) {
-            for half in 0..2 {
-                let low = intrinsic!(_mm512_castps_pd(b[i + half].0));
-                let high = intrinsic!(_mm512_castps_pd(b[i + half + 2].0));
-                let even = intrinsic!(_mm512_castpd_ps(_mm512_unpacklo_pd(low, high)));
-                let odd = intrinsic!(_mm512_castpd_ps(_mm512_unpackhi_pd(low, high)));
-                (a[i + 2 * half], a[i + 2 * half + 1]) = (Self(even), Self(odd));
-            }
-        }
-        // Then the blocks change places: first within halves of the rows, then between them.
-        for i in 0..4 {
-            for half in [0, 8] {
-                let (low, high) = (a[half + i].0, a[half + i + 4].0);
-                b[half + i] = Self(intrinsic!(_mm512_shuffle_f32x4::<0x88>(low, high)));
-                b[half + i + 4] = Self(intrinsic!(_mm512_shuffle_f32x4::<0xdd>(low, high)));
-            }
-        }
-        for i in 0..8 {
-            let (low, high) = (b[i].0, b[i + 8].0);
-            a[i] = Self(intrinsic!(_mm512_shuffle_f32x4::<0x88>(low, high)));
-            a[i + 8] = Self(intrinsic!(_mm512_shuffle_f32x4::<0xdd>(low, high)));
-        }
-        a
-    }
-
-    #[inline(always)]
     fn relu(self) -> Self {
         // Of a NaN and a number, the second operand is the result.
         Self(intrinsic!(_mm512_max_ps(_mm512_setzero_ps(), self.0)))
@@ -119,66 +125,167 @@ impl Vector for Avx512 {
     }
 }
 
-/// Two `ymm` registers.
+/// One `ymm` register.
 #[derive(Clone, Copy)]
-struct Avx2(__m256, __m256);
+struct Ymm(__m256);
 
-impl Vector for Avx2 {
-    const ROWS: usize = 6;
-    const COLUMNS: usize = 1;
+impl Simd for Ymm {
+    const WIDTH: usize = 8;
 
     #[inline(always)]
     fn splat(value: f32) -> Self {
-        let value = intrinsic!(_mm256_set1_ps(value));
-        Self(value, value)
+        Self(intrinsic!(_mm256_set1_ps(value)))
     }
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
-        Self(intrinsic!(_mm256_loadu_ps(from)), intrinsic!(_mm256_loadu_ps(from.add(8))))
+        Self(intrinsic!(_mm256_loadu_ps(from)))
     }
 
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         intrinsic!(_mm256_storeu_ps(to, self.0));
-        intrinsic!(_mm256_storeu_ps(to.add(8), self.1));
     }
 
     #[inline(always)]
     fn mul_add(self, factor: Self, term: Self) -> Self {
-        Self(
-            intrinsic!(_mm256_fmadd_ps(self.0, factor.0, term.0)),
-            intrinsic!(_mm256_fmadd_ps(self.1, factor.1, term.1)),
-        )
+        Self(intrinsic!(_mm256_fmadd_ps(self.0, factor.0, term.0)))
     }
 
     #[inline(always)]
     fn add(self, other: Self) -> Self {
-        Self(intrinsic!(_mm256_add_ps(self.0, other.0)), intrinsic!(_mm256_add_ps(self.1, other.1)))
+        Self(intrinsic!(_mm256_add_ps(self.0, other.0)))
     }
 
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
-        Self(intrinsic!(_mm256_sub_ps(self.0, other.0)), intrinsic!(_mm256_sub_ps(self.1, other.1)))
+        Self(intrinsic!(_mm256_sub_ps(self.0, other.0)))
     }
 
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
-        Self(intrinsic!(_mm256_mul_ps(self.0, other.0)), intrinsic!(_mm256_mul_ps(self.1, other.1)))
+        Self(intrinsic!(_mm256_mul_ps(self.0, other.0)))
     }
 
     #[inline(always)]
     fn relu(self) -> Self {
-        let zero = intrinsic!(_mm256_setzero_ps());
-        Self(intrinsic!(_mm256_max_ps(zero, self.0)), intrinsic!(_mm256_max_ps(zero, self.1)))
+        // Of a NaN and a number, the second operand is the result.
+        Self(intrinsic!(_mm256_max_ps(_mm256_setzero_ps(), self.0)))
     }
 
     #[inline(always)]
     fn where_positive(self, gate: Self) -> Self {
         let zero = intrinsic!(_mm256_setzero_ps());
-        Self(
-            intrinsic!(_mm256_and_ps(self.0, _mm256_cmp_ps::<_CMP_GT_OQ>(gate.0, zero))),
-            intrinsic!(_mm256_and_ps(self.1, _mm256_cmp_ps::<_CMP_GT_OQ>(gate.1, zero))),
-        )
+        Self(intrinsic!(_mm256_and_ps(self.0, _mm256_cmp_ps::<_CMP_GT_OQ>(gate.0, zero))))
+    }
+}
+
+/// Two `ymm` registers.
+#[derive(Clone, Copy)]
+struct Avx2(Ymm, Ymm);
+
+impl Vector for Avx2 {
+    type Register = Ymm;
+
+    const ROWS: usize = 6;
+    const COLUMNS: usize = 1;
+
+    #[inline(always)]
+    fn transpose(rows: [Self; LANES]) -> [Self; LANES] {
+        // Each quarter is transposed, and the two off the diagonal change places.
+        let mut to = rows;
+        for (low, high) in [(0, 0), (0, 8), (8, 0), (8, 8)] {
+            let mut quarter = [rows[0].0; 8];
+            for i in 0..8 {
+                quarter[i] = if high == 0 { rows[low + i].0 } else { rows[low + i].1 };
+            }
+            let quarter = transpose_8(quarter);
+            for i in 0..8 {
+                let half = if low == 0 { &mut to[high + i].0 } else { &mut to[high + i].1 };
+                *half = quarter[i];
+            }
+        }
+        to
+    }
+}
+
+/// Exchanges rows and lanes of an 8 x 8 block.
+#[inline(always)]
+fn transpose_8(rows: [Ymm; 8]) -> [Ymm; 8] {
+    let (mut a, mut b) = (rows, rows);
+    // 4 x 4 blocks are transposed within their halves of the registers.
+    for i in (0..8).step_by(2) {
+        b[i] = Ymm(intrinsic!(_mm256_unpacklo_ps(a[i].0, a[i + 1].0)));
+        b[i + 1] = Ymm(intrinsic!(_mm256_unpackhi_ps(a[i].0, a[i + 1].0)));
+    }
+    for i in (0..8).step_by(4) {
+        for half in 0..2 {
+            let (low, high) = (b[i + half].0, b[i + half + 2].0);
+            a[i + 2 * half] = Ymm(intrinsic!(_mm256_shuffle_ps::<0x44>(low, high)));
+            a[i + 2 * half + 1] = Ymm(intrinsic!(_mm256_shuffle_ps::<0xee>(low, high)));
+        }
+    }
+    // Then the blocks change places.
+    for i in 0..4 {
+        let (low, high) = (a[i].0, a[i + 4].0);
+        b[i] = Ymm(intrinsic!(_mm256_permute2f128_ps::<0x20>(low, high)));
+        b[i + 4] = Ymm(intrinsic!(_mm256_permute2f128_ps::<0x31>(low, high)));
+    }
+    b
+}
+
+/// Both halves.
+impl Simd for Avx2 {
+    const WIDTH: usize = LANES;
+
+    #[inline(always)]
+    fn splat(value: f32) -> Self {
+        let value = Ymm::splat(value);
+        Self(value, value)
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller vouches for sixteen values.
+        unsafe { Self(Ymm::load(from), Ymm::load(from.add(8))) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller vouches for sixteen values.
+        unsafe {
+            self.0.store(to);
+            self.1.store(to.add(8));
+        }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, factor: Self, term: Self) -> Self {
+        Self(self.0.mul_add(factor.0, term.0), self.1.mul_add(factor.1, term.1))
+    }
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        Self(self.0.add(other.0), self.1.add(other.1))
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.sub(other.0), self.1.sub(other.1))
+    }
+
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Self(self.0.mul(other.0), self.1.mul(other.1))
+    }
+
+    #[inline(always)]
+    fn relu(self) -> Self {
+        Self(self.0.relu(), self.1.relu())
+    }
+
+    #[inline(always)]
+    fn where_positive(self, gate: Self) -> Self {
+        Self(self.0.where_positive(gate.0), self.1.where_positive(gate.1))
     }
 }

@@ -9,7 +9,6 @@ use super::passes::{add_up, grown};
 use crate::kernels::conv::correlation::{Correlation, Direction};
 use crate::kernels::conv::direct::Band;
 use crate::kernels::conv::padded::{Identity, Load};
-use crate::kernels::conv::store::Overwrite;
 use crate::kernels::conv::{Conv2dShape, weight_gradient as direct, winograd};
 use crate::kernels::simd;
 use crate::kernels::{InstructionSet, KernelChoice, Scratch, scratch};
@@ -62,16 +61,14 @@ impl<'a> Prepared<'a> {
     fn group<L: Load>(&self, source: &[f32], next: &[f32], load: L, target: &mut [f32]) {
         let (correlation, packed) = (self.correlation, self.weights);
         if self.winograd {
-            let hooks = (load, Overwrite);
-            return winograd::group(self.set, &correlation, packed, [source, next], target, hooks);
+            return winograd::group(self.set, &correlation, packed, [source, next], target, load);
         }
         let ([height, width], [rows, _]) = correlation.images();
         let rows = 0..rows;
         let images = source.len() / (height * width * correlation.channels().0);
         let len = correlation.window(&rows).len() * images;
         scratch::with_thread_buffer(len, |padded| {
-            let store = Overwrite;
-            let band = Band { correlation, source, packed, rows, load, store, padded, target };
+            let band = Band { correlation, source, packed, rows, load, padded, target };
             simd::run(self.set, band);
         });
     }

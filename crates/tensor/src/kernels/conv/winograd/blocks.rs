@@ -4,8 +4,8 @@
 //! line further apart than they are long, so that a tile's 36 values do not fall into the same few
 //! cache sets.
 
-use super::transform::{POINTS, PRODUCTS, input_plane, output_plane_adjoint};
-use crate::kernels::simd::{LANES, Vector};
+use super::transform::{POINTS, PRODUCTS, Square, input_plane, output_plane, output_plane_adjoint};
+use crate::kernels::simd::{LANES, Simd, Vector};
 
 /// Values from one plane of a block to the next.
 pub(super) fn plane_len(tiles: usize, channels: usize) -> usize {
@@ -17,7 +17,13 @@ pub(super) fn block_len(tiles: usize, channels: usize) -> usize {
     PRODUCTS * plane_len(tiles, channels)
 }
 
-/// `B^T d B` of one tile, sixteen channels at a time.
+/// The planes of a block, `plane` values apart, as a square.
+#[inline(always)]
+pub(super) fn planes(plane: usize) -> Square {
+    Square::whole([POINTS * plane, plane])
+}
+
+/// `B^T d B` of one tile, register by register of its channels.
 ///
 /// # Safety
 /// `patch` points at 6 x 6 pixels of `channels` values, rows `row_len` apart; `to` at room for
@@ -30,21 +36,17 @@ pub(super) unsafe fn transform_input<V: Vector>(
     to: *mut f32,
     plane: usize,
 ) {
-    for channel in (0..channels).step_by(LANES) {
-        let mut d = [[V::splat(0.0); POINTS]; POINTS];
-        for y in 0..POINTS {
-            for x in 0..POINTS {
-                // SAFETY: pixel (y, x) of the patch, as the caller vouches.
-                d[y][x] = unsafe { V::load(patch.add(y * row_len + x * channels + channel)) };
-            }
+    let pixels = Square::whole([row_len, channels]);
+    for channel in (0..channels).step_by(V::Register::WIDTH) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let (patch, to) = (patch.add(channel), to.add(channel));
+            input_plane::<V::Register>((patch, pixels), (to, planes(plane)));
         }
-        // SAFETY: a vector of each plane, as the caller vouches.
-        unsafe { store_planes(&input_plane(d), to.add(channel), plane) };
     }
 }
 
-/// `A g A^T` of one tile of which `valid` rows and columns lie inside the image, sixteen channels
-/// at a time.
+/// `A g A^T` of one tile of which `valid` rows and columns lie inside the image.
 ///
 /// # Safety
 /// `gradient` points at the valid pixels of `channels` values, rows `row_len` apart; `to` and
@@ -58,51 +60,44 @@ pub(super) unsafe fn transform_gradient<V: Vector, const M: usize>(
     to: *mut f32,
     plane: usize,
 ) {
-    for channel in (0..channels).step_by(LANES) {
-        let mut g = [[V::splat(0.0); M]; M];
-        for y in 0..M {
-            for x in 0..M {
-                if y < valid[0] && x < valid[1] {
-                    // SAFETY: pixel (y, x) of the tile is valid.
-                    g[y][x] =
-                        unsafe { V::load(gradient.add(y * row_len + x * channels + channel)) };
-                }
+    let pixels = Square::whole([row_len, channels]);
+    for channel in (0..channels).step_by(V::Register::WIDTH) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let (from, to) = (gradient.add(channel), (to.add(channel), planes(plane)));
+            if valid == [M; 2] {
+                output_plane_adjoint::<V::Register, M>((from, pixels), to);
+            } else {
+                output_plane_adjoint::<V::Register, M>((from, Square { valid, ..pixels }), to);
             }
         }
-        // SAFETY: a vector of each plane, as the caller vouches.
-        unsafe { store_planes(&output_plane_adjoint(g), to.add(channel), plane) };
     }
 }
 
+/// `A^T m A` of one tile, of which `valid` rows and columns lie inside the image.
+///
 /// # Safety
-/// `to` is valid for writing a vector in each of 36 planes, `plane` apart.
+/// `from` points at `channels` values in each of 36 planes, `plane` apart; `to` at room for the
+/// valid pixels of `channels` values, rows `row_len` apart. `channels` is a multiple of 16.
 #[inline(always)]
-pub(super) unsafe fn store_planes<V: Vector>(
-    values: &[[V; POINTS]; POINTS],
-    to: *mut f32,
-    plane: usize,
-) {
-    for y in 0..POINTS {
-        for x in 0..POINTS {
-            // SAFETY: as the caller vouches.
-            unsafe { values[y][x].store(to.add((y * POINTS + x) * plane)) };
-        }
-    }
-}
-
-/// # Safety
-/// `from` is valid for reading a vector in each of 36 planes, `plane` apart.
-#[inline(always)]
-pub(super) unsafe fn load_planes<V: Vector>(
+pub(super) unsafe fn transform_output<V: Vector, const M: usize>(
     from: *const f32,
     plane: usize,
-) -> [[V; POINTS]; POINTS] {
-    let mut values = [[V::splat(0.0); POINTS]; POINTS];
-    for y in 0..POINTS {
-        for x in 0..POINTS {
-            // SAFETY: as the caller vouches.
-            values[y][x] = unsafe { V::load(from.add((y * POINTS + x) * plane)) };
+    to: *mut f32,
+    row_len: usize,
+    valid: [usize; 2],
+    channels: usize,
+) {
+    let pixels = Square::whole([row_len, channels]);
+    for channel in (0..channels).step_by(V::Register::WIDTH) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let (from, to) = ((from.add(channel), planes(plane)), to.add(channel));
+            if valid == [M; 2] {
+                output_plane::<V::Register, M>(from, (to, pixels));
+            } else {
+                output_plane::<V::Register, M>(from, (to, Square { valid, ..pixels }));
+            }
         }
     }
-    values
 }

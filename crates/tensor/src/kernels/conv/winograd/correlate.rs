@@ -6,13 +6,12 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::blocks::{block_len, load_planes, plane_len, transform_input};
+use super::blocks::{block_len, plane_len, transform_input, transform_output};
 use super::tiles::{Tile, Tiles};
-use super::transform::{PRODUCTS, output_plane};
+use super::transform::PRODUCTS;
 use super::weights;
 use crate::kernels::conv::correlation::Correlation;
 use crate::kernels::conv::padded::{Load, Window};
-use crate::kernels::conv::store::Store;
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::tile::{multiply_short, zeros};
 use crate::kernels::{InstructionSet, Scratch, scratch};
@@ -20,20 +19,21 @@ use crate::kernels::{InstructionSet, Scratch, scratch};
 /// Tasks that a call is cut into at least, if the shape allows.
 const TASKS: usize = 16;
 
-/// Tiles to a block, for so many channels of source and target together.
-fn block_tiles(channels: usize) -> usize {
-    if channels > 256 { 8 } else { 16 }
+/// Tiles to a block, for so many channels of source and target together: whole register tiles of
+/// `rows`.
+fn block_tiles(rows: usize, channels: usize) -> usize {
+    if channels > 256 { rows } else { 16_usize.next_multiple_of(rows) }
 }
 
 /// Runs a correlation over a whole batch, in parallel.
-pub(in crate::kernels::conv) fn correlate<L: Load, S: Store>(
+pub(in crate::kernels::conv) fn correlate<L: Load>(
     set: InstructionSet,
     correlation: Correlation,
     source: &[f32],
     weight: &[f32],
     target: &mut [f32],
     scratch: &mut Scratch<f32>,
-    (load, store): (L, S),
+    load: L,
 ) {
     if target.is_empty() {
         return;
@@ -42,7 +42,7 @@ pub(in crate::kernels::conv) fn correlate<L: Load, S: Store>(
     let (sources, targets) = correlation.channels();
     let (packed, batch) = (prepare(set, &correlation, weight, scratch), correlation.batch());
     let (source_len, target_len) = (source.len() / batch, target.len() / batch);
-    let block = block_tiles(sources + targets);
+    let block = block_tiles(simd::register_tile(set).0, sources + targets);
     let bands = TASKS.div_ceil(batch).min(tiles.per_image() / block).max(1);
     let images = block.div_ceil(tiles.per_image()).min(batch.div_ceil(TASKS));
     let rows = tiles.count[0].div_ceil(bands) * tiles.side;
@@ -73,7 +73,6 @@ pub(in crate::kernels::conv) fn correlate<L: Load, S: Store>(
                     packed,
                     rows,
                     load,
-                    store,
                     padded,
                     block,
                     products,
@@ -102,13 +101,13 @@ pub(in crate::kernels::conv) fn prepare<'s>(
 }
 
 /// The whole target of a few images, in this thread. `next` is the source of those after them.
-pub(in crate::kernels::conv) fn group<L: Load, S: Store>(
+pub(in crate::kernels::conv) fn group<L: Load>(
     set: InstructionSet,
     correlation: &Correlation,
     packed: &[f32],
     [source, next]: [&[f32]; 2],
     target: &mut [f32],
-    (load, store): (L, S),
+    load: L,
 ) {
     let tiles = Tiles::new(correlation);
     let channels = correlation.channels();
@@ -116,7 +115,7 @@ pub(in crate::kernels::conv) fn group<L: Load, S: Store>(
     let images = source.len() / (height * width * channels.0);
     let rows = 0..tiles.image[0];
     let window = tiles.window(correlation, &rows);
-    let block = block_tiles(channels.0 + channels.1);
+    let block = block_tiles(simd::register_tile(set).0, channels.0 + channels.1);
     let padded_len = (images * window.len()).next_multiple_of(LANES);
     let len = padded_len + block_len(block, channels.0) + block_len(block, channels.1);
     scratch::with_thread_buffer(len, |buffer| {
@@ -132,7 +131,6 @@ pub(in crate::kernels::conv) fn group<L: Load, S: Store>(
             packed,
             rows,
             load,
-            store,
             padded,
             block,
             products,
@@ -143,7 +141,7 @@ pub(in crate::kernels::conv) fn group<L: Load, S: Store>(
 }
 
 /// A band of target rows of a few images: the unit of work of one thread.
-struct Band<'a, L, S> {
+struct Band<'a, L> {
     tiles: Tiles,
     /// Of source and target.
     channels: (usize, usize),
@@ -155,7 +153,6 @@ struct Band<'a, L, S> {
     packed: &'a [f32],
     rows: Range<usize>,
     load: L,
-    store: S,
     /// Working memory: the padded source, a transformed block, and its products.
     padded: &'a mut [f32],
     block: &'a mut [f32],
@@ -163,14 +160,14 @@ struct Band<'a, L, S> {
     target: &'a mut [f32],
 }
 
-impl<L: Load, S: Store> Task for Band<'_, L, S> {
+impl<L: Load> Task for Band<'_, L> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(mut self) {
         self.window.load::<V>(self.source, self.padded, self.load);
         let (sources, targets) = self.channels;
-        let block = block_tiles(sources + targets);
+        let block = block_tiles(V::ROWS, sources + targets);
         let in_rows = self.tiles.in_rows(&self.rows);
         let all = self.images * in_rows;
         let plane = plane_len(block, sources);
@@ -207,7 +204,7 @@ impl<L: Load, S: Store> Task for Band<'_, L, S> {
     }
 }
 
-impl<L: Load, S: Store> Band<'_, L, S> {
+impl<L: Load> Band<'_, L> {
     /// Asks for the pixels that a tile will be written to.
     #[inline(always)]
     fn prefetch_target(&self, tile: Tile) {
@@ -271,7 +268,7 @@ impl<L: Load, S: Store> Band<'_, L, S> {
         }
     }
 
-    /// Transforms the products of a tile back, and stores the part of it inside the image.
+    /// Transforms the products of a tile back to the part of it inside the image.
     #[inline(always)]
     fn transform_output<V: Vector, const M: usize>(
         &mut self,
@@ -286,26 +283,12 @@ impl<L: Load, S: Store> Band<'_, L, S> {
         let valid = self.tiles.inside(tile, self.rows.len());
         let pixel = self.tiles.pixel(tile, self.rows.len());
         debug_assert!(((pixel + (valid[0] - 1) * width + valid[1]) * targets) <= self.target.len());
-        for channel in (0..targets).step_by(LANES) {
-            // SAFETY: the products have 36 planes of `block` tiles; rows and columns below `valid`
-            // of the tile lie inside the band.
-            unsafe {
-                let from = self.products.as_ptr().add(number * targets + channel);
-                let y: [[V; M]; M] = output_plane(load_planes(from, plane));
-                for row in 0..M {
-                    if row == valid[0] {
-                        break;
-                    }
-                    let mut to = [self.target.as_mut_ptr(); M];
-                    let mut sums = zeros::<V, M, 1, 1>();
-                    for column in 0..M {
-                        let at = (pixel + row * width + column) * targets + channel;
-                        to[column] = to[column].wrapping_add(at);
-                        sums[column][0][0] = y[row][column];
-                    }
-                    self.store.store(&sums, &to[..valid[1]], channel, targets);
-                }
-            }
+        // SAFETY: the products have 36 planes of `block` tiles; rows and columns below `valid` of
+        // the tile lie inside the band.
+        unsafe {
+            let from = self.products.as_ptr().add(number * targets);
+            let to = self.target.as_mut_ptr().add(pixel * targets);
+            transform_output::<V, M>(from, plane, to, width * targets, valid, targets);
         }
     }
 }

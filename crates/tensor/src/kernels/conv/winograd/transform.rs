@@ -11,7 +11,9 @@
 //! Winograd, "Arithmetic complexity of computations", 1980; Lavin and Gray, "Fast algorithms for
 //! convolutional neural networks", 2016 (arXiv:1509.09308).
 
-use crate::kernels::simd::Vector;
+use std::mem::MaybeUninit;
+
+use crate::kernels::simd::Simd;
 
 /// Points to a side, and values to a side of a transformed tile.
 pub(super) const POINTS: usize = 6;
@@ -41,7 +43,7 @@ fn g<const R: usize>(j: usize, k: usize) -> f32 {
 
 /// `G w`: R taps to six points.
 #[inline(always)]
-pub(super) fn weight<V: Vector, const R: usize>(w: [V; R]) -> [V; POINTS] {
+pub(super) fn weight<V: Simd, const R: usize>(w: [V; R]) -> [V; POINTS] {
     let mut points = [V::splat(0.0); POINTS];
     for j in 0..POINTS {
         for k in 0..R {
@@ -53,7 +55,7 @@ pub(super) fn weight<V: Vector, const R: usize>(w: [V; R]) -> [V; POINTS] {
 
 /// `G^T m`: the gradient of R taps, given that of six points.
 #[inline(always)]
-pub(super) fn weight_adjoint<V: Vector, const R: usize>(points: [V; POINTS]) -> [V; R] {
+pub(super) fn weight_adjoint<V: Simd, const R: usize>(points: [V; POINTS]) -> [V; R] {
     let mut w = [V::splat(0.0); R];
     for k in 0..R {
         for j in 0..POINTS {
@@ -65,7 +67,7 @@ pub(super) fn weight_adjoint<V: Vector, const R: usize>(points: [V; POINTS]) -> 
 
 /// `B^T d`: six neighbouring values to six points.
 #[inline(always)]
-pub(super) fn input<V: Vector>(d: [V; POINTS]) -> [V; POINTS] {
+pub(super) fn input<V: Simd>(d: [V; POINTS]) -> [V; POINTS] {
     let (two, four) = (V::splat(2.0), V::splat(4.0));
     let (minus_two, minus_four, minus_five) = (V::splat(-2.0), V::splat(-4.0), V::splat(-5.0));
     let even = d[2].mul_add(minus_four, d[4]);
@@ -84,7 +86,7 @@ pub(super) fn input<V: Vector>(d: [V; POINTS]) -> [V; POINTS] {
 
 /// `A^T m`: six points to M outputs, M = 4 or 2.
 #[inline(always)]
-pub(super) fn output<V: Vector, const M: usize>(m: [V; POINTS]) -> [V; M] {
+pub(super) fn output<V: Simd, const M: usize>(m: [V; POINTS]) -> [V; M] {
     let (even, odd) = (m[1].add(m[2]), m[1].sub(m[2]));
     let (even_two, odd_two) = (m[3].add(m[4]), m[3].sub(m[4]));
     let mut y = [m[0].add(even).add(even_two); M];
@@ -99,7 +101,7 @@ pub(super) fn output<V: Vector, const M: usize>(m: [V; POINTS]) -> [V; M] {
 
 /// `A g`: the gradient of M outputs to that of six points.
 #[inline(always)]
-pub(super) fn output_adjoint<V: Vector, const M: usize>(y: [V; M]) -> [V; POINTS] {
+pub(super) fn output_adjoint<V: Simd, const M: usize>(y: [V; M]) -> [V; POINTS] {
     let (two, minus_two) = (V::splat(2.0), V::splat(-2.0));
     if M == 2 {
         let (even, odd) = (y[0], y[1]);
@@ -126,31 +128,72 @@ pub(super) fn output_adjoint<V: Vector, const M: usize>(y: [V; M]) -> [V; POINTS
     ]
 }
 
-/// Both ways: the transform of each column, then of each row.
+/// Where the values of a square lie: vectors `strides` apart from row to row and from column to
+/// column. Rows and columns from `valid` on are zeros to read, and are not written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Square {
+    pub(super) strides: [usize; 2],
+    pub(super) valid: [usize; 2],
+}
+
+impl Square {
+    /// A square of which all values are there.
+    #[inline(always)]
+    pub(super) fn whole(strides: [usize; 2]) -> Self {
+        Self { strides, valid: [usize::MAX; 2] }
+    }
+
+    #[inline(always)]
+    fn at(&self, y: usize, x: usize) -> Option<usize> {
+        let inside = y < self.valid[0] && x < self.valid[1];
+        inside.then(|| y * self.strides[0] + x * self.strides[1])
+    }
+}
+
+/// A transform of the plane, both ways: of each row on its way in, of each column on its way out.
+/// In between the values lie in memory: all of them at once would not fit the registers.
 macro_rules! plane {
     ($(#[$doc:meta])* $name:ident, $axis:ident, [$($size:ident)?], $from:expr, $to:expr) => {
         $(#[$doc])*
+        ///
+        /// # Safety
+        /// `from` and `to` are valid for reading and writing a register at each place of their
+        /// squares.
         #[inline(always)]
-        pub(super) fn $name<V: Vector $(, const $size: usize)?>(
-            from: [[V; $from]; $from],
-        ) -> [[V; $to]; $to] {
-            let zero = V::splat(0.0);
-            let mut columns = [[zero; $from]; $to];
-            for x in 0..$from {
-                let mut column = [zero; $from];
+        pub(super) unsafe fn $name<S: Simd $(, const $size: usize)?>(
+            (from, source): (*const f32, Square),
+            (to, target): (*mut f32, Square),
+        ) {
+            let mut rows = MaybeUninit::<[[S; $to]; $from]>::uninit();
+            let rows = rows.as_mut_ptr().cast::<S>();
+            for y in 0..$from {
+                let mut row = [S::splat(0.0); $from];
+                for x in 0..$from {
+                    if let Some(at) = source.at(y, x) {
+                        // SAFETY: the caller vouches for the places of the square.
+                        row[x] = unsafe { S::load(from.add(at)) };
+                    }
+                }
+                let row: [S; $to] = $axis(row);
+                for x in 0..$to {
+                    // SAFETY: there are as many rows of as many values.
+                    unsafe { rows.add(y * $to + x).write(row[x]) };
+                }
+            }
+            for x in 0..$to {
+                let mut column = [S::splat(0.0); $from];
                 for y in 0..$from {
-                    column[y] = from[y][x];
+                    // SAFETY: each value has just been written.
+                    column[y] = unsafe { rows.add(y * $to + x).read() };
                 }
-                let column: [V; $to] = $axis(column);
+                let column: [S; $to] = $axis(column);
                 for y in 0..$to {
-                    columns[y][x] = column[y];
+                    if let Some(at) = target.at(y, x) {
+                        // SAFETY: the caller vouches for the places of the square.
+                        unsafe { column[y].store(to.add(at)) };
+                    }
                 }
             }
-            let mut to = [[zero; $to]; $to];
-            for y in 0..$to {
-                to[y] = $axis(columns[y]);
-            }
-            to
         }
     };
 }

@@ -6,9 +6,9 @@
 
 use rayon::prelude::*;
 
-use super::blocks::{block_len, load_planes, plane_len, transform_gradient, transform_input};
+use super::blocks::{block_len, plane_len, planes, transform_gradient, transform_input};
 use super::tiles::Tiles;
-use super::transform::{PRODUCTS, weight_plane_adjoint};
+use super::transform::{PRODUCTS, Square, weight_plane_adjoint};
 use crate::kernels::conv::Conv2dShape;
 use crate::kernels::conv::correlation::{Correlation, Direction};
 use crate::kernels::conv::padded::Load;
@@ -252,19 +252,17 @@ impl Filters<'_> {
         let plane = self.inputs * self.outputs;
         assert!(self.sum.len() == PRODUCTS * plane && self.first + LANES <= self.outputs);
         for i in 0..self.inputs {
-            // SAFETY: `sum` has 36 planes of (input channels, output channels).
-            let points = unsafe {
-                load_planes::<V>(self.sum.as_ptr().add(i * self.outputs + self.first), plane)
-            };
-            let w: [[V; R]; R] = weight_plane_adjoint(points);
-            for u in 0..R {
-                for v in 0..R {
-                    let mut lanes = [0.0; LANES];
-                    // SAFETY: `lanes` holds sixteen values.
-                    unsafe { w[u][v].store(lanes.as_mut_ptr()) };
-                    for (lane, value) in lanes.into_iter().enumerate() {
-                        self.filters[(lane * self.inputs + i) * R * R + u * R + v] = value;
-                    }
+            let mut w = [[0.0; LANES]; 25];
+            // SAFETY: `sum` has 36 planes of (input channels, output channels), and `w` room for
+            // the taps.
+            unsafe {
+                let from = self.sum.as_ptr().add(i * self.outputs + self.first);
+                let to = (w.as_mut_ptr().cast(), Square::whole([R * LANES, LANES]));
+                weight_plane_adjoint::<V, R>((from, planes(plane)), to);
+            }
+            for (tap, lanes) in w[..R * R].iter().enumerate() {
+                for (lane, value) in lanes.iter().enumerate() {
+                    self.filters[(lane * self.inputs + i) * R * R + tap] = *value;
                 }
             }
         }

@@ -3,10 +3,11 @@
 
 use rayon::prelude::*;
 
-use super::transform::{POINTS, PRODUCTS, weight_plane};
+use super::blocks::planes;
+use super::transform::{PRODUCTS, Square, weight_plane};
 use crate::kernels::InstructionSet;
 use crate::kernels::conv::correlation::Correlation;
-use crate::kernels::simd::{self, LANES, Task, Vector};
+use crate::kernels::simd::{self, LANES, Simd, Task, Vector};
 
 /// Transforms packed weights, a panel to a task.
 pub(super) fn transform(
@@ -48,20 +49,12 @@ impl Panel<'_> {
     fn planes<V: Vector, const R: usize>(self) {
         let plane = self.to.len() / PRODUCTS;
         assert_eq!(self.from.len(), R * R * plane);
-        for at in (0..plane).step_by(LANES) {
-            let mut w = [[V::splat(0.0); R]; R];
-            for u in 0..R {
-                for v in 0..R {
-                    // SAFETY: a plane is whole vectors long, and `from` has R R of them.
-                    w[u][v] = unsafe { V::load(self.from.as_ptr().add((u * R + v) * plane + at)) };
-                }
-            }
-            let points: [[V; POINTS]; POINTS] = weight_plane(w);
-            for j in 0..PRODUCTS {
-                // SAFETY: `to` has 36 planes.
-                unsafe {
-                    points[j / POINTS][j % POINTS].store(self.to.as_mut_ptr().add(j * plane + at));
-                };
+        let (from, to) = (Square::whole([R * plane, plane]), planes(plane));
+        for at in (0..plane).step_by(V::Register::WIDTH) {
+            // SAFETY: a plane is whole vectors long; `from` has R R of them and `to` 36.
+            unsafe {
+                let (w, points) = (self.from.as_ptr().add(at), self.to.as_mut_ptr().add(at));
+                weight_plane::<V::Register, R>((w, from), (points, to));
             }
         }
     }
