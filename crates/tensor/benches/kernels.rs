@@ -139,13 +139,13 @@ fn product(name: &str, [m, n, k]: [usize; 3], transposed: [bool; 2], pools: &[Th
     let (a, b, mut c) = (values(m * k, 1), values(k * n, 2), vec![0.0; m * n]);
     let (a64, b64, mut c64) = (wide(&a), wide(&b), vec![0.0; m * n]);
     let (a64, b64) = (view(&a64, m, k, transposed[0]), view(&b64, k, n, transposed[1]));
-    f64::gemm(1.0, a64, b64, 0.0, MatrixMut::new(&mut c64, m, n));
+    f64::gemm(a64, b64, MatrixMut::new(&mut c64, m, n));
     let (a, b) = (view(&a, m, k, transposed[0]), view(&b, k, n, transposed[1]));
     KernelChoice::Auto.select();
-    f32::gemm(1.0, a, b, 0.0, MatrixMut::new(&mut c, m, n));
+    f32::gemm(a, b, MatrixMut::new(&mut c, m, n));
     assert!(error(&c, &c64) < 1e-5, "{name}");
     line(name, pools, 2.0 * (m * n * k) as f64, || {
-        f32::gemm(1.0, a, b, 0.0, MatrixMut::new(&mut c, m, n));
+        f32::gemm(a, b, MatrixMut::new(&mut c, m, n));
     });
 }
 

@@ -23,7 +23,7 @@ impl Linear {
         let batch = input.len() / inputs;
         let x = MatrixRef::new(input, batch, inputs); // (N, I)
         let w = MatrixRef::new(weight, outputs, inputs); // (O, I)
-        R::gemm(R::one(), x, w.transposed(), R::zero(), MatrixMut::new(output, batch, outputs));
+        R::gemm(x, w.transposed(), MatrixMut::new(output, batch, outputs));
         add_bias(output, bias);
     }
 
@@ -41,7 +41,7 @@ impl Linear {
         let x = MatrixRef::new(input, batch, inputs); // (N, I)
         let dy = MatrixRef::new(output_gradient, batch, outputs); // (N, O)
         let dw = MatrixMut::new(weight_gradient, outputs, inputs);
-        R::gemm(R::one(), dy.transposed(), x, R::zero(), dw); // dW = dy' x
+        R::gemm(dy.transposed(), x, dw); // dW = dy' x
         if !bias_gradient.is_empty() {
             parallel::column_sums(output_gradient, bias_gradient, partials); // db = sum dy
         }
@@ -58,7 +58,7 @@ impl Linear {
         let batch = output_gradient.len() / outputs;
         let dy = MatrixRef::new(output_gradient, batch, outputs); // (N, O)
         let w = MatrixRef::new(weight, outputs, inputs); // (O, I)
-        R::gemm(R::one(), dy, w, R::zero(), MatrixMut::new(input_gradient, batch, inputs));
+        R::gemm(dy, w, MatrixMut::new(input_gradient, batch, inputs));
     }
 }
 

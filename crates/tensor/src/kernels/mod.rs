@@ -29,18 +29,12 @@ pub use scratch::Scratch;
 /// Layers call these through [`Real`](crate::Real); slices of a wrong length are a bug of the
 /// caller and panic.
 pub trait Kernels: Sized + Copy {
-    /// `c = alpha a b + beta c`, with a (m, k), b (k, n) and c (m, n) in any strides; `beta` = 0
-    /// overwrites `c`, whatever it holds.
+    /// `c = a b`, with a (m, k) and b (k, n) in any strides; c (m, n) is overwritten, whatever it
+    /// holds.
     ///
     /// # Panics
     /// If the shapes do not fit.
-    fn gemm(
-        alpha: Self,
-        a: MatrixRef<'_, Self>,
-        b: MatrixRef<'_, Self>,
-        beta: Self,
-        c: MatrixMut<'_, Self>,
-    );
+    fn gemm(a: MatrixRef<'_, Self>, b: MatrixRef<'_, Self>, c: MatrixMut<'_, Self>);
 
     /// `output[n,y,x,o] = sum_{i,u,v} weight[o,i,u,v] input[n, y s + u - p, x s + v - p, i]`.
     ///
@@ -80,16 +74,10 @@ pub trait Kernels: Sized + Copy {
 }
 
 impl Kernels for f32 {
-    fn gemm(
-        alpha: Self,
-        a: MatrixRef<'_, Self>,
-        b: MatrixRef<'_, Self>,
-        beta: Self,
-        c: MatrixMut<'_, Self>,
-    ) {
+    fn gemm(a: MatrixRef<'_, Self>, b: MatrixRef<'_, Self>, c: MatrixMut<'_, Self>) {
         match KernelChoice::current() {
-            KernelChoice::Scalar => gemm::plain::gemm(alpha, a, b, beta, c),
-            _ => gemm::fast(InstructionSet::detected(), alpha, a, b, beta, c),
+            KernelChoice::Scalar => gemm::plain::gemm(a, b, c),
+            _ => gemm::product(InstructionSet::detected(), &gemm::Product::new(a, b), c),
         }
     }
 
@@ -145,14 +133,8 @@ impl Kernels for f32 {
 }
 
 impl Kernels for f64 {
-    fn gemm(
-        alpha: Self,
-        a: MatrixRef<'_, Self>,
-        b: MatrixRef<'_, Self>,
-        beta: Self,
-        c: MatrixMut<'_, Self>,
-    ) {
-        gemm::double(alpha, a, b, beta, c);
+    fn gemm(a: MatrixRef<'_, Self>, b: MatrixRef<'_, Self>, c: MatrixMut<'_, Self>) {
+        gemm::double(a, b, c);
     }
 
     fn conv2d_forward(

@@ -4,7 +4,7 @@ mod correlation;
 mod direct;
 pub mod fused;
 mod pack;
-mod padded;
+pub(super) mod padded;
 pub(super) mod plain;
 mod shape;
 mod store;

@@ -7,12 +7,10 @@ use super::{MatrixMut, MatrixRef};
 /// Rows to a band: cut by shape, so that the bits do not depend on the number of threads.
 const BAND: usize = 64;
 
-/// `c = alpha a b + beta c`.
+/// `c = a b`.
 pub(in crate::kernels) fn gemm(
-    alpha: f64,
     a: MatrixRef<'_, f64>,
     b: MatrixRef<'_, f64>,
-    beta: f64,
     c: MatrixMut<'_, f64>,
 ) {
     assert_eq!((a.rows, b.columns, a.columns), (c.rows, c.columns, b.rows), "a b must fit c");
@@ -31,14 +29,14 @@ pub(in crate::kernels) fn gemm(
                 c.len() / columns,
                 a.columns,
                 columns,
-                alpha,
+                1.0,
                 first.as_ptr(),
                 a_row,
                 a_column,
                 b.data.as_ptr(),
                 b_row,
                 b_column,
-                beta,
+                0.0,
                 c.as_mut_ptr(),
                 columns as isize,
                 1,

@@ -1,209 +1,189 @@
-//! The `f32` product: register tiles over packed panels.
+//! The `f32` product `c = a b + bias`: register tiles over packed panels.
 //!
-//! b is packed once into panels of (k, 16 N) that stay in the second cache level; c is cut into
-//! blocks of rows and columns, in parallel, never along k, so the bits do not depend on the number
-//! of threads. Rows of a are read where they are if they are contiguous, else a block of them is
-//! packed. Long sums are cut into blocks of k, added in order.
+//! b is packed into panels of 16 N columns, a stretch of its rows at a time; c is cut into blocks,
+//! in parallel, never along the sums, so the bits do not depend on the number of threads. A task
+//! copies its rows of a, [`DEPTH`] terms at a time, and runs every panel over them: the panel and
+//! the rows of a tile stay in the first cache level. Sums longer than that are added in order.
+//!
+//! Either factor can be normalised on its way into the copy, which is all that reads it.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::pack::Strip;
+use super::block::Block;
+use super::pack::Panel;
 use super::{MatrixMut, MatrixRef};
-use crate::kernels::simd::{self, LANES, Task, Vector};
-use crate::kernels::tile::{Sums, multiply, zeros};
+use crate::kernels::conv::fused::Normalise;
+use crate::kernels::simd::{self, LANES};
 use crate::kernels::{InstructionSet, scratch};
 
-/// Rows and columns of c to a task.
-const ROWS: usize = 64;
-const COLUMNS: usize = 256;
-/// The longest sum that is taken in one go.
+/// About as many terms of a sum are taken in one go.
 const DEPTH: usize = 1024;
+/// About as many rows of b are packed at once.
+const PACKED: usize = 1024;
+/// The most rows of c to a task.
+const ROWS: usize = 96;
+/// Tasks that a product is cut into at least, if it is large enough.
+const TASKS: usize = 8;
 
-/// `c = alpha a b + beta c` with the vectors of `set`.
-pub(in crate::kernels) fn gemm(
+/// A product of two matrices.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::kernels) struct Product<'a> {
+    /// (M, K)
+    pub(in crate::kernels) a: MatrixRef<'a, f32>,
+    /// What happens to the columns of `a` first; its rows are contiguous then.
+    pub(in crate::kernels) normalise_a: Option<Normalise<'a>>,
+    /// (K, N)
+    pub(in crate::kernels) b: MatrixRef<'a, f32>,
+    /// What happens to the columns of `b` first; its rows are contiguous then.
+    pub(in crate::kernels) normalise_b: Option<Normalise<'a>>,
+    /// Added to each row of the product, unless it is empty.
+    pub(in crate::kernels) bias: &'a [f32],
+}
+
+impl<'a> Product<'a> {
+    /// `a b`.
+    pub(in crate::kernels) fn new(a: MatrixRef<'a, f32>, b: MatrixRef<'a, f32>) -> Self {
+        assert_eq!(a.columns, b.rows, "the columns of a and the rows of b");
+        Self { a, normalise_a: None, b, normalise_b: None, bias: &[] }
+    }
+
+    /// Rows to a task, if there are enough for tasks that take whole rows: then, as soon as rows
+    /// are finished, something can be done with them.
+    pub(in crate::kernels) fn whole_rows(&self, set: InstructionSet) -> Option<usize> {
+        let groups = self.a.rows.div_ceil(ROWS);
+        let tile = simd::register_tile(set).0;
+        (groups >= 2 * TASKS).then(|| self.a.rows.div_ceil(groups).next_multiple_of(tile))
+    }
+
+    /// How many terms of a sum are taken in one go: about [`DEPTH`], and equal shares.
+    fn stretch(&self) -> usize {
+        let depth = self.a.columns;
+        depth.div_ceil(((depth + DEPTH / 2) / DEPTH).max(1)).max(1)
+    }
+
+    /// Packs the rows `terms` of b into panels, `panel_len` values apart.
+    fn pack(&self, set: InstructionSet, terms: &Range<usize>, panels: &mut [f32], width: usize) {
+        let panels = panels.par_chunks_mut(terms.len() * width);
+        panels.enumerate().for_each(|(p, panel)| {
+            let (matrix, normalise) = (self.b, self.normalise_b);
+            let (first, terms) = (p * width, terms.clone());
+            simd::run(set, Panel { matrix, normalise, first, terms, width, panel });
+        });
+    }
+}
+
+/// `c = a b + bias`, in blocks of rows and columns.
+pub(in crate::kernels) fn product(
     set: InstructionSet,
-    alpha: f32,
-    a: MatrixRef<'_, f32>,
-    b: MatrixRef<'_, f32>,
-    beta: f32,
+    product: &Product<'_>,
     c: MatrixMut<'_, f32>,
 ) {
-    assert_eq!((a.rows, b.columns, a.columns), (c.rows, c.columns, b.rows), "a b must fit c");
-    if c.data.is_empty() {
-        return;
-    }
-    let depth = a.columns;
-    let width = simd::columns(set) * LANES;
-    let panel_len = (width * depth).max(1);
-    scratch::with_thread_buffer(c.columns.div_ceil(width) * panel_len, |panels| {
-        panels.par_chunks_mut(panel_len).enumerate().for_each(|(p, strip)| {
-            let (first, rows) = (p * width, 0..depth);
-            simd::run(set, Strip { matrix: b, first, rows, width, strip });
-        });
-        let panels = &*panels;
-        let c = Target { data: c.data.as_mut_ptr(), rows: c.rows, columns: c.columns };
-        let (down, across) = (c.rows.div_ceil(ROWS), c.columns.div_ceil(COLUMNS));
+    assert_eq!((product.a.rows, product.b.columns), (c.rows, c.columns), "a b must fit c");
+    let (tile, vectors) = simd::register_tile(set);
+    let (width, columns) = (vectors * LANES, c.columns);
+    let tiles = c.rows.div_ceil(tile);
+    let down = c.rows.div_ceil(ROWS);
+    // Blocks of as many columns, and of as many register tiles or one less.
+    let across = TASKS.div_ceil(down.max(1)).min(columns.div_ceil(width)).max(1);
+    let block_columns = columns.div_ceil(across).next_multiple_of(width);
+    let across = columns.div_ceil(block_columns);
+    passes(set, product, c.data, |terms, panels, c| {
+        let target = Target(c.as_mut_ptr());
         (0..down * across).into_par_iter().for_each(|task| {
-            let (row, column) = (task / across * ROWS, task % across * COLUMNS);
-            let rows = row..(row + ROWS).min(c.rows);
-            let columns = column..(column + COLUMNS).min(c.columns);
-            // Room for the rows of a last tile that is not full.
-            let packed_a = if a.column_stride == 1 { 0 } else { (ROWS + LANES) * depth.min(DEPTH) };
-            scratch::with_thread_buffer(packed_a, |packed_a| {
-                let panels = &panels[column / width * panel_len..];
-                simd::run(set, Block { alpha, a, packed_a, panels, beta, c: &c, rows, columns });
-            });
+            let row = |block: usize| (block * tiles / down * tile).min(product.a.rows);
+            let rows = row(task / across)..row(task / across + 1);
+            let first = task % across * block_columns;
+            let block = Block {
+                product,
+                stretch: product.stretch(),
+                terms: terms.clone(),
+                panels: &panels[first * terms.len()..],
+                columns: first..(first + block_columns).min(columns),
+                // SAFETY: blocks are disjoint, and lie inside c.
+                c: unsafe { target.at(rows.start * columns) },
+                row_len: columns,
+                rows,
+            };
+            block.run(set);
         });
     });
 }
 
-/// The matrix c, of which tasks write disjoint blocks.
-struct Target {
-    data: *mut f32,
+/// `c = a b + bias`, whole rows to a task as [`Product::whole_rows`] has them; `after(group, rows,
+/// partial)` is called for each group as soon as it is finished, with a piece of `partials` of its
+/// own.
+pub(in crate::kernels) fn product_rows(
+    set: InstructionSet,
+    product: &Product<'_>,
     rows: usize,
-    columns: usize,
+    c: &mut [f32],
+    (partials, partial_len): (&mut [f64], usize),
+    after: impl Fn(usize, &mut [f32], &mut [f64]) + Sync,
+) {
+    let columns = product.b.columns;
+    assert_eq!(product.a.rows * columns, c.len(), "a b must fit c");
+    passes(set, product, c, |terms, panels, c| {
+        let groups = c.par_chunks_mut(rows * columns).zip(partials.par_chunks_mut(partial_len));
+        groups.enumerate().for_each(|(group, (c, partial))| {
+            let first = group * rows;
+            let block = Block {
+                product,
+                stretch: product.stretch(),
+                terms: terms.clone(),
+                panels,
+                rows: first..first + c.len() / columns,
+                columns: 0..columns,
+                c: c.as_mut_ptr(),
+                row_len: columns,
+            };
+            block.run(set);
+            if terms.end == product.a.columns {
+                after(group, c, partial);
+            }
+        });
+    });
 }
 
-// SAFETY: a task writes and reads only its own block, and blocks are disjoint.
+/// Calls `body(terms, panels, c)` for one range of terms after the other, with the panels of b.
+fn passes(
+    set: InstructionSet,
+    product: &Product<'_>,
+    c: &mut [f32],
+    mut body: impl FnMut(Range<usize>, &[f32], &mut [f32]) + Send,
+) {
+    if c.is_empty() {
+        return;
+    }
+    let (depth, width) = (product.a.columns, simd::columns(set) * LANES);
+    let terms = product.stretch() * (PACKED / product.stretch()).max(1);
+    let columns = product.b.columns.next_multiple_of(width);
+    scratch::with_thread_buffer(terms.min(depth) * columns, |panels| {
+        // Without a term, the sums are still written.
+        for start in (0..depth.max(1)).step_by(terms) {
+            let terms = start..(start + terms).min(depth);
+            let panels = &mut panels[..terms.len() * columns];
+            if !terms.is_empty() {
+                product.pack(set, &terms, panels, width);
+            }
+            body(terms, panels, c);
+        }
+    });
+}
+
+/// Where the first element of c is, for tasks that write disjoint blocks.
+#[derive(Clone, Copy)]
+struct Target(*mut f32);
+
+// SAFETY: whoever takes an address vouches that no other task writes there.
 unsafe impl Sync for Target {}
 
-/// A block of c: the unit of work of one thread.
-struct Block<'a> {
-    alpha: f32,
-    a: MatrixRef<'a, f32>,
-    /// Working memory for a block of `a` whose rows are not contiguous.
-    packed_a: &'a mut [f32],
-    /// The panels of b from the block's first column on.
-    panels: &'a [f32],
-    beta: f32,
-    c: &'a Target,
-    rows: Range<usize>,
-    columns: Range<usize>,
-}
-
-impl Task for Block<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<V: Vector>(mut self) {
-        let depth = self.a.columns;
-        let width = V::COLUMNS * LANES;
-        let block = depth.div_ceil(depth.div_ceil(DEPTH).max(1)).max(1);
-        let mut start = 0;
-        loop {
-            let sums = start..(start + block).min(depth);
-            if self.a.column_stride != 1 {
-                self.pack_rows::<V>(&sums);
-            }
-            for (p, column) in self.columns.clone().step_by(width).enumerate() {
-                let panel = &self.panels[p * width * depth..][..width * depth];
-                let panel = &panel[sums.start * width..];
-                for (tile, row) in self.rows.clone().step_by(V::ROWS).enumerate() {
-                    match (V::ROWS, V::COLUMNS) {
-                        (8, 2) => self.tile::<V, 8, 2>(&sums, panel, tile, row, column),
-                        (6, _) => self.tile::<V, 6, 1>(&sums, panel, tile, row, column),
-                        _ => self.tile::<V, 2, 1>(&sums, panel, tile, row, column),
-                    }
-                }
-            }
-            start = sums.end;
-            if start >= depth {
-                break;
-            }
-        }
-    }
-}
-
-impl Block<'_> {
-    /// Packs the block's rows of a, for the terms `range` of the sums.
-    #[inline(always)]
-    fn pack_rows<V: Vector>(&mut self, range: &Range<usize>) {
-        for (tile, first) in self.rows.clone().step_by(V::ROWS).enumerate() {
-            let strip = &mut self.packed_a[tile * V::ROWS * range.len()..];
-            let (matrix, rows) = (self.a.transposed(), range.clone());
-            Strip { matrix, first, rows, width: V::ROWS, strip }.run::<V>();
-        }
-    }
-
-    /// R rows and 16 N columns of c, for the terms `range` of the sums.
-    #[inline(always)]
-    fn tile<V: Vector, const R: usize, const N: usize>(
-        &self,
-        range: &Range<usize>,
-        panel: &[f32],
-        tile: usize,
-        row: usize,
-        column: usize,
-    ) {
-        let valid = R.min(self.rows.end - row);
-        let panel = panel[..range.len() * N * LANES].as_ptr();
-        if self.a.column_stride == 1 {
-            let mut sums: Sums<V, R, 1, N> = zeros();
-            let mut x = [self.a.data.as_ptr(); R];
-            for r in 0..R {
-                // Beyond the last row the last is multiplied again, and not stored.
-                let at = (row + r.min(valid - 1)) * self.a.row_stride + range.start;
-                x[r] = self.a.data[at..][..range.len()].as_ptr();
-            }
-            // SAFETY: each row and the panel hold the terms of the range, as just checked.
-            unsafe { multiply(&mut sums, x, 1, panel, N * LANES, range.len()) };
-            for r in 0..R {
-                if r == valid {
-                    break;
-                }
-                self.store(&sums[r][0], row + r, column, range.start == 0);
-            }
-        } else {
-            let mut sums: Sums<V, 1, R, N> = zeros();
-            let packed = &self.packed_a[tile * R * range.len()..][..R * range.len()];
-            // SAFETY: `packed` holds R values and the panel 16 N for each term of the range.
-            unsafe { multiply(&mut sums, [packed.as_ptr()], R, panel, N * LANES, range.len()) };
-            for r in 0..R {
-                if r == valid {
-                    break;
-                }
-                self.store(&sums[0][r], row + r, column, range.start == 0);
-            }
-        }
-    }
-
-    /// Stores alpha times the sums of a row; beta belongs to the first block of terms.
-    #[inline(always)]
-    fn store<V: Vector, const N: usize>(
-        &self,
-        sums: &[V; N],
-        row: usize,
-        column: usize,
-        first: bool,
-    ) {
-        let beta = if first { self.beta } else { 1.0 };
-        let valid = (N * LANES).min(self.columns.end - column);
-        debug_assert!(row < self.c.rows && column + valid <= self.c.columns);
-        for n in 0..N {
-            let filled = valid.saturating_sub(n * LANES).min(LANES);
-            let mut lanes = [0.0; LANES];
-            // SAFETY: `filled` values from here on belong to this block of c; `lanes` holds
-            // sixteen.
-            unsafe {
-                let c = self.c.data.add(row * self.c.columns + column).wrapping_add(n * LANES);
-                let scaled = sums[n].mul(V::splat(self.alpha));
-                if filled == LANES {
-                    let value = match beta {
-                        0.0 => scaled,
-                        1.0 => V::load(c).add(scaled),
-                        _ => V::load(c).mul_add(V::splat(beta), scaled),
-                    };
-                    value.store(c);
-                } else {
-                    scaled.store(lanes.as_mut_ptr());
-                    for (lane, value) in lanes[..filled].iter().enumerate() {
-                        let c = c.add(lane);
-                        *c = if beta == 0.0 { *value } else { *value + beta * *c };
-                    }
-                }
-            }
-        }
+impl Target {
+    /// # Safety
+    /// Element `at` lies inside c; what is written from there on is written by no other task.
+    unsafe fn at(&self, at: usize) -> *mut f32 {
+        // SAFETY: as the caller vouches.
+        unsafe { self.0.add(at) }
     }
 }

@@ -1,5 +1,6 @@
 //! Matrix products.
 
+mod block;
 mod double;
 mod fast;
 mod matrix;
@@ -9,5 +10,5 @@ pub(super) mod plain;
 mod tests;
 
 pub(super) use double::gemm as double;
-pub(super) use fast::gemm as fast;
+pub(in crate::kernels) use fast::{Product, product, product_rows};
 pub use matrix::{MatrixMut, MatrixRef};

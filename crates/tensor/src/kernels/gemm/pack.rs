@@ -3,73 +3,168 @@
 use std::ops::Range;
 
 use super::MatrixRef;
+use crate::kernels::conv::fused::{Affine, Normalise};
+use crate::kernels::conv::padded::Load;
 use crate::kernels::simd::{LANES, Task, Vector};
 
-/// A strip of a matrix, `width` columns from `first` on, copied to rows of `width` values: element
-/// (k, j) goes to `strip[k width + j]`. Columns that the matrix does not have are zeros.
-pub(super) struct Strip<'a> {
+/// A panel of b: `width` columns from `first` on, of the rows `terms`. Element (k, j) goes to
+/// `panel[k width + j]`; columns that the matrix does not have are zeros.
+pub(super) struct Panel<'a> {
     pub(super) matrix: MatrixRef<'a, f32>,
+    pub(super) normalise: Option<Normalise<'a>>,
     pub(super) first: usize,
-    pub(super) rows: Range<usize>,
+    pub(super) terms: Range<usize>,
     pub(super) width: usize,
-    pub(super) strip: &'a mut [f32],
+    pub(super) panel: &'a mut [f32],
 }
 
-impl Task for Strip<'_> {
+impl Task for Panel<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Self { matrix, first, rows, width, strip } = self;
-        let filled = width.min(matrix.columns - first);
-        let (start, strip) = (rows.start, &mut strip[..rows.len() * width]);
-        if matrix.column_stride == 1 {
-            for (k, row) in strip.chunks_exact_mut(width).enumerate() {
-                let from = &matrix.data[(start + k) * matrix.row_stride + first..][..filled];
-                row[..filled].copy_from_slice(from);
-                row[filled..].fill(0.0);
+        let Self { matrix, normalise, first, terms, width, panel } = self;
+        for j in (0..width).step_by(LANES) {
+            let filled = matrix.columns.saturating_sub(first + j).min(LANES);
+            let columns = Columns { matrix, first: first + j, filled };
+            if matrix.column_stride == 1 {
+                columns.from_rows::<V>(normalise.as_ref(), terms.start, &mut panel[j..], width);
+            } else {
+                columns.transposed::<V>(terms.start, &mut panel[j..], width);
             }
-            return;
         }
-        for (block, rows) in strip.chunks_mut(LANES * width).enumerate() {
-            let start = start + block * LANES;
-            for j in (0..width).step_by(LANES) {
-                let whole = rows.len() == LANES * width && j + LANES <= filled;
-                if whole && matrix.row_stride == 1 {
-                    square::<V>(matrix, start, first + j, &mut rows[j..], width);
-                    continue;
+    }
+}
+
+/// At most sixteen neighbouring columns of a matrix.
+struct Columns<'a> {
+    matrix: MatrixRef<'a, f32>,
+    first: usize,
+    filled: usize,
+}
+
+impl Columns<'_> {
+    /// Rows from `row` on, each to the next sixteen of every `width` values of `to`.
+    #[inline(always)]
+    fn from_rows<V: Vector>(
+        &self,
+        normalise: Option<&Normalise<'_>>,
+        row: usize,
+        to: &mut [f32],
+        width: usize,
+    ) {
+        let Self { matrix, first, filled } = *self;
+        let affine = normalise.map(|normalise| Affine::<V>::new(normalise, first, filled));
+        for (k, to) in to.chunks_mut(width).enumerate() {
+            let to = &mut to[..LANES];
+            let from = &matrix.data[(row + k) * matrix.row_stride + first..][..filled];
+            let mut lanes = [0.0; LANES];
+            let from = if filled == LANES {
+                from
+            } else {
+                lanes[..filled].copy_from_slice(from);
+                &lanes
+            };
+            // SAFETY: `from` and `to` hold sixteen values.
+            unsafe {
+                let value = V::load(from.as_ptr());
+                let value = affine.as_ref().map_or(value, |affine| affine.apply(value));
+                value.store(to.as_mut_ptr());
+            }
+            to[filled..].fill(0.0);
+        }
+    }
+
+    /// The same for a matrix whose columns are contiguous.
+    #[inline(always)]
+    fn transposed<V: Vector>(&self, row: usize, to: &mut [f32], width: usize) {
+        let Self { matrix, first, filled } = *self;
+        let rows = to.len().div_ceil(width);
+        for k in (0..rows).step_by(LANES) {
+            let count = LANES.min(rows - k);
+            if count == LANES && filled == LANES && matrix.row_stride == 1 {
+                let mut values = [V::splat(0.0); LANES];
+                for j in 0..LANES {
+                    let from = &matrix.data[(first + j) * matrix.column_stride + row + k..];
+                    // SAFETY: the slice holds sixteen values.
+                    values[j] = unsafe { V::load(from[..LANES].as_ptr()) };
                 }
-                for (k, row) in rows.chunks_exact_mut(width).enumerate() {
-                    for (lane, value) in row[j..].iter_mut().take(LANES).enumerate() {
-                        let at = (first + j + lane) * matrix.column_stride
-                            + (start + k) * matrix.row_stride;
-                        *value = if j + lane < filled { matrix.data[at] } else { 0.0 };
-                    }
+                let values = V::transpose(values);
+                for i in 0..LANES {
+                    // SAFETY: as above.
+                    unsafe { values[i].store(to[(k + i) * width..][..LANES].as_mut_ptr()) };
+                }
+                continue;
+            }
+            for i in 0..count {
+                let at = first * matrix.column_stride + (row + k + i) * matrix.row_stride;
+                for (j, to) in to[(k + i) * width..][..LANES].iter_mut().enumerate() {
+                    *to = if j < filled { matrix.data[at + j * matrix.column_stride] } else { 0.0 };
                 }
             }
         }
     }
 }
 
-/// Sixteen rows of sixteen columns of a matrix whose columns are contiguous.
+/// From the beginning of a row, or of a strip, of `len` values to that of the next. They do not lie
+/// a power of two apart: they would fall into the same few sets of the cache.
 #[inline(always)]
-fn square<V: Vector>(
-    matrix: MatrixRef<'_, f32>,
-    row: usize,
-    column: usize,
-    to: &mut [f32],
-    width: usize,
-) {
-    let mut values = [V::splat(0.0); LANES];
-    for j in 0..LANES {
-        let from = &matrix.data[(column + j) * matrix.column_stride + row..][..LANES];
-        // SAFETY: `from` holds sixteen values.
-        values[j] = unsafe { V::load(from.as_ptr()) };
+pub(super) fn padded_len(len: usize) -> usize {
+    len.next_multiple_of(LANES) + LANES
+}
+
+/// Rows of a whose elements are contiguous, columns `terms` of them.
+pub(super) struct Rows<'a> {
+    pub(super) matrix: MatrixRef<'a, f32>,
+    pub(super) normalise: Option<Normalise<'a>>,
+    pub(super) rows: Range<usize>,
+    pub(super) terms: Range<usize>,
+    pub(super) copy: &'a mut [f32],
+}
+
+impl Rows<'_> {
+    #[inline(always)]
+    pub(super) fn fill<V: Vector>(self) {
+        let Self { matrix, normalise, rows, terms, copy } = self;
+        let normalise = normalise.map(|normalise| normalise.columns(terms.clone()));
+        for (i, row) in rows.enumerate() {
+            let from = &matrix.data[row * matrix.row_stride..][terms.clone()];
+            let to = &mut copy[i * padded_len(terms.len())..][..terms.len()];
+            normalise.load::<V>(from, to);
+        }
     }
-    let values = V::transpose(values);
-    for k in 0..LANES {
-        let to = &mut to[k * width..][..LANES];
-        // SAFETY: `to` holds sixteen values.
-        unsafe { values[k].store(to.as_mut_ptr()) };
+}
+
+/// Rows of a whose columns are contiguous, in strips of R: element (i, k) goes to
+/// `strip[k R + i]`, strip after strip. Rows that the matrix does not have are zeros.
+pub(super) struct Strips<'a> {
+    pub(super) matrix: MatrixRef<'a, f32>,
+    pub(super) rows: Range<usize>,
+    pub(super) terms: Range<usize>,
+    pub(super) copy: &'a mut [f32],
+}
+
+impl Strips<'_> {
+    #[inline(always)]
+    pub(super) fn fill<const R: usize>(self) {
+        let Self { matrix, rows, terms, copy } = self;
+        let strip_len = padded_len(terms.len() * R);
+        for (k, term) in terms.enumerate() {
+            let first = term * matrix.column_stride + rows.start * matrix.row_stride;
+            for (strip, row) in (0..rows.len()).step_by(R).enumerate() {
+                let to = &mut copy[strip * strip_len + k * R..][..R];
+                let from = &matrix.data[first + row * matrix.row_stride..];
+                if matrix.row_stride == 1 && row + R <= rows.len() {
+                    // As many as are known beforehand.
+                    let from: &[f32; R] = from.first_chunk().expect("whole rows");
+                    to.copy_from_slice(from);
+                } else {
+                    to.fill(0.0);
+                    for (to, i) in to.iter_mut().zip(row..rows.len()) {
+                        *to = from[(i - row) * matrix.row_stride];
+                    }
+                }
+            }
+        }
     }
 }

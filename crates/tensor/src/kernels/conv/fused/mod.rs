@@ -24,5 +24,6 @@ mod tests;
 
 pub use convolution::{OutputGradient, forward, input_gradient, weight_gradient};
 pub use gradient::{Finish, NormGradient, Normed};
+pub(in crate::kernels) use normalise::Affine;
 pub use normalise::{Normalise, Operand};
 pub use passes::{combine, finish, moments, norm_gradient};

@@ -2,6 +2,8 @@
 //! `(x - mean) scale + shift`, with `scale = gamma / std` and `shift = beta`, then maybe
 //! `max(0, .)`.
 
+use std::ops::Range;
+
 use super::lanes::{load, store};
 use crate::kernels::conv::padded::Load;
 use crate::kernels::simd::{LANES, Vector};
@@ -19,6 +21,18 @@ pub struct Normalise<'a> {
     pub relu: bool,
 }
 
+impl Normalise<'_> {
+    /// What it does to some of the channels.
+    pub(in crate::kernels) fn columns(self, channels: Range<usize>) -> Self {
+        Self {
+            mean: &self.mean[channels.clone()],
+            scale: &self.scale[channels.clone()],
+            shift: &self.shift[channels],
+            relu: self.relu,
+        }
+    }
+}
+
 /// A (rows, channels) tensor as it is stored, and what is to be done when it is read.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Operand<'a> {
@@ -30,7 +44,7 @@ pub struct Operand<'a> {
 
 /// A block of sixteen channels of a [`Normalise`].
 #[derive(Clone, Copy)]
-pub(super) struct Affine<V> {
+pub(in crate::kernels) struct Affine<V> {
     minus_mean: V,
     scale: V,
     shift: V,
@@ -39,7 +53,7 @@ pub(super) struct Affine<V> {
 
 impl<V: Vector> Affine<V> {
     #[inline(always)]
-    pub(super) fn new(normalise: &Normalise<'_>, channel: usize, width: usize) -> Self {
+    pub(in crate::kernels) fn new(normalise: &Normalise<'_>, channel: usize, width: usize) -> Self {
         Self {
             minus_mean: load::<V>(normalise.mean, channel, width).mul(V::splat(-1.0)),
             scale: load(normalise.scale, channel, width),
@@ -49,7 +63,7 @@ impl<V: Vector> Affine<V> {
     }
 
     #[inline(always)]
-    pub(super) fn apply(&self, x: V) -> V {
+    pub(in crate::kernels) fn apply(&self, x: V) -> V {
         let y = x.add(self.minus_mean).mul_add(self.scale, self.shift);
         if self.relu { y.relu() } else { y }
     }

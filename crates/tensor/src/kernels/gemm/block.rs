@@ -1,0 +1,166 @@
+//! A block of a product: the unit of work of one thread.
+
+use std::ops::Range;
+
+use super::fast::Product;
+use super::pack::{Rows, Strips, padded_len};
+use crate::kernels::simd::{self, LANES, Task, Vector};
+use crate::kernels::tile::{Sums, multiply, zeros};
+use crate::kernels::{InstructionSet, scratch};
+
+/// Rows and columns of c, for a range of the terms of its sums.
+pub(super) struct Block<'a> {
+    pub(super) product: &'a Product<'a>,
+    /// So many terms are taken in one go.
+    pub(super) stretch: usize,
+    pub(super) terms: Range<usize>,
+    /// The panels of b from the block's first column on, for `terms`.
+    pub(super) panels: &'a [f32],
+    pub(super) rows: Range<usize>,
+    pub(super) columns: Range<usize>,
+    /// The first row of the block in c, from column 0 on.
+    pub(super) c: *mut f32,
+    /// Columns of c.
+    pub(super) row_len: usize,
+}
+
+impl Block<'_> {
+    /// Computes it. Nobody else may have access to its elements of c.
+    pub(super) fn run(self, set: InstructionSet) {
+        let (tile, _) = simd::register_tile(set);
+        // A strip of several rows takes no more than the rows.
+        let len = self.rows.len().next_multiple_of(tile) * padded_len(self.stretch);
+        scratch::with_thread_buffer(len, |copy| simd::run(set, Copied { block: self, copy }));
+    }
+}
+
+/// A block with the memory for its rows of a.
+struct Copied<'a> {
+    block: Block<'a>,
+    copy: &'a mut [f32],
+}
+
+impl Task for Copied<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        match (V::ROWS, V::COLUMNS) {
+            (8, 2) => self.stretches::<V, 8, 2>(),
+            (6, _) => self.stretches::<V, 6, 1>(),
+            _ => self.stretches::<V, 2, 1>(),
+        }
+    }
+}
+
+impl Copied<'_> {
+    #[inline(always)]
+    fn stretches<V: Vector, const R: usize, const N: usize>(self) {
+        let Self { block, copy } = self;
+        let (all, width) = (block.terms.clone(), N * LANES);
+        let mut start = all.start;
+        loop {
+            let terms = start..(start + block.stretch).min(all.end);
+            let (matrix, normalise) = (block.product.a, block.product.normalise_a);
+            let rows = block.rows.clone();
+            let by_rows = matrix.column_stride == 1;
+            if by_rows {
+                Rows { matrix, normalise, rows, terms: terms.clone(), copy }.fill::<V>();
+            } else {
+                Strips { matrix, rows, terms: terms.clone(), copy }.fill::<R>();
+            }
+            for (p, column) in block.columns.clone().step_by(width).enumerate() {
+                let panel = &block.panels[p * width * all.len()..][..width * all.len()];
+                let panel = &panel[(start - all.start) * width..][..width * terms.len()];
+                for row in (0..block.rows.len()).step_by(R) {
+                    if by_rows {
+                        block.tile::<V, R, 1, N>(copy, &terms, panel, row, column);
+                    } else {
+                        block.tile::<V, 1, R, N>(copy, &terms, panel, row, column);
+                    }
+                }
+            }
+            start = terms.end;
+            if start >= all.end {
+                break;
+            }
+        }
+    }
+}
+
+impl Block<'_> {
+    /// R = Q B rows and 16 N columns of c, for the terms of one stretch. Row `row` of the block is
+    /// the first.
+    #[inline(always)]
+    fn tile<V: Vector, const Q: usize, const B: usize, const N: usize>(
+        &self,
+        copy: &[f32],
+        terms: &Range<usize>,
+        panel: &[f32],
+        row: usize,
+        column: usize,
+    ) {
+        let valid = (Q * B).min(self.rows.len() - row);
+        let mut sums: Sums<V, Q, B, N> = zeros();
+        let mut x = [copy.as_ptr(); Q];
+        if B == 1 {
+            let row_len = padded_len(terms.len());
+            for q in 0..Q {
+                // Beyond the last row the last is multiplied again, and not stored.
+                x[q] = copy[(row + q.min(valid - 1)) * row_len..][..terms.len()].as_ptr();
+            }
+        } else {
+            x[0] = copy[row / B * padded_len(B * terms.len())..][..B * terms.len()].as_ptr();
+        }
+        // SAFETY: each row, or the strip, and the panel hold the terms, as just checked.
+        unsafe { multiply(&mut sums, x, B, panel.as_ptr(), N * LANES, terms.len()) };
+        for q in 0..Q {
+            for b in 0..B {
+                if q * B + b < valid {
+                    self.store(&sums[q][b], row + q * B + b, column, terms.start == 0);
+                }
+            }
+        }
+    }
+
+    /// Stores the first sums of a row with the bias, or adds them to those before.
+    #[inline(always)]
+    fn store<V: Vector, const N: usize>(
+        &self,
+        sums: &[V; N],
+        row: usize,
+        column: usize,
+        first: bool,
+    ) {
+        let bias = self.product.bias;
+        debug_assert!(row < self.rows.len() && self.columns.end <= self.row_len);
+        for n in 0..N {
+            let column = column + n * LANES;
+            let filled = self.columns.end.saturating_sub(column).min(LANES);
+            let mut lanes = [0.0; LANES];
+            // SAFETY: `filled` values from here on belong to this block of c; `lanes` holds
+            // sixteen.
+            unsafe {
+                let c = self.c.wrapping_add(row * self.row_len + column);
+                if filled == LANES {
+                    let sum = match (first, bias.is_empty()) {
+                        (false, _) => sums[n].add(V::load(c)),
+                        (true, false) => sums[n].add(V::load(bias[column..][..LANES].as_ptr())),
+                        (true, true) => sums[n],
+                    };
+                    sum.store(c);
+                } else {
+                    sums[n].store(lanes.as_mut_ptr());
+                    for (lane, value) in lanes[..filled].iter().enumerate() {
+                        let before = match (first, bias.is_empty()) {
+                            (false, _) => *c.add(lane),
+                            (true, false) => bias[column + lane],
+                            (true, true) => 0.0,
+                        };
+                        *c.add(lane) = before + *value;
+                    }
+                }
+            }
+        }
+    }
+}
