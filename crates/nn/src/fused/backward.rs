@@ -1,13 +1,14 @@
 //! The backward pass.
 
 use std::mem::take;
+use std::ops::Range;
 
 use smoothout_tensor::kernels::fused::{self, Finish, NormGradient, Normed, OutputGradient};
 
 use super::plan::{Backward, Finishing};
-use super::{Fused, kept};
-use crate::graph::{Op, conv_shape};
-use crate::parallel::grown;
+use super::{Fused, WeightedSum, kept};
+use crate::layers::batch_norm::EPSILON;
+use crate::parallel::{column_sums, grown};
 use crate::workspace::KEPT;
 use crate::{Statistics, Workspace};
 
@@ -24,7 +25,9 @@ impl Fused<'_> {
                 Backward::Plain(step) => {
                     self.run.backward_node(step, images, gradient, workspace);
                 }
-                Backward::Conv { .. } => self.conv_gradients(step, images, gradient, workspace),
+                Backward::Weighted { .. } => {
+                    self.weighted_gradients(step, images, gradient, workspace);
+                }
                 Backward::Norm { norm, gradient: from, add, to } => {
                     self.coefficients(*norm, gradient, workspace);
                     let mut buffer = take(&mut workspace.gradients[*to]);
@@ -50,23 +53,17 @@ impl Fused<'_> {
         }
     }
 
-    fn conv_gradients(
+    fn weighted_gradients(
         &self,
         step: &Backward,
         images: &[f32],
         parameter_gradient: &mut [f32],
         workspace: &mut Workspace<f32>,
     ) {
-        let Backward::Conv { node: index, input, gradient, norm, target } = step else {
-            unreachable!("called for convolutions only")
+        let Backward::Weighted { node: index, input, gradient, norm, target } = step else {
+            unreachable!("called for weighted sums only")
         };
         let node = &self.network.nodes[*index];
-        let Op::Conv2d { window, weight, .. } = &node.op else {
-            unreachable!("the plan names convolutions only")
-        };
-        let input_shape = self.network.shape_of(node.input);
-        let shape = conv_shape(window, self.batch, input_shape, node.shape[2]);
-        let len = self.run.len(index + 1);
         if let Some((norm, _)) = norm {
             self.coefficients(*norm, parameter_gradient, workspace);
         }
@@ -74,43 +71,81 @@ impl Fused<'_> {
         let output = norm.map_or(*gradient, |(_, to)| to);
         let mut output_buffer = take(&mut workspace.gradients[output]);
         let mut scratch = take(&mut workspace.scratch);
-        if let Some((slot, finishing)) = target {
-            let mut buffer = take(&mut workspace.gradients[*slot]);
-            let (mut sums, mut partials) =
-                (take(&mut workspace.sums), take(&mut workspace.partials));
+        let mut sums = take(&mut workspace.sums);
+        let mut partials = take(&mut workspace.partials);
+        let input_slot = target.as_ref().map(|(slot, _)| *slot);
+        let mut input_buffer = input_slot.map(|slot| take(&mut workspace.gradients[slot]));
+        let dy = &mut output_buffer[..self.run.len(index + 1)];
+        let from = match norm {
+            Some((norm, _)) => OutputGradient::Norm {
+                norm: self.norm_gradient(*norm, *gradient, images, workspace),
+                to: dy,
+            },
+            None => OutputGradient::Stored(dy),
+        };
+        let sum = self.weighted_sum(node);
+        if let (Some((_, finishing)), Some(buffer)) = (target, &mut input_buffer) {
             let to = &mut buffer[..self.run.len(node.input)];
             let finish = self.finish(finishing, to.len(), images, workspace);
-            let from = match norm {
-                Some((norm, _)) => OutputGradient::Norm {
-                    norm: self.norm_gradient(*norm, *gradient, images, workspace),
-                    to: &mut output_buffer[..len],
-                },
-                None => OutputGradient::Stored(&output_buffer[..len]),
-            };
-            let weight = &self.w[weight.clone()];
-            let all = grown(&mut sums, 3 * shape.in_channels);
-            fused::input_gradient(
-                &shape,
-                weight,
-                from,
-                to,
-                finish,
-                all,
-                &mut partials,
-                &mut scratch,
-            );
+            let channels = self.network.shape_of(node.input)[2];
+            let all = grown(&mut sums, 3 * channels);
+            match &sum {
+                WeightedSum::Conv2d { shape, weight } => {
+                    let weight = &self.w[weight.clone()];
+                    let (partials, scratch) = (&mut partials, &mut scratch);
+                    fused::input_gradient(shape, weight, from, to, finish, all, partials, scratch);
+                }
+                WeightedSum::Linear { extents, weight, .. } => {
+                    let weight = &self.w[weight.clone()];
+                    let partials = &mut partials;
+                    fused::linear_input_gradient(weight, from, to, finish, all, partials, *extents);
+                }
+            }
             self.norm_parameters(finishing, &sums, parameter_gradient);
-            workspace.gradients[*slot] = buffer;
-            (workspace.sums, workspace.partials) = (sums, partials);
-        } else if let Some((norm, _)) = norm {
-            let norm = self.norm_gradient(*norm, *gradient, images, workspace);
-            fused::norm_gradient(norm, None, &mut output_buffer[..len]);
+        } else {
+            from.store();
         }
+        let dy = &output_buffer[..self.run.len(index + 1)];
         let input = self.operand(images, &workspace.activations, &workspace.kept, *input);
-        let to = &mut parameter_gradient[weight.clone()];
-        fused::weight_gradient(&shape, input, &output_buffer[..len], to, &mut scratch);
-        workspace.scratch = scratch;
+        match sum {
+            WeightedSum::Conv2d { shape, weight } => {
+                let to = &mut parameter_gradient[weight];
+                fused::weight_gradient(&shape, input, dy, to, &mut scratch);
+            }
+            WeightedSum::Linear { extents, weight, bias } => {
+                let to = &mut parameter_gradient[weight];
+                fused::linear_weight_gradient(input, dy, to, extents);
+                match norm {
+                    Some((norm, _)) => self.shift_gradient(*norm, bias, parameter_gradient),
+                    None if bias.is_empty() => {}
+                    None => {
+                        column_sums(dy, &mut parameter_gradient[bias], &mut partials);
+                    }
+                }
+            }
+        }
+        (workspace.scratch, workspace.sums, workspace.partials) = (scratch, sums, partials);
         workspace.gradients[output] = output_buffer;
+        if let (Some(slot), Some(buffer)) = (input_slot, input_buffer) {
+            workspace.gradients[slot] = buffer;
+        }
+    }
+
+    /// The gradient of a bias whose sum a norm reads: `sum dz`, which is 0 if the norm takes the
+    /// mean away again, and else `gamma / std s1`.
+    fn shift_gradient(&self, norm: usize, bias: Range<usize>, gradient: &mut [f32]) {
+        let (_, ranges) = self.norm(norm);
+        for (c, at) in bias.enumerate() {
+            gradient[at] = match self.mode.statistics {
+                Statistics::Batch => 0.0,
+                Statistics::Running(buffers) => {
+                    let variance = f64::from(buffers[ranges.variance.start + c]);
+                    let scale =
+                        f64::from(self.w[ranges.gamma.start + c]) / (variance + EPSILON).sqrt();
+                    (scale * f64::from(gradient[ranges.beta.start + c])) as f32
+                }
+            };
+        }
     }
 
     /// The slope and offset of a norm's backward pass, from the gradients of its gamma and beta.

@@ -4,10 +4,9 @@ use std::mem::take;
 
 use smoothout_tensor::kernels::fused;
 
-use super::Fused;
 use super::plan::Forward;
 use super::roles::Read;
-use crate::graph::{Op, conv_shape};
+use super::{Fused, WeightedSum};
 use crate::layers::batch_norm::EPSILON;
 use crate::parallel::grown;
 use crate::workspace::KEPT;
@@ -27,13 +26,13 @@ impl Fused<'_> {
             match *step {
                 Forward::Plain { node } => self.run.forward_step(node, images, workspace)?,
                 Forward::Moments { norm } => self.moments(norm, images, workspace)?,
-                Forward::Conv { node, norm, .. } => {
+                Forward::Weighted { node, norm, .. } => {
                     if let Some(norm) = norm {
                         self.check_rows(norm)?;
                     }
                     let slot = slots.of_value[node + 1];
                     let mut output = take(&mut workspace.activations[slot]);
-                    self.conv(step, images, &mut output[..self.run.len(node + 1)], workspace);
+                    self.weighted(step, images, &mut output[..self.run.len(node + 1)], workspace);
                     workspace.activations[slot] = output;
                 }
                 Forward::Combine { value, join } => {
@@ -53,28 +52,32 @@ impl Fused<'_> {
         Ok(())
     }
 
-    fn conv(
+    fn weighted(
         &self,
         step: &Forward,
         images: &[f32],
         output: &mut [f32],
         workspace: &mut Workspace<f32>,
     ) {
-        let Forward::Conv { node: index, input, norm } = *step else {
-            unreachable!("called for convolutions only")
+        let Forward::Weighted { node: index, input, norm } = *step else {
+            unreachable!("called for weighted sums only")
         };
         let node = &self.network.nodes[index];
-        let Op::Conv2d { window, weight, .. } = &node.op else {
-            unreachable!("the plan names convolutions only")
-        };
-        let input_shape = self.network.shape_of(node.input);
-        let shape = conv_shape(window, self.batch, input_shape, node.shape[2]);
+        let channels = node.shape[2];
         let Workspace { activations, kept, sums, partials, scratch, .. } = workspace;
         let input = self.operand(images, activations, kept, input);
         let batch_statistics = self.mode.statistics == Statistics::Batch;
-        let moments =
-            (norm.is_some() && batch_statistics).then(|| &mut *grown(sums, 2 * node.shape[2]));
-        fused::forward(&shape, input, &self.w[weight.clone()], output, moments, partials, scratch);
+        let moments = (norm.is_some() && batch_statistics).then(|| grown(sums, 2 * channels));
+        match self.weighted_sum(node) {
+            WeightedSum::Conv2d { shape, weight } => {
+                let weight = &self.w[weight];
+                fused::forward(&shape, input, weight, output, moments, partials, scratch);
+            }
+            WeightedSum::Linear { extents, weight, bias } => {
+                let (weight, bias) = (&self.w[weight], &self.w[bias]);
+                fused::linear_forward(input, weight, bias, output, moments, partials, extents);
+            }
+        }
         if let Some(norm) = norm {
             self.settle(norm, workspace);
         }

@@ -16,13 +16,14 @@ mod roles;
 mod tests;
 
 use std::any::Any;
+use std::ops::Range;
 
 use smoothout_tensor::Real;
-use smoothout_tensor::kernels::KernelChoice;
 use smoothout_tensor::kernels::fused::{Normalise, Operand};
+use smoothout_tensor::kernels::{Conv2dShape, KernelChoice};
 
 use crate::execute::Run;
-use crate::graph::{Node, Op};
+use crate::graph::{Node, Op, conv_shape};
 use crate::workspace::KEPT;
 use crate::{BatchLoss, Mode, Network, NnError, Statistics, Workspace};
 use plan::FusedPlan;
@@ -92,10 +93,24 @@ pub(crate) fn logits<R: Real>(
 
 /// The ranges of a norm's gamma and beta in the parameters, mean and variance in the buffers.
 struct NormRanges {
-    gamma: std::ops::Range<usize>,
-    beta: std::ops::Range<usize>,
-    mean: std::ops::Range<usize>,
-    variance: std::ops::Range<usize>,
+    gamma: Range<usize>,
+    beta: Range<usize>,
+    mean: Range<usize>,
+    variance: Range<usize>,
+}
+
+/// What multiplies its input by weights: ranges in the parameters, and extents.
+enum WeightedSum {
+    Conv2d {
+        shape: Conv2dShape,
+        weight: Range<usize>,
+    },
+    /// Extents are (inputs, outputs); the bias may be empty.
+    Linear {
+        extents: [usize; 2],
+        weight: Range<usize>,
+        bias: Range<usize>,
+    },
 }
 
 /// Mean, 1/std, gamma/std, and the slope and offset of the backward pass.
@@ -123,6 +138,21 @@ impl<'a> Fused<'a> {
             unreachable!("the plan names norms only")
         };
         (node, NormRanges { gamma, beta, mean, variance })
+    }
+
+    fn weighted_sum(&self, node: &Node) -> WeightedSum {
+        match &node.op {
+            Op::Conv2d { window, weight, .. } => {
+                let input = self.network.shape_of(node.input);
+                let shape = conv_shape(window, self.batch, input, node.shape[2]);
+                WeightedSum::Conv2d { shape, weight: weight.clone() }
+            }
+            Op::Linear { layer, weight, bias } => {
+                let extents = [layer.inputs, layer.outputs];
+                WeightedSum::Linear { extents, weight: weight.clone(), bias: bias.clone() }
+            }
+            op => unreachable!("{op:?} is no weighted sum"),
+        }
     }
 
     /// The tensor and the norm that make a value.

@@ -12,8 +12,8 @@ const NOWHERE: usize = usize::MAX - 1;
 pub(crate) enum Forward {
     /// A node that works on its own.
     Plain { node: usize },
-    /// A convolution, and the moments of its output if a norm reads it.
-    Conv { node: usize, input: Read, norm: Option<usize> },
+    /// A convolution or linear layer, and the moments of its output if a norm reads it.
+    Weighted { node: usize, input: Read, norm: Option<usize> },
     /// The moments of a norm whose input comes from elsewhere.
     Moments { norm: usize },
     /// Writes a value.
@@ -34,10 +34,10 @@ pub(crate) struct Finishing {
 pub(crate) enum Backward {
     /// A node that works on its own.
     Plain(BackwardStep),
-    /// A convolution. The gradient of its output is in `gradient`, or, with a norm, computed from
+    /// A convolution or linear layer. The gradient of its output is in `gradient`, or, with a norm, computed from
     /// that of the norm's output in `gradient` and written to `to`. That of its input goes to the
     /// slot in `target`.
-    Conv {
+    Weighted {
         node: usize,
         input: Read,
         gradient: usize,
@@ -81,9 +81,9 @@ impl FusedPlan {
 fn plan_forward(nodes: &[Node], roles: &Roles) -> Vec<Forward> {
     let mut steps = Vec::new();
     for (index, node) in nodes.iter().enumerate() {
-        if roles.is_conv[index] {
+        if roles.is_weighted[index] {
             let (input, norm) = (roles.read(node.input), roles.norm_of[index]);
-            steps.push(Forward::Conv { node: index, input, norm });
+            steps.push(Forward::Weighted { node: index, input, norm });
         } else if !roles.is_absorbed[index] {
             steps.push(Forward::Plain { node: index });
         }
@@ -113,7 +113,7 @@ fn plan_slots(nodes: &[Node], forward: &[Forward], training: bool) -> Slots {
         .iter()
         .map(|step| match step {
             Forward::Plain { node } => nodes[*node].inputs().collect(),
-            Forward::Conv { input, .. } => vec![source(nodes, *input)],
+            Forward::Weighted { input, .. } => vec![source(nodes, *input)],
             Forward::Moments { norm } => vec![nodes[*norm].input],
             Forward::Combine { join, .. } => std::iter::once(nodes[join.norm].input)
                 .chain(join.second.map(|second| source(nodes, second)))
@@ -134,7 +134,7 @@ fn plan_slots(nodes: &[Node], forward: &[Forward], training: bool) -> Slots {
     for (index, step) in forward.iter().enumerate() {
         let mut written = None;
         match step {
-            Forward::Plain { node } | Forward::Conv { node, .. } => written = Some(node + 1),
+            Forward::Plain { node } | Forward::Weighted { node, .. } => written = Some(node + 1),
             Forward::Combine { value, .. } => written = Some(*value),
             Forward::Moments { .. } => {}
         }
@@ -171,7 +171,7 @@ struct Planner<'a> {
     of_value: Vec<Option<usize>>,
     /// Slot of the gradient of each norm's output, finished.
     of_norm: Vec<Option<usize>>,
-    /// The convolution that wrote the last part of a value's gradient, as a step.
+    /// The convolution or linear layer that wrote the last part of a value's gradient, as a step.
     writer: Vec<Option<usize>>,
     steps: Vec<Backward>,
 }
@@ -211,7 +211,7 @@ impl<'a> Planner<'a> {
     fn step(&mut self, step: &Forward) {
         match *step {
             Forward::Plain { node } => self.plain(node),
-            Forward::Conv { node, input, norm } => self.conv(node, input, norm),
+            Forward::Weighted { node, input, norm } => self.weighted(node, input, norm),
             Forward::Moments { norm } => self.norm(norm),
             Forward::Combine { value, join } => self.combine(value, join),
         }
@@ -252,13 +252,15 @@ impl<'a> Planner<'a> {
         self.steps.push(Backward::Plain(BackwardStep { node: index, output, input, other }));
     }
 
-    fn conv(&mut self, node: usize, input: Read, norm: Option<usize>) {
+    fn weighted(&mut self, node: usize, input: Read, norm: Option<usize>) {
         let (gradient, norm) = match norm {
             Some(norm) => {
                 let gradient = self.of_norm[norm].take().expect("a norm's output is used");
                 (gradient, Some((norm, self.take(node + 1))))
             }
-            None => (self.of_value[node + 1].take().expect("a convolution's output is used"), None),
+            None => {
+                (self.of_value[node + 1].take().expect("each value is used by a later node"), None)
+            }
         };
         let target = match input {
             Read::Stored(0) => None,
@@ -278,7 +280,7 @@ impl<'a> Planner<'a> {
         };
         self.release(gradient);
         norm.into_iter().for_each(|(_, to)| self.release(to));
-        self.steps.push(Backward::Conv { node, input, gradient, norm, target });
+        self.steps.push(Backward::Weighted { node, input, gradient, norm, target });
     }
 
     fn norm(&mut self, norm: usize) {
@@ -314,7 +316,7 @@ impl<'a> Planner<'a> {
             _ => {}
         }
         let writer = self.writer[value].and_then(|step| match &mut self.steps[step] {
-            Backward::Conv { target, .. } => target.as_mut(),
+            Backward::Weighted { target, .. } => target.as_mut(),
             _ => None,
         });
         match writer {

@@ -1,8 +1,8 @@
 //! Who does the work of which node: what a graph looks like to an executor that fuses.
 //!
 //! A batch norm has no tensor of its own. Its input z is kept, and its output, with the ReLU or the
-//! sum and ReLU that follow it, is either *lazy*, computed from z whenever a convolution reads it,
-//! or *combined*: written once, as the value that the last of these nodes writes.
+//! sum and ReLU that follow it, is either *lazy*, computed from z whenever a convolution or linear layer
+//! reads it, or *combined*: written once, as the value that the last of these nodes writes.
 
 use crate::graph::{Node, Op};
 
@@ -27,9 +27,9 @@ pub(crate) struct Join {
 /// What becomes of each node and value.
 #[derive(Debug)]
 pub(crate) struct Roles {
-    /// Per node: a convolution that can read and finish for its neighbours.
-    pub(crate) is_conv: Vec<bool>,
-    /// Per node: the norm that alone reads this convolution.
+    /// Per node: a convolution or linear layer that can read and finish for its neighbours.
+    pub(crate) is_weighted: Vec<bool>,
+    /// Per node: the norm that alone reads this convolution or linear layer.
     pub(crate) norm_of: Vec<Option<usize>>,
     /// Per node: its work is that of a norm's join.
     pub(crate) is_absorbed: Vec<bool>,
@@ -46,16 +46,24 @@ impl Roles {
             node.inputs().for_each(|value| readers[value].push(index));
         }
         let is_norm = |node: usize| matches!(nodes[node].op, Op::BatchNorm { .. });
-        let is_conv: Vec<bool> = nodes
+        let is_weighted: Vec<bool> = nodes
             .iter()
-            .map(|node| matches!(&node.op, Op::Conv2d { bias, .. } if bias.is_empty()))
+            .map(|node| match &node.op {
+                Op::Conv2d { bias, .. } => bias.is_empty(),
+                // Its inputs are the channels of what it reads.
+                Op::Linear { layer, .. } => match node.input {
+                    0 => true,
+                    value => nodes[value - 1].shape == [1, 1, layer.inputs],
+                },
+                _ => false,
+            })
             .collect();
         let mut roles = Self {
             norm_of: vec![None; nodes.len()],
             is_absorbed: vec![false; nodes.len()],
             joins: vec![None; nodes.len() + 1],
             is_lazy: vec![false; nodes.len() + 1],
-            is_conv,
+            is_weighted,
         };
         let mut summed = vec![false; nodes.len()];
         for (index, node) in nodes.iter().enumerate() {
@@ -79,7 +87,7 @@ impl Roles {
                     };
                     let fits = last == index
                         && !convs.is_empty()
-                        && convs.iter().all(|&reader| roles.is_conv[reader]);
+                        && convs.iter().all(|&reader| roles.is_weighted[reader]);
                     (other == 0 || fits).then_some(Read::Stored(other))
                 }
             };
@@ -96,7 +104,7 @@ impl Roles {
         for index in (0..nodes.len()).filter(|&index| is_norm(index)) {
             roles.is_absorbed[index] = true;
             let input = nodes[index].input;
-            if input != 0 && roles.is_conv[input - 1] && readers[input] == [index] {
+            if input != 0 && roles.is_weighted[input - 1] && readers[input] == [index] {
                 roles.norm_of[input - 1] = Some(index);
             }
             if !summed[index] {
@@ -116,8 +124,8 @@ impl Roles {
             (end, join.relu) = (reader + 1, true);
             self.is_absorbed[reader] = true;
         }
-        self.is_lazy[end] =
-            join.second.is_none() && matches!(readers[end][..], [reader] if self.is_conv[reader]);
+        self.is_lazy[end] = join.second.is_none()
+            && matches!(readers[end][..], [reader] if self.is_weighted[reader]);
         self.joins[end] = Some(join);
     }
 

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::gradient::{ApplyNorm, Finish, FinishGroup, NormGradient};
+use super::gradient::{ApplyNorm, Finish, FinishGroup, OutputGradient};
 use super::moments::{GroupMoments, merge};
 use super::normalise::Operand;
 use super::passes::{add_up, grown};
@@ -114,20 +114,6 @@ pub fn forward(
         simd::run(prepared.set, GroupMoments { values: output, partial });
     });
     merge(partials, moments, to / shape.out_channels, output.len() / shape.out_channels);
-}
-
-/// The gradient of a convolution's output.
-#[derive(Debug)]
-pub enum OutputGradient<'a> {
-    /// As it is.
-    Stored(&'a [f32]),
-    /// The gradient of a norm's input, which the convolution's output is; written to `to` as well.
-    Norm {
-        /// Where it comes from.
-        norm: NormGradient<'a>,
-        /// dz.
-        to: &'a mut [f32],
-    },
 }
 
 /// The gradient of a convolution's input, finished; `sums` as in [`finish`](super::finish).

@@ -8,6 +8,7 @@
 
 use super::lanes::{BLOCK, accumulate, load, store};
 use super::normalise::{Affine, Operand};
+use super::passes::norm_gradient;
 use crate::kernels::simd::{LANES, Task, Vector};
 
 /// `dz = scale d + slope (z - mean) + offset`, channel by channel.
@@ -31,6 +32,33 @@ impl<'a> NormGradient<'a> {
     /// Some of the rows.
     pub(super) fn rows(&self, range: std::ops::Range<usize>) -> Self {
         Self { gradient: &self.gradient[range.clone()], input: &self.input[range], ..*self }
+    }
+}
+
+/// The gradient of what a convolution or linear layer writes.
+#[derive(Debug)]
+pub enum OutputGradient<'a> {
+    /// As it is.
+    Stored(&'a [f32]),
+    /// The gradient of a norm's input, which the layer's output is; written to `to` as well.
+    Norm {
+        /// Where it comes from.
+        norm: NormGradient<'a>,
+        /// dz.
+        to: &'a mut [f32],
+    },
+}
+
+impl<'a> OutputGradient<'a> {
+    /// The gradient, computed and written in a pass of its own if it is not stored.
+    pub fn store(self) -> &'a [f32] {
+        match self {
+            Self::Stored(gradient) => gradient,
+            Self::Norm { norm, to } => {
+                norm_gradient(norm, None, to);
+                to
+            }
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Convolutions that do the work of their neighbours while the values are in the cache.
+//! Convolutions and linear layers that do the work of their neighbours while the values are in the cache.
 //!
 //! A batch norm needs the moments of its input before it can normalise, and the sums of its
 //! output's gradient before it can hand it on. So a layer is cut where the sums are: what comes
@@ -16,14 +16,16 @@
 mod convolution;
 mod gradient;
 mod lanes;
+mod linear;
 mod moments;
 mod normalise;
 mod passes;
 #[cfg(test)]
 mod tests;
 
-pub use convolution::{OutputGradient, forward, input_gradient, weight_gradient};
-pub use gradient::{Finish, NormGradient, Normed};
+pub use convolution::{forward, input_gradient, weight_gradient};
+pub use gradient::{Finish, NormGradient, Normed, OutputGradient};
+pub use linear::{linear_forward, linear_input_gradient, linear_weight_gradient};
 pub(in crate::kernels) use normalise::Affine;
 pub use normalise::{Normalise, Operand};
 pub use passes::{combine, finish, moments, norm_gradient};

@@ -1,0 +1,108 @@
+//! The passes of a linear layer, `y = x W' + b`: a matrix product that normalises its input as it
+//! reads it, and hands over the rows that it has finished while they are in the cache.
+//!
+//! x (N, I), W (O, I), b (O), y (N, O). A small batch is cut by columns too; its rows are finished
+//! in a pass of their own.
+
+use super::gradient::{Finish, FinishGroup, OutputGradient};
+use super::moments::{GroupMoments, merge};
+use super::normalise::Operand;
+use super::passes::{self, add_up, grown};
+use crate::kernels::gemm::{MatrixMut, MatrixRef, Product, product, product_rows};
+use crate::kernels::{InstructionSet, simd};
+
+/// `output = input W' + bias`; an empty bias adds nothing. With `moments`, also the moments of the
+/// output's channels: first all means, then all sums of squared deviations.
+///
+/// # Panics
+/// If a length does not fit.
+pub fn linear_forward(
+    input: Operand<'_>,
+    weight: &[f32],
+    bias: &[f32],
+    output: &mut [f32],
+    moments: Option<&mut [f64]>,
+    partials: &mut Vec<f64>,
+    [inputs, outputs]: [usize; 2],
+) {
+    let set = InstructionSet::detected();
+    let batch = output.len() / outputs;
+    let x = MatrixRef::new(input.values, batch, inputs);
+    let w = MatrixRef::new(weight, outputs, inputs).transposed();
+    let work = Product { normalise_a: input.normalise, bias, ..Product::new(x, w) };
+    match (moments, work.whole_rows(set)) {
+        (Some(moments), Some(rows)) => {
+            let len = 2 * outputs;
+            assert_eq!(moments.len(), len, "two moments of each channel");
+            let partials = grown(partials, batch.div_ceil(rows) * len);
+            product_rows(set, &work, rows, output, (partials, len), |_, values, partial| {
+                simd::run(set, GroupMoments { values, partial });
+            });
+            merge(partials, moments, rows, batch);
+        }
+        (moments, _) => {
+            product(set, &work, MatrixMut::new(output, batch, outputs));
+            if let Some(moments) = moments {
+                passes::moments(output, moments, partials);
+            }
+        }
+    }
+}
+
+/// `target = gradient W`, finished; `sums` as in [`finish`](super::finish). The gradient is stored
+/// first if it is not.
+///
+/// # Panics
+/// If a length does not fit.
+pub fn linear_input_gradient(
+    weight: &[f32],
+    gradient: OutputGradient<'_>,
+    target: &mut [f32],
+    finish: Finish<'_>,
+    sums: &mut [f64],
+    partials: &mut Vec<f64>,
+    [inputs, outputs]: [usize; 2],
+) {
+    let set = InstructionSet::detected();
+    let gradient = gradient.store();
+    let batch = gradient.len() / outputs;
+    let dy = MatrixRef::new(gradient, batch, outputs);
+    let work = Product::new(dy, MatrixRef::new(weight, outputs, inputs));
+    match work.whole_rows(set) {
+        Some(rows) => {
+            let len = 3 * inputs;
+            assert_eq!(sums.len(), len, "three sums of each channel");
+            let partials = grown(partials, batch.div_ceil(rows) * len);
+            product_rows(set, &work, rows, target, (partials, len), |group, gradient, partial| {
+                let first = group * rows * inputs;
+                let finish = finish.rows(first..first + gradient.len());
+                simd::run(set, FinishGroup { finish, gradient, partial });
+            });
+            add_up(partials, sums);
+        }
+        None => {
+            product(set, &work, MatrixMut::new(target, batch, inputs));
+            if !finish.is_idle() {
+                passes::finish(finish, target, sums, partials);
+            }
+        }
+    }
+}
+
+/// `weight_gradient = gradient' input` (overwritten).
+///
+/// # Panics
+/// If a length does not fit.
+pub fn linear_weight_gradient(
+    input: Operand<'_>,
+    gradient: &[f32],
+    weight_gradient: &mut [f32],
+    [inputs, outputs]: [usize; 2],
+) {
+    let set = InstructionSet::detected();
+    let batch = gradient.len() / outputs;
+    let dy = MatrixRef::new(gradient, batch, outputs).transposed();
+    let x = MatrixRef::new(input.values, batch, inputs);
+    let work = Product { normalise_b: input.normalise, ..Product::new(dy, x) };
+    product(set, &work, MatrixMut::new(weight_gradient, outputs, inputs));
+}
