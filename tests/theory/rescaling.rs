@@ -6,12 +6,14 @@
 //! by element. A box of fixed radius is not rescaled.
 //!
 //! A single neuron rescaled (its row by c, its column of the next layer by 1/c) changes the norms of
-//! the next layer's filters unevenly: the filter version moves, the elementwise one does not.
+//! the next layer's filters unevenly: the filter version moves, the elementwise one does not. Its
+//! own layer's filters are the rows, each rescaled as a whole: with that layer alone perturbed, the
+//! filter version does not move either, the layer version does.
 //! Everything here is exact: the draws are the same on both sides.
 
 use proptest::prelude::*;
 use smoothout_sharpness::{Differentiable, ExpectedLoss, Objective};
-use smoothout_tensor::{Geometry, Perturbation};
+use smoothout_tensor::{Geometry, Perturbation, Selection};
 
 use crate::cases::{for_each_case, numbers};
 use crate::network::{Hidden, NetworkLoss, images, two_layers};
@@ -47,7 +49,11 @@ fn rescaled(f: &NetworkLoss, w: &[f64], factors: &[f64; HIDDEN]) -> Vec<f64> {
 
 /// Cbar(w) - C(w) by 64 pairs; the same draws in every call.
 fn rise(f: &NetworkLoss, w: &[f64], geometry: Geometry, seed: u64) -> f64 {
-    let measure = ExpectedLoss::new(Perturbation::new(geometry, 0.3).unwrap());
+    rise_of(f, w, Perturbation::new(geometry, 0.3).unwrap(), seed)
+}
+
+fn rise_of(f: &NetworkLoss, w: &[f64], perturbation: Perturbation, seed: u64) -> f64 {
+    let measure = ExpectedLoss::new(perturbation);
     let measure = measure.draws(64).unwrap().seed(seed);
     measure.measure(f, f.network.parameters(), w).unwrap().rise.value
 }
@@ -97,6 +103,32 @@ fn a_rescaled_neuron_moves_the_filter_version_and_not_the_elementwise_one() {
         prop_assert!((one - two).abs() <= 1e-11 * (1.0 + one.abs()), "elementwise: {one} {two}");
         let (one, two) = both(Geometry::Filter);
         prop_assert!((one - two).abs() >= 1e-3 * one.abs(), "filter: {one} {two}");
+        Ok(())
+    });
+}
+
+/// A filter is a row, the weights into one neuron: nothing else is rescaled as a whole when every
+/// neuron has a factor of its own.
+#[test]
+fn a_filter_is_what_one_neuron_rescales() {
+    let cases = (proptest::array::uniform6(0.05..20.0_f64), any::<u64>());
+    for_each_case(30, cases, |(factors, seed)| {
+        let (f, w) = network(seed);
+        let other = rescaled(&f, &w, &factors);
+        let both = |geometry| {
+            let first = Perturbation::new(geometry, 0.3).unwrap();
+            let first = first.selection(Selection::all().named("layers.0.*"));
+            [&w, &other].map(|w| rise_of(&f, w, first.clone(), seed))
+        };
+        for geometry in [Geometry::Filter, Geometry::Elementwise] {
+            let [one, two] = both(geometry);
+            prop_assert!(
+                (one - two).abs() <= 1e-11 * (1.0 + one.abs()),
+                "{geometry:?}: {one} {two}"
+            );
+        }
+        let [one, two] = both(Geometry::Layer);
+        prop_assert!((one - two).abs() >= 1e-3 * one.abs(), "layer: {one} {two}");
         Ok(())
     });
 }
