@@ -152,7 +152,7 @@ pub struct RunFolder {
 }
 
 /// What `run.json` says.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct RunFacts {
     parameters: usize,
     multiply_adds: usize,
