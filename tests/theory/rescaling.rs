@@ -12,10 +12,10 @@
 //! Everything here is exact: the draws are the same on both sides.
 
 use proptest::prelude::*;
-use smoothout_sharpness::{Differentiable, ExpectedLoss, Objective};
+use smoothout_sharpness::{Differentiable, ExpectedLoss, FnObjective, Objective};
 use smoothout_tensor::{Geometry, Perturbation, Selection};
 
-use crate::cases::{for_each_case, numbers};
+use crate::cases::{dot, for_each_case, numbers};
 use crate::network::{Hidden, NetworkLoss, images, two_layers};
 
 const INPUTS: usize = 5;
@@ -103,6 +103,31 @@ fn a_rescaled_neuron_moves_the_filter_version_and_not_the_elementwise_one() {
         prop_assert!((one - two).abs() <= 1e-11 * (1.0 + one.abs()), "elementwise: {one} {two}");
         let (one, two) = both(Geometry::Filter);
         prop_assert!((one - two).abs() >= 1e-3 * one.abs(), "filter: {one} {two}");
+        Ok(())
+    });
+}
+
+/// C = |w|^2 / 2: a pair gives C(w) + |theta|^2 / 2, and |theta_f| = a |w_f| for every filter, so the
+/// rise is a^2 C(w), whatever the draws; likewise by blocks. Elementwise only its mean, a^2 C(w) / 3,
+/// is known, and a draw has less than a^2 C(w).
+#[test]
+fn perturbations_of_filters_have_the_length_that_is_said() {
+    for_each_case(30, (-3.0..1.0_f64, any::<u64>()), |(exponent, seed)| {
+        let (f, w) = network(seed);
+        let square = FnObjective::new(w.len(), |w: &[f64]| dot(w, w) / 2.0);
+        let (a, size) = (10_f64.powf(exponent), dot(&w, &w) / 2.0);
+        let rise = |geometry| {
+            let measure = ExpectedLoss::new(Perturbation::new(geometry, a).unwrap());
+            let measure = measure.draws(64).unwrap().seed(seed);
+            measure.measure(&square, f.network.parameters(), &w).unwrap().rise.value
+        };
+        for geometry in [Geometry::Filter, Geometry::Layer] {
+            let (found, expected) = (rise(geometry), a * a * size);
+            let rounding = 1e-14 * size * (1.0 + a * a);
+            prop_assert!((found - expected).abs() <= rounding, "{geometry:?}: {found} {expected}");
+        }
+        let found = rise(Geometry::Elementwise);
+        prop_assert!(found > 0.0 && found < a * a * size, "elementwise: {found}");
         Ok(())
     });
 }
