@@ -16,7 +16,7 @@ use smoothout_sharpness::{
 };
 use smoothout_tensor::{Geometry, ParameterLayout, Perturbation, PerturbationKey};
 
-use crate::cases::{for_each_case, largest, numbers};
+use crate::cases::{dot, for_each_case, largest, numbers};
 use crate::confidence::half_width;
 use crate::functions::symmetric;
 use crate::network::{Hidden, NetworkLoss, images, two_layers};
@@ -110,6 +110,46 @@ fn a_network_is_stationary_at_its_symmetric_point() {
         // at most 1/2 x 4 x 2 radii.
         let bound = found.rounding.max(64.0 * f64::EPSILON * 4.0 * radius);
         prop_assert!(found.gradient <= bound && found.largest > 1e3 * bound, "{found:?} {bound:e}");
+        Ok(())
+    });
+}
+
+/// Tied weights: an autoencoder r(x) = W' tanh(W x) with C = 1/2 mean |r(x) - x|^2. tanh is odd, so
+/// W -> -W leaves r, and C, as they are: C is symmetric about W = 0, for any data.
+#[test]
+fn a_tied_network_is_stationary_at_its_symmetric_point() {
+    let cases = (1..=8_usize, 1..=8_usize, -3.0..3.0_f64, any::<u64>());
+    for_each_case(40, cases, |(inputs, hidden, exponent, seed)| {
+        let examples: Vec<_> = (0..5).map(|i| numbers(seed, i, inputs)).collect();
+        let autoencoder = |w: &[f64], gradient: &mut [f64]| {
+            gradient.fill(0.0);
+            let mut value = 0.0;
+            for x in &examples {
+                let h: Vec<f64> = w.chunks(inputs).map(|row| dot(row, x).tanh()).collect();
+                let mut error: Vec<f64> = x.iter().map(|x| -x).collect();
+                for (row, h) in w.chunks(inputs).zip(&h) {
+                    error.iter_mut().zip(row).for_each(|(e, w)| *e += w * h);
+                }
+                value += dot(&error, &error) / 10.0;
+                let rows = w.chunks(inputs).zip(gradient.chunks_mut(inputs)).zip(&h);
+                for ((row, g), h) in rows {
+                    let slope = dot(row, &error) * (1.0 - h * h) / 5.0;
+                    for ((g, x), e) in g.iter_mut().zip(x).zip(&error) {
+                        *g += slope * x + h * e / 5.0;
+                    }
+                }
+            }
+            value
+        };
+        let m = inputs * hidden;
+        let f = FnObjective::new(m, |w: &[f64]| autoencoder(w, &mut vec![0.0; m]))
+            .with_gradient(autoencoder);
+        let found = expected_gradient_at(&f, &vec![0.0; m], 10_f64.powf(exponent), 16).unwrap();
+        prop_assert!(found.holds() && found.largest > 0.0, "{found:?}");
+        // Elsewhere it is not symmetric, and not stationary.
+        let away: Vec<f64> = numbers(seed, 9, m);
+        let found = expected_gradient_at(&f, &away, 0.1, 16).unwrap();
+        prop_assert!(!found.holds(), "{found:?}");
         Ok(())
     });
 }

@@ -6,14 +6,16 @@
 //! by element. A box of fixed radius is not rescaled.
 //!
 //! A single neuron rescaled (its row by c, its column of the next layer by 1/c) changes the norms of
-//! the next layer's filters unevenly: the filter version moves, the elementwise one does not.
+//! the next layer's filters unevenly: the filter version moves, the elementwise one does not. Its
+//! own layer's filters are the rows, each rescaled as a whole: with that layer alone perturbed, the
+//! filter version does not move either, the layer version does.
 //! Everything here is exact: the draws are the same on both sides.
 
 use proptest::prelude::*;
-use smoothout_sharpness::{Differentiable, ExpectedLoss, Objective};
-use smoothout_tensor::{Geometry, Perturbation};
+use smoothout_sharpness::{Differentiable, ExpectedLoss, FnObjective, Objective};
+use smoothout_tensor::{Geometry, Perturbation, Selection};
 
-use crate::cases::{for_each_case, numbers};
+use crate::cases::{dot, for_each_case, numbers};
 use crate::network::{Hidden, NetworkLoss, images, two_layers};
 
 const INPUTS: usize = 5;
@@ -47,7 +49,11 @@ fn rescaled(f: &NetworkLoss, w: &[f64], factors: &[f64; HIDDEN]) -> Vec<f64> {
 
 /// Cbar(w) - C(w) by 64 pairs; the same draws in every call.
 fn rise(f: &NetworkLoss, w: &[f64], geometry: Geometry, seed: u64) -> f64 {
-    let measure = ExpectedLoss::new(Perturbation::new(geometry, 0.3).unwrap());
+    rise_of(f, w, Perturbation::new(geometry, 0.3).unwrap(), seed)
+}
+
+fn rise_of(f: &NetworkLoss, w: &[f64], perturbation: Perturbation, seed: u64) -> f64 {
+    let measure = ExpectedLoss::new(perturbation);
     let measure = measure.draws(64).unwrap().seed(seed);
     measure.measure(f, f.network.parameters(), w).unwrap().rise.value
 }
@@ -97,6 +103,57 @@ fn a_rescaled_neuron_moves_the_filter_version_and_not_the_elementwise_one() {
         prop_assert!((one - two).abs() <= 1e-11 * (1.0 + one.abs()), "elementwise: {one} {two}");
         let (one, two) = both(Geometry::Filter);
         prop_assert!((one - two).abs() >= 1e-3 * one.abs(), "filter: {one} {two}");
+        Ok(())
+    });
+}
+
+/// C = |w|^2 / 2: a pair gives C(w) + |theta|^2 / 2, and |theta_f| = a |w_f| for every filter, so the
+/// rise is a^2 C(w), whatever the draws; likewise by blocks. Elementwise only its mean, a^2 C(w) / 3,
+/// is known, and a draw has less than a^2 C(w).
+#[test]
+fn perturbations_of_filters_have_the_length_that_is_said() {
+    for_each_case(30, (-3.0..1.0_f64, any::<u64>()), |(exponent, seed)| {
+        let (f, w) = network(seed);
+        let square = FnObjective::new(w.len(), |w: &[f64]| dot(w, w) / 2.0);
+        let (a, size) = (10_f64.powf(exponent), dot(&w, &w) / 2.0);
+        let rise = |geometry| {
+            let measure = ExpectedLoss::new(Perturbation::new(geometry, a).unwrap());
+            let measure = measure.draws(64).unwrap().seed(seed);
+            measure.measure(&square, f.network.parameters(), &w).unwrap().rise.value
+        };
+        for geometry in [Geometry::Filter, Geometry::Layer] {
+            let (found, expected) = (rise(geometry), a * a * size);
+            let rounding = 1e-14 * size * (1.0 + a * a);
+            prop_assert!((found - expected).abs() <= rounding, "{geometry:?}: {found} {expected}");
+        }
+        let found = rise(Geometry::Elementwise);
+        prop_assert!(found > 0.0 && found < a * a * size, "elementwise: {found}");
+        Ok(())
+    });
+}
+
+/// A filter is a row, the weights into one neuron: nothing else is rescaled as a whole when every
+/// neuron has a factor of its own.
+#[test]
+fn a_filter_is_what_one_neuron_rescales() {
+    let cases = (proptest::array::uniform6(0.05..20.0_f64), any::<u64>());
+    for_each_case(30, cases, |(factors, seed)| {
+        let (f, w) = network(seed);
+        let other = rescaled(&f, &w, &factors);
+        let both = |geometry| {
+            let first = Perturbation::new(geometry, 0.3).unwrap();
+            let first = first.selection(Selection::all().named("layers.0.*"));
+            [&w, &other].map(|w| rise_of(&f, w, first.clone(), seed))
+        };
+        for geometry in [Geometry::Filter, Geometry::Elementwise] {
+            let [one, two] = both(geometry);
+            prop_assert!(
+                (one - two).abs() <= 1e-11 * (1.0 + one.abs()),
+                "{geometry:?}: {one} {two}"
+            );
+        }
+        let [one, two] = both(Geometry::Layer);
+        prop_assert!((one - two).abs() >= 1e-3 * one.abs(), "layer: {one} {two}");
         Ok(())
     });
 }

@@ -15,7 +15,11 @@ use serde::{Deserialize, Serialize};
 use smoothout_nn::Network;
 use thiserror::Error;
 
+use crate::remedy::remedy;
 use crate::training::{ModelState, TrainingState};
+
+/// The key of a model file's network.
+const MODEL: &str = "model";
 
 /// The key of a training file's progress. It is the only one, so that a file's bytes do not depend
 /// on the order of a map.
@@ -36,7 +40,7 @@ struct Progress {
 #[non_exhaustive]
 pub enum CheckpointError {
     /// The file system's answer.
-    #[error("{path} cannot be {action}: {source}")]
+    #[error("{path} cannot be {action}: {source}; {}", remedy(source))]
     Io {
         /// What was tried.
         action: &'static str,
@@ -46,7 +50,10 @@ pub enum CheckpointError {
         source: std::io::Error,
     },
     /// Not a safetensors file, or a damaged one.
-    #[error("{path} is not a whole safetensors file: {source}")]
+    #[error(
+        "{path} is not a whole safetensors file: {source}; it is cut, or of another format: save it \
+         again"
+    )]
     Format {
         /// The file.
         path: PathBuf,
@@ -73,7 +80,10 @@ pub enum CheckpointError {
         source: serde_json::Error,
     },
     /// Tensors of another model.
-    #[error("{path} is not a checkpoint of {model}: {problems}")]
+    #[error(
+        "{path} is not a checkpoint of {model}: {problems}; choose the model and the number of \
+         classes that it was saved from"
+    )]
     Keys {
         /// The file.
         path: PathBuf,
@@ -133,7 +143,7 @@ pub fn save_model(
     for name in tracked_names(network) {
         tensors.push_count(&name, model.batches_tracked);
     }
-    tensors.write(path, HashMap::from([("model".to_owned(), network.name().to_owned())]))
+    tensors.write(path, HashMap::from([(MODEL.to_owned(), network.name().to_owned())]))
 }
 
 /// Reads a model that was written here or by PyTorch. `num_batches_tracked` may be missing.
@@ -160,6 +170,12 @@ pub fn load_model(path: &Path, network: &Network) -> Result<ModelState, Checkpoi
             batches_tracked = <[u8; 8]>::try_from(view.data()).map_or(0, u64::from_le_bytes);
         }
         reader.known.push(name);
+    }
+    if let Some(saved) = metadata(path, &content, MODEL)?
+        && saved != network.name()
+        && !reader.problems.is_empty()
+    {
+        reader.problems.insert(0, format!("it is a model of {saved}"));
     }
     reader.finish(path, network.name())?;
     Ok(ModelState { parameters, buffers, batches_tracked })
@@ -201,11 +217,8 @@ pub fn save_training(
 pub fn load_training(path: &Path, network: &Network) -> Result<TrainingState, CheckpointError> {
     let content = read(path)?;
     let file = parse(path, &content)?;
-    let format = |source| CheckpointError::Format { path: path.to_owned(), source };
-    let (_, header) = SafeTensors::read_metadata(&content).map_err(format)?;
-    let text = header.metadata().as_ref().and_then(|metadata| metadata.get(PROGRESS));
-    let progress = text.map_or("", String::as_str);
-    let progress: Progress = serde_json::from_str(progress)
+    let progress = metadata(path, &content, PROGRESS)?.unwrap_or_default();
+    let progress: Progress = serde_json::from_str(&progress)
         .map_err(|source| CheckpointError::Progress { path: path.to_owned(), source })?;
     let mut reader = Reader { file: &file, problems: Vec::new(), known: Vec::new() };
     let mut parameters = vec![0.0; network.parameters().len()];
@@ -254,6 +267,13 @@ fn read(path: &Path) -> Result<Vec<u8>, CheckpointError> {
 fn parse<'a>(path: &Path, content: &'a [u8]) -> Result<SafeTensors<'a>, CheckpointError> {
     SafeTensors::deserialize(content)
         .map_err(|source| CheckpointError::Format { path: path.to_owned(), source })
+}
+
+/// An entry of a file's metadata.
+fn metadata(path: &Path, content: &[u8], key: &str) -> Result<Option<String>, CheckpointError> {
+    let (_, header) = SafeTensors::read_metadata(content)
+        .map_err(|source| CheckpointError::Format { path: path.to_owned(), source })?;
+    Ok(header.metadata().as_ref().and_then(|metadata| metadata.get(key)).cloned())
 }
 
 /// Tensors on their way into a file.

@@ -30,6 +30,7 @@ pub mod experiment;
 pub mod measure;
 pub mod oracle;
 pub mod regimes;
+mod remedy;
 pub mod run;
 pub mod theory;
 pub mod training;

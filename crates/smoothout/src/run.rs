@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `options.json` | the experiment as it was given; `--config` takes it |
 //! | `experiment.json` | the same with every default filled in |
-//! | `run.json` | version, machine, threads, network |
+//! | `run.json` | network, data; and for each stretch of epochs: version, processor, threads, kernels |
 //! | `epochs.jsonl` | one [`EpochRecord`] a line |
 //! | `best.safetensors`, `last.safetensors` | the model of the best and of the last epoch |
 //! | `training.safetensors` | the state from which `--resume` goes on |
@@ -13,13 +13,15 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use smoothout_tensor::kernels::kernels_in_use;
 use thiserror::Error;
 
 use crate::checkpoint::{
     CheckpointError, UNFINISHED, load_training, save_model, save_training, write_whole,
 };
 use crate::experiment::{Experiment, ExperimentError, ExperimentSpec};
+use crate::remedy::remedy;
 use crate::training::{EpochRecord, TrainError, Training};
 
 /// A run folder that cannot be used.
@@ -60,7 +62,7 @@ pub enum RunError {
         expected: String,
     },
     /// The file system's answer.
-    #[error("{path} cannot be {action}: {source}")]
+    #[error("{path} cannot be {action}: {source}; {}", remedy(source))]
     Io {
         /// What was tried.
         action: &'static str,
@@ -83,12 +85,26 @@ pub enum RunError {
         epochs: usize,
     },
     /// A record that is not one.
-    #[error("line {line} of {path} is not an epoch's record: {source}")]
+    #[error(
+        "line {line} of {path} is not an epoch's record: {source}; put the file back, or start \
+         another run with another --out"
+    )]
     Record {
         /// The file.
         path: PathBuf,
         /// The line, counted from 1.
         line: usize,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// A `run.json` that is not one.
+    #[error(
+        "{path} does not say on what the run was computed: {source}; put the file back, or start \
+         another run with another --out"
+    )]
+    Facts {
+        /// The file.
+        path: PathBuf,
         /// What is wrong.
         source: serde_json::Error,
     },
@@ -109,7 +125,8 @@ impl RunError {
         match self {
             Self::Io { source, .. } => matches!(
                 source.kind(),
-                io::ErrorKind::NotADirectory
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::NotADirectory
                     | io::ErrorKind::AlreadyExists
                     | io::ErrorKind::PermissionDenied
                     | io::ErrorKind::ReadOnlyFilesystem
@@ -121,26 +138,61 @@ impl RunError {
     }
 }
 
+/// The file that says what was trained and on what.
+const FACTS: &str = "run.json";
+
 /// An open run folder, locked against a second training.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
     records: Vec<EpochRecord>,
+    stretches: Vec<Stretch>,
     /// Held until the run is dropped.
     _lock: File,
 }
 
 /// What `run.json` says.
-#[derive(Debug, Serialize)]
-struct RunFacts<'a> {
-    version: &'a str,
-    cpu: String,
-    threads: usize,
-    kernels: String,
+#[derive(Debug, Serialize, Deserialize)]
+struct RunFacts {
     parameters: usize,
     multiply_adds: usize,
     train_examples: usize,
     test_examples: usize,
+    /// On what each stretch of the run was computed, in order.
+    stretches: Vec<Stretch>,
+}
+
+/// Epochs computed by the same program on the same machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stretch {
+    /// Its first epoch, counted from 1.
+    pub first_epoch: usize,
+    /// The program's version.
+    pub version: String,
+    /// The processor.
+    pub cpu: String,
+    /// The number of threads; it changes no bit.
+    pub threads: usize,
+    /// Algorithms and instruction set, as [`kernels_in_use`] names them.
+    pub kernels: String,
+}
+
+impl Stretch {
+    /// From this epoch on, as this process computes.
+    fn here(first_epoch: usize) -> Self {
+        Self {
+            first_epoch,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            cpu: cpu_name(),
+            threads: rayon::current_num_threads(),
+            kernels: kernels_in_use(),
+        }
+    }
+
+    /// The algorithms alone, without the instruction set: the value of `--kernels`.
+    pub fn algorithms(&self) -> &str {
+        self.kernels.split(' ').next().unwrap_or_default()
+    }
 }
 
 impl RunFolder {
@@ -168,7 +220,8 @@ impl RunFolder {
         fs::create_dir_all(path).map_err(io_error("created", path))?;
         let lock = lock(path)?;
         Self::check_free(path)?;
-        let run = Self { path: path.to_owned(), records: Vec::new(), _lock: lock };
+        let run =
+            Self { path: path.to_owned(), records: Vec::new(), stretches: Vec::new(), _lock: lock };
         run.write_json("options.json", given)?;
         run.write_json("experiment.json", &experiment.spec)?;
         Ok(run)
@@ -190,7 +243,8 @@ impl RunFolder {
             return Err(RunError::Changed { path: path.to_owned(), field, found, expected });
         }
         let records = read_records(&path.join("epochs.jsonl"))?;
-        Ok((Self { path: path.to_owned(), records, _lock: lock }, experiment))
+        let stretches = read_stretches(path)?;
+        Ok((Self { path: path.to_owned(), records, stretches, _lock: lock }, experiment))
     }
 
     /// The folder.
@@ -203,26 +257,17 @@ impl RunFolder {
         &self.records
     }
 
-    /// Writes down on what the run is made, and continues `training` from the last checkpoint if
-    /// there is one.
+    /// On what each stretch of the run was computed, in order.
+    pub fn stretches(&self) -> &[Stretch] {
+        &self.stretches
+    }
+
+    /// Continues `training` from the last checkpoint if there is one, and writes down on what the
+    /// run goes on.
     ///
     /// # Errors
     /// If the folder cannot be written, or its checkpoint is damaged.
     pub fn attach(&mut self, training: &mut Training) -> Result<(), RunError> {
-        let network = training.network();
-        self.write_json(
-            "run.json",
-            &RunFacts {
-                version: env!("CARGO_PKG_VERSION"),
-                cpu: cpu_name(),
-                threads: rayon::current_num_threads(),
-                kernels: smoothout_tensor::kernels::kernels_in_use(),
-                parameters: network.parameters().len(),
-                multiply_adds: network.multiply_adds(),
-                train_examples: training.data().train.len(),
-                test_examples: training.data().test.len(),
-            },
-        )?;
         let checkpoint = self.path.join("training.safetensors");
         if checkpoint.exists() {
             training.restore(load_training(&checkpoint, training.network())?)?;
@@ -233,7 +278,25 @@ impl RunFolder {
             return Err(RunError::Incomplete { path: self.path.clone(), records, epochs });
         }
         self.records.truncate(epochs);
-        self.write_records()
+        self.write_records()?;
+        // A stretch without a finished epoch leaves no trace.
+        self.stretches.retain(|stretch| stretch.first_epoch <= epochs);
+        let here = Stretch::here(epochs + 1);
+        let goes_on =
+            |last: &Stretch| Stretch { first_epoch: last.first_epoch, ..here.clone() } == *last;
+        let ended = epochs >= training.experiment().epochs();
+        if !ended && !self.stretches.last().is_some_and(goes_on) {
+            self.stretches.push(here);
+        }
+        let network = training.network();
+        let facts = RunFacts {
+            parameters: network.parameters().len(),
+            multiply_adds: network.multiply_adds(),
+            train_examples: training.data().train.len(),
+            test_examples: training.data().test.len(),
+            stretches: self.stretches.clone(),
+        };
+        self.write_json(FACTS, &facts)
     }
 
     /// Keeps a finished epoch: the models first, then its record, then the state to resume from. A
@@ -286,6 +349,21 @@ pub fn read_records(path: &Path) -> Result<Vec<EpochRecord>, RunError> {
         })
     };
     text.lines().enumerate().map(record).collect()
+}
+
+/// On what each stretch of the run in a folder was computed, in order; none before its first.
+///
+/// # Errors
+/// If `run.json` is there and cannot be read.
+pub fn read_stretches(folder: &Path) -> Result<Vec<Stretch>, RunError> {
+    let path = folder.join(FACTS);
+    let text = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(io_error("read", &path))?,
+    };
+    let facts: RunFacts =
+        serde_json::from_str(&text).map_err(|source| RunError::Facts { path, source })?;
+    Ok(facts.stretches)
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RunError {

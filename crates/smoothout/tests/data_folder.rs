@@ -73,6 +73,43 @@ fn the_evaluation_crop_is_the_middle() {
     assert_eq!(bytes(1, 0.456, 0.224), [1, 1, 2, 2]);
 }
 
+/// Images are decoded by as many threads as the pool has: the same pixels, and of two broken files
+/// the first of the batch is named.
+#[test]
+fn decoding_threads_change_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    for i in 0..20_u8 {
+        let image =
+            RgbImage::from_fn(30 + u32::from(i), 25, |x, y| Rgb([x as u8 * 4, y as u8 * 7, i]));
+        let path = dir.path().join(format!("train/c/{i:02}.png"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image.save(&path).unwrap();
+    }
+    let size = FolderSize { shorter_side: 24, crop: 16 };
+    let set = Arc::new(read(dir.path(), Split::Train, size).unwrap());
+    let on = |threads: usize, batch: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let augmentation = Augmentation::of(DataSetName::Folder);
+        pool.install(|| Loader::train(&set, batch, 3, 1, augmentation)).unwrap()
+    };
+    let pixels = |threads, batch| -> Vec<f32> {
+        on(threads, batch).flat_map(|batch| batch.unwrap().pixels().to_vec()).collect()
+    };
+    let one = pixels(1, 8);
+    assert_eq!(one.len(), 20 * 16 * 16 * 3);
+    for (threads, batch) in [(2, 8), (7, 8), (7, 20)] {
+        assert!(pixels(threads, batch) == one, "{threads} threads, batches of {batch}");
+    }
+
+    let broken: Vec<_> = (0..20).map(|i| dir.path().join(format!("train/c/{i:02}.png"))).collect();
+    broken.iter().for_each(|path| fs::write(path, "no image").unwrap());
+    let first = |threads| on(threads, 20).next().unwrap().map(|_| ()).unwrap_err().to_string();
+    let expected = first(1);
+    for _ in 0..10 {
+        assert_eq!(first(7), expected);
+    }
+}
+
 /// Cut anywhere, an image of any format is an error that names the file, after the good batches.
 #[test]
 fn a_cut_image_is_an_error_that_names_it() {

@@ -285,7 +285,26 @@ fn what_is_missing_is_named_with_every_place_looked_at() {
     let labels = dir.path().join("mnist/train-labels-idx1-ubyte");
     fs::write(labels, [0, 0, 8, 1, 0, 0, 0, 1, 7]).unwrap();
     let set = DataSet::load(DataSetName::Mnist, Some(dir.path()), Split::Train);
-    refused(set, &["train-images-idx3-ubyte"]);
+    let fetch =
+        format!("smoothout data fetch mnist --data-dir {}", dir.path().join("mnist").display());
+    refused(set, &["train-images-idx3-ubyte.gz: the file is missing", "expected", &fetch]);
+    let findings = verify(DataSetName::Mnist, Some(dir.path())).unwrap();
+    let missing = findings.iter().filter(|finding| {
+        matches!(&finding.outcome, Err(error @ DataError::MissingFile { .. }) if error.is_bad_input())
+    });
+    assert_eq!(missing.count(), 3);
+    // Half of CIFAR-10 beside a whole archive: the archive serves. Without one the file is named.
+    let cifar = dir.path().join("cifar10");
+    fs::create_dir(&cifar).unwrap();
+    fs::write(cifar.join("data_batch_1.bin"), cifar10_file(1)).unwrap();
+    let load = || DataSet::load(DataSetName::Cifar10, Some(dir.path()), Split::Train);
+    refused(load(), &["data_batch_2.bin: the file is missing", "smoothout data fetch cifar10"]);
+    let file = cifar10_file(2);
+    let names = ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"];
+    let names = names.map(|name| format!("cifar-10-batches-bin/{name}.bin"));
+    let entries: Vec<_> = names.iter().map(|name| (name.as_str(), &file[..])).collect();
+    fs::write(cifar.join("cifar-10-binary.tar.gz"), tar_gz(&entries)).unwrap();
+    assert_eq!(load().unwrap().len(), 10);
 }
 
 proptest! {

@@ -119,8 +119,46 @@ fn a_run_resumes_and_ends_with_the_same_bits_on_any_number_of_threads() {
     let data = data.to_str().unwrap();
     let other = ["eval", "--model", "c1", "--dataset", "cifar10", "--data-dir", data, "--weights"];
     let weights = whole.join("last.safetensors");
-    let keys = ["features.0.weight is missing", "layers.0.weight is unknown"];
+    let keys = [
+        "it is a model of f1",
+        "features.0.weight is missing",
+        "layers.0.weight is unknown",
+        "choose the model",
+    ];
     bad(&smoothout(&[&other[..], &[weights.to_str().unwrap()]].concat()), &keys);
+}
+
+/// A run goes on with the algorithms it was begun with; another instruction set is said aloud and
+/// written down.
+#[test]
+fn a_run_goes_on_with_its_kernels() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| -> PathBuf { folder.path().join(name) };
+    success(&train(&at("whole"), &["--kernels", "direct", "--threads", "2"]));
+    success(&train(&at("parts"), &["--kernels", "direct", "--stop-after", "2"]));
+    let parts = at("parts");
+    let resume = ["train", "--resume", "--threads", "2", "--out", parts.to_str().unwrap()];
+    let other = smoothout(&[&resume[..], &["--kernels", "winograd"]].concat());
+    bad(&other, &["kernels is winograd", "has direct", "leave the option out"]);
+
+    let facts = || -> Value {
+        serde_json::from_str(&fs::read_to_string(at("parts").join("run.json")).unwrap()).unwrap()
+    };
+    let resumed = smoothout(&[&resume[..], &["--stop-after", "1"]].concat());
+    success(&resumed);
+    assert!(!String::from_utf8_lossy(&resumed.stderr).contains("note:"));
+    // As if all of it had been computed on a machine with other instructions.
+    let text = fs::read_to_string(parts.join("run.json")).unwrap();
+    fs::write(parts.join("run.json"), text.replace("direct ", "direct old-")).unwrap();
+    let resumed = smoothout(&resume);
+    success(&resumed);
+    let message = String::from_utf8_lossy(&resumed.stderr);
+    assert!(message.contains("(direct old-") && message.contains("goes on by"), "{message}");
+    let stretches = facts()["stretches"].as_array().unwrap().clone();
+    let last = stretches.last().unwrap();
+    assert_eq!(last["first_epoch"], 4);
+    assert!(last["kernels"].as_str().unwrap().starts_with("direct ") && stretches.len() > 1);
+    same_files(&at("whole"), &parts);
 }
 
 /// Bad input: exit code 2 and one sentence that has each of `parts`.
@@ -140,6 +178,9 @@ fn bad_options_are_named_with_what_was_found() {
     let config = folder.path().join("experiment.json");
     fs::write(&config, r#"{ "model": "f1", "radios": 0.1 }"#).unwrap();
     let config = config.to_str().unwrap();
+    let mistyped = folder.path().join("mistyped.json");
+    fs::write(&mistyped, r#"{ "model": "f1", "radius": "big" }"#).unwrap();
+    let mistyped = mistyped.to_str().unwrap();
     let empty = folder.path().join("empty");
     fs::create_dir(&empty).unwrap();
     for (words, parts) in [
@@ -148,7 +189,8 @@ fn bad_options_are_named_with_what_was_found() {
         (&["--radius", "inf"], &["radius is inf"]),
         (&["--radius", "nan"], &["radius is NaN"]),
         (&["--config", config], &["unknown field `radios`", "experiment.json"]),
-        (&["--config", "nowhere.json"], &["nowhere.json"]),
+        (&["--config", mistyped], &["radius: invalid type: string \"big\"", "--help"]),
+        (&["--config", "nowhere.json"], &["nowhere.json", "check the path"]),
         (&["--model", "f2"], &["f2", "resnet44"]),
         (&["--model", "c1"], &["c1", "[32, 32, 3]", "[28, 28, 1]"]),
         (&["--dataset", "imagenet"], &["imagenet", "cifar10"]),

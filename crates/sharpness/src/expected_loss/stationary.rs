@@ -82,6 +82,8 @@ fn add<R: smoothout_tensor::Real>(sum: &mut [f64], vector: &[R]) {
 /// Wen et al. 2018, arXiv:1805.07898, theorem 1 (what it needs is point symmetry).
 ///
 /// # Examples
+/// In a property test of your own, `w` and the radius are what is generated; a whole one is
+/// `examples/stationary.rs`.
 /// ```
 /// use smoothout_sharpness::{FnObjective, assert_stationary_expected_loss};
 ///

@@ -52,7 +52,8 @@ impl CompareCommand {
             let out = self.out.join(method.as_str());
             let resume = out.join("training.safetensors").exists();
             eprintln!("{}:", method.as_str());
-            let records = self.compute.run(|| {
+            let compute = if resume { self.compute.resuming(&out)? } else { self.compute };
+            let records = compute.run(|| {
                 let (mut run, mut training) = open(&out, &spec, resume)?;
                 train(&mut run, &mut training, None)?;
                 Ok(run.records().to_vec())

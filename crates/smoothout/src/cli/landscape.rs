@@ -256,7 +256,14 @@ impl LandscapeCommand {
     }
 
     fn pictures(&self, kind: &str, grids: &[Grid]) -> anyhow::Result<()> {
-        let title = format!("{} {kind}", self.subject.model);
+        let where_to = match kind {
+            "line" => "from A (0) to B (1)",
+            "plane" => "through A (0, 0), B (1, 0) and C (0, 1)",
+            "random-line" => "along a random filter-normalised direction",
+            "random-plane" => "along two random filter-normalised directions",
+            _ => "principal components of a trajectory",
+        };
+        let title = format!("{}: {where_to}", self.subject.model);
         let draw = |name: &str, picture: Result<String, PlotError>| -> anyhow::Result<()> {
             let path = self.out.join(name);
             match picture {

@@ -11,6 +11,7 @@ mod sharpness;
 mod theory;
 mod train;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -20,7 +21,7 @@ use smoothout_tensor::kernels::KernelChoice;
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
 use crate::experiment::ExperimentError;
-use crate::run::RunError;
+use crate::run::{RunError, read_stretches};
 use crate::training::TrainError;
 
 /// Train the networks of the SmoothOut paper (arXiv:1805.07898) on a CPU.
@@ -60,9 +61,10 @@ struct Compute {
     /// Number of threads [default: one a core]; results do not depend on it
     #[arg(long)]
     threads: Option<usize>,
-    /// Algorithms of the convolutions: auto, direct, winograd or scalar
-    #[arg(long, default_value = "auto", value_parser = kernel_choice)]
-    kernels: KernelChoice,
+    /// Algorithms of the convolutions: auto, direct, winograd or scalar [default: auto, or those of
+    /// the run that is resumed]
+    #[arg(long, value_parser = kernel_choice)]
+    kernels: Option<KernelChoice>,
 }
 
 impl Compute {
@@ -71,10 +73,30 @@ impl Compute {
         if let Some(found) = self.threads.filter(|threads| !(1..=1024).contains(threads)) {
             return Err(BadInput(format!("threads is {found}: it must be 1 to 1024")).into());
         }
-        self.kernels.select();
+        self.kernels.unwrap_or_default().select();
         let pool =
             rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).build()?;
         pool.install(f)
+    }
+
+    /// The same with the algorithms of the run in `folder`, which goes on as it was begun.
+    fn resuming(self, folder: &Path) -> anyhow::Result<Self> {
+        let stretches = read_stretches(folder)?;
+        let Some(stretch) = stretches.last() else { return Ok(self) };
+        let begun = kernel_choice(stretch.algorithms()).map_err(|advice| {
+            let path = folder.display();
+            BadInput(format!("{path}/run.json has the kernels {}: {advice}", stretch.kernels))
+        })?;
+        if let Some(asked) = self.kernels.filter(|asked| *asked != begun) {
+            return Err(RunError::Changed {
+                path: folder.to_owned(),
+                field: "kernels".to_owned(),
+                found: format!("{asked:?}").to_lowercase(),
+                expected: stretch.algorithms().to_owned(),
+            }
+            .into());
+        }
+        Ok(Self { kernels: Some(begun), ..self })
     }
 }
 

@@ -42,7 +42,8 @@ impl TrainCommand {
             Some(out) => out.clone(),
             None => default_folder(&spec.resolve()?),
         };
-        self.compute.run(move || {
+        let compute = if self.resume { self.compute.resuming(&out)? } else { self.compute };
+        compute.run(move || {
             let (mut run, mut training) = open(&out, &spec, self.resume)?;
             train(&mut run, &mut training, self.stop_after)?;
             summarize(&run);
@@ -80,6 +81,20 @@ pub(super) fn open(
         (RunFolder::create(out, spec, training.experiment())?, training)
     };
     run.attach(&mut training)?;
+    if let [.., before, now] = run.stretches()
+        && now.first_epoch == training.epochs() + 1
+        && (&before.version, &before.kernels) != (&now.version, &now.kernels)
+    {
+        eprintln!(
+            "note: {} was computed by version {} ({}) and goes on by {} ({}): its bits may differ \
+             from those of a run that never stopped",
+            out.display(),
+            before.version,
+            before.kernels,
+            now.version,
+            now.kernels
+        );
+    }
     Ok((run, training))
 }
 

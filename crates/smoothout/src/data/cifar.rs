@@ -78,16 +78,37 @@ impl Format {
         }
     }
 
-    /// Where the data lie in `folder`, if they do: unpacked first.
+    /// Where the data lie in `folder`, if they do: unpacked and whole, else the archive, else the
+    /// files that are there.
     pub(super) fn find(&self, folder: &Path) -> Option<Place> {
         let unpacked = [folder.to_owned(), folder.join(self.folder)];
-        let any = |folder: &&PathBuf| {
-            self.train.iter().chain(self.test).any(|file| folder.join(file).exists())
+        let there = |folder: &PathBuf| {
+            let files = self.train.iter().chain(self.test);
+            files.filter(|file| folder.join(file).exists()).count()
         };
-        if let Some(folder) = unpacked.iter().find(any) {
-            return Some(Place::Unpacked(folder.clone()));
+        let whole = self.train.len() + self.test.len();
+        let archive = folder.join(self.archive);
+        if let Some(folder) = unpacked.iter().find(|folder| there(folder) == whole) {
+            Some(Place::Unpacked(folder.clone()))
+        } else if archive.exists() {
+            Some(Place::Archive(archive))
+        } else {
+            unpacked.into_iter().find(|folder| there(folder) > 0).map(Place::Unpacked)
         }
-        Some(folder.join(self.archive)).filter(|file| file.exists()).map(Place::Archive)
+    }
+
+    /// A file of the data set in `place`, which must be there; `folder` is the data set's.
+    pub(super) fn existing(
+        name: DataSetName,
+        folder: &Path,
+        place: &Path,
+        file: &str,
+    ) -> Result<PathBuf, DataError> {
+        let file = place.join(file);
+        if file.exists() {
+            return Ok(file);
+        }
+        Err(DataError::MissingFile { name, file, fetch_to: folder.to_owned() })
     }
 }
 
@@ -106,10 +127,10 @@ pub(super) fn read(name: DataSetName, folder: &Path, split: Split) -> Result<Dat
     let format = Format::of(name).ok_or_else(not_found)?;
     let files = format.files(split);
     let contents: Vec<(PathBuf, Vec<u8>)> = match format.find(folder).ok_or_else(not_found)? {
-        Place::Unpacked(folder) => files
+        Place::Unpacked(place) => files
             .iter()
             .map(|file| {
-                let file = folder.join(file);
+                let file = Format::existing(name, folder, &place, file)?;
                 bounded::read_file(&file, archive::LONGEST_ENTRY).map(|content| (file, content))
             })
             .collect::<Result<_, _>>()?,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::DataSetName;
+use crate::remedy::remedy;
 
 /// A data set that cannot be found, read, fetched or cut into batches.
 #[derive(Debug, Error)]
@@ -28,6 +29,21 @@ pub enum DataError {
         name: DataSetName,
         /// Every folder that was looked at.
         looked: Vec<PathBuf>,
+    },
+    /// A file is missing beside others of its data set.
+    #[error(
+        "{}: the file is missing, expected it beside the other files of {name}; run `smoothout \
+         data fetch {name} --data-dir {}`, or name another folder with --data-dir",
+        file.display(),
+        fetch_to.display()
+    )]
+    MissingFile {
+        /// The data set.
+        name: DataSetName,
+        /// The file.
+        file: PathBuf,
+        /// The folder to fetch the data set to.
+        fetch_to: PathBuf,
     },
     /// A file whose content is not what its format demands.
     #[error("{}: found {found}, expected {expected}; {advice}", file.display())]
@@ -106,7 +122,7 @@ pub enum DataError {
         expected: String,
     },
     /// The file system refused.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}; {}", path.display(), remedy(source))]
     Io {
         /// What was tried.
         action: &'static str,

@@ -1,13 +1,16 @@
 //! Batches for an epoch, prepared ahead on a thread of their own.
 //!
 //! One thread shuffles, crops, mirrors and normalises into recycled buffers while the network
-//! trains on the batch before; at most two finished batches wait. Dropping a [`Batch`] hands its
+//! trains on the batch before; at most two finished batches wait. A folder's images, which are
+//! decoded first, are shared out to as many threads as the current Rayon pool has; they are the
+//! loader's own, so that they never hold up a training thread. Dropping a [`Batch`] hands its
 //! buffer back, so that after the first batches nothing is allocated. Dropping the [`Loader`] stops
-//! and joins the thread.
+//! its threads and waits for the work in hand.
 //!
 //! The bits depend on (seed, epoch, place of the image in the data set) alone: the order of an
 //! epoch is one stream, and each image of each epoch has its own.
 
+use std::io;
 use std::panic;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +18,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use ndarray::ArrayView4;
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use smoothout_tensor::{Purpose, StreamKey};
 
 use super::augmentation::Normalization;
@@ -143,7 +148,21 @@ impl Loader {
         let (send_finished, finished) = sync_channel(AHEAD);
         let (recycled, returned) = sync_channel(BUFFERS);
         let stop = Arc::new(AtomicBool::new(false));
+        let cannot_start = |source: io::Error| {
+            DataError::io("start a thread to load", set.name.as_str().as_ref())(source)
+        };
+        let decoders = match set.images {
+            Images::Memory(_) => None,
+            Images::Files { .. } => Some(
+                ThreadPoolBuilder::new()
+                    .num_threads(rayon::current_num_threads())
+                    .thread_name(|_| "smoothout-decoder".into())
+                    .build()
+                    .map_err(|error| cannot_start(io::Error::other(error)))?,
+            ),
+        };
         let preparation = Preparation {
+            decoders,
             normalization: Normalization::of(set, augmentation),
             set: Arc::clone(set),
             augmentation,
@@ -168,7 +187,7 @@ impl Loader {
         let worker = thread::Builder::new()
             .name("smoothout-loader".into())
             .spawn(work)
-            .map_err(DataError::io("start a thread to load", set.name.as_str().as_ref()))?;
+            .map_err(cannot_start)?;
         Ok(Self { finished: Some(finished), worker: Some(worker), stop, remaining })
     }
 }
@@ -246,6 +265,8 @@ struct Preparation {
     augmentation: Augmentation,
     key: StreamKey,
     stop: Arc<AtomicBool>,
+    /// For images that have to be decoded.
+    decoders: Option<ThreadPool>,
 }
 
 impl Preparation {
@@ -259,20 +280,40 @@ impl Preparation {
         content.images.resize(places.len() * len, 0.0);
         content.labels.clear();
         content.labels.extend(places.iter().map(|&place| usize::from(set.labels[place])));
-        for (&place, out) in places.iter().zip(content.images.chunks_exact_mut(len)) {
-            if self.stop.load(Ordering::Relaxed) {
-                break;
+        let images = &mut content.images[..];
+        match &self.decoders {
+            None => places
+                .iter()
+                .zip(images.chunks_exact_mut(len))
+                .try_for_each(|(&place, out)| self.image(place, out)),
+            Some(decoders) => decoders.install(|| {
+                // All of them, then the first error in the batch's order: the same whichever
+                // thread comes upon one.
+                let results: Vec<_> = places
+                    .par_iter()
+                    .zip(images.par_chunks_exact_mut(len))
+                    .map(|(&place, out)| self.image(place, out))
+                    .collect();
+                results.into_iter().collect()
+            }),
+        }
+    }
+
+    /// Writes one image, unless the loader is being dropped.
+    fn image(&self, place: usize, out: &mut [f32]) -> Result<(), DataError> {
+        let set = &*self.set;
+        if self.stop.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        match &set.images {
+            Images::Memory(pixels) => {
+                let image = &pixels[place * out.len()..][..out.len()];
+                self.write(place, image, (set.height, set.width), out);
             }
-            match &set.images {
-                Images::Memory(pixels) => {
-                    let image = &pixels[place * len..][..len];
-                    self.write(place, image, (set.height, set.width), out);
-                }
-                Images::Files { paths, shorter_side } => {
-                    let image = folder::decode(&paths[place], *shorter_side)?;
-                    let size = (image.height() as usize, image.width() as usize);
-                    self.write(place, image.as_raw(), size, out);
-                }
+            Images::Files { paths, shorter_side } => {
+                let image = folder::decode(&paths[place], *shorter_side)?;
+                let size = (image.height() as usize, image.width() as usize);
+                self.write(place, image.as_raw(), size, out);
             }
         }
         Ok(())

@@ -25,10 +25,19 @@ pub(super) fn find(folder: &Path, name: &str) -> Option<PathBuf> {
         .find(|path| path.exists())
 }
 
+/// The error of a file that is there neither raw nor gzipped.
+pub(super) fn missing(folder: &Path, name: &str) -> DataError {
+    DataError::MissingFile {
+        name: DataSetName::Mnist,
+        file: folder.join(format!("{name}.gz")),
+        fetch_to: folder.to_owned(),
+    }
+}
+
 /// Reads a split from the folder that holds its two files.
 pub(super) fn read(folder: &Path, split: Split) -> Result<DataSet, DataError> {
     let [images, labels] = file_names(split).map(|name| {
-        let file = find(folder, name).unwrap_or_else(|| folder.join(name));
+        let file = find(folder, name).ok_or_else(|| missing(folder, name))?;
         bounded::read_file(&file, bounded::LONGEST).map(|content| (file, content))
     });
     let ((images_file, images), (labels_file, labels)) = (images?, labels?);

@@ -30,8 +30,9 @@ pub fn verify(name: DataSetName, data_dir: Option<&Path>) -> Result<Vec<Finding>
             DataSetName::Mnist => published::MNIST
                 .iter()
                 .map(|(file, md5)| {
-                    let path = mnist::find(&folder, file).unwrap_or_else(|| folder.join(file));
-                    checksum(path, md5, Checked::Unpacked)
+                    let path = mnist::find(&folder, file);
+                    let path = path.ok_or_else(|| mnist::missing(&folder, file));
+                    checksum(path, &folder, md5, Checked::Unpacked)
                 })
                 .collect(),
             _ => structure(name, &folder),
@@ -41,11 +42,14 @@ pub fn verify(name: DataSetName, data_dir: Option<&Path>) -> Result<Vec<Finding>
     let archive = folder.join(format.archive);
     if archive.exists() {
         let md5 = &published::sources(name)[0].md5;
-        findings.push(checksum(archive, md5, Checked::File));
+        findings.push(checksum(Ok(archive), &folder, md5, Checked::File));
     }
-    if let Some(cifar::Place::Unpacked(files)) = format.find(&folder) {
+    if let Some(cifar::Place::Unpacked(place)) = format.find(&folder) {
         if name == DataSetName::Cifar10 {
-            let check = |(file, md5): &(&str, &str)| checksum(files.join(file), md5, Checked::File);
+            let check = |(file, md5): &(&str, &str)| {
+                let path = cifar::Format::existing(name, &folder, &place, file);
+                checksum(path, &place, md5, Checked::File)
+            };
             findings.extend(published::CIFAR10.iter().map(check));
         } else {
             findings.extend(structure(name, &folder));
@@ -54,7 +58,17 @@ pub fn verify(name: DataSetName, data_dir: Option<&Path>) -> Result<Vec<Finding>
     Ok(findings)
 }
 
-fn checksum(path: PathBuf, expected: &str, checked: Checked) -> Finding {
+/// The md5 of a file that should be there; `place` stands for one that is missing.
+fn checksum(
+    path: Result<PathBuf, DataError>,
+    place: &Path,
+    expected: &str,
+    checked: Checked,
+) -> Finding {
+    let path = match path {
+        Ok(path) => path,
+        Err(error) => return Finding { path: place.to_owned(), outcome: Err(error) },
+    };
     let outcome = md5_of(&path, checked).and_then(|found| {
         if found == expected {
             return Ok(format!("md5 {found}, as published"));

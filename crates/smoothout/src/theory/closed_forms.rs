@@ -27,7 +27,7 @@ pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
             measured.push((a, rise));
         }
         curves.push(Curve::dots(&format!("{name}, measured"), measured));
-        curves.push(Curve::line("closed form", radii().map(|a| (a, closed(a)))));
+        curves.push(Curve::line(&format!("{name}, closed form"), radii().map(|a| (a, closed(a)))));
     }
     Ok(Demonstration {
         name: "closed_forms",

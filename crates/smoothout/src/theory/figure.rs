@@ -1,5 +1,7 @@
 //! A chart of curves, as SVG text.
 
+use std::ops::Range;
+
 use anyhow::anyhow;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
@@ -39,8 +41,16 @@ impl Scale {
 
     fn label(self, x: f64) -> String {
         match self {
-            Self::Linear => format!("{}", (x * 1e4).round() / 1e4),
-            Self::Logarithmic => format!("{:.1e}", 10_f64.powf(x)),
+            Self::Linear => format!("{}", (x * 1e4).round() / 1e4 + 0.0),
+            Self::Logarithmic => format!("{}", (10_f64.powf(x) * 1e6).round() / 1e6),
+        }
+    }
+
+    /// The most numbers beside an axis of this range: on a logarithmic one, a number a decade.
+    fn labels(self, range: &Range<f64>) -> usize {
+        match self {
+            Self::Linear => 10,
+            Self::Logarithmic => (range.end.floor() - range.start.ceil()) as usize + 1,
         }
     }
 }
@@ -66,16 +76,28 @@ const COLORS: [RGBColor; 6] = [
     RGBColor(0, 0, 0),
 ];
 
+/// Width and height of a figure.
+const SIZE: (u32, u32) = (720, 480);
+/// The drawing library rounds to whole numbers: it draws so many times larger.
+const FINE: u32 = 4;
+
+fn font(size: u32) -> (&'static str, u32) {
+    ("sans-serif", FINE * size)
+}
+
 impl Figure {
     /// The chart as SVG.
     pub(super) fn svg(&self) -> anyhow::Result<String> {
         let mut svg = String::new();
         self.draw(&mut svg).map_err(|error| anyhow!("{error}"))?;
-        Ok(svg)
+        let attributes =
+            |size: u32| format!("width=\"{}\" height=\"{}\"", size * SIZE.0, size * SIZE.1);
+        Ok(svg.replacen(&attributes(FINE), &attributes(1), 1))
     }
 
     fn draw(&self, svg: &mut String) -> Result<(), Box<dyn std::error::Error + '_>> {
-        let root = SVGBackend::with_string(svg, (720, 480)).into_drawing_area();
+        let size = (FINE * SIZE.0, FINE * SIZE.1);
+        let root = SVGBackend::with_string(svg, size).into_drawing_area();
         root.fill(&WHITE)?;
         let ((x, x_scale), (y, y_scale)) = (self.x, self.y);
         let curves: Vec<Vec<(f64, f64)>> = self
@@ -86,38 +108,54 @@ impl Figure {
         let all = || curves.iter().flatten();
         let x_range = range(all().map(|p| p.0), 0.0);
         let y_range = range(all().map(|p| p.1), 0.05);
+        let labels = (x_scale.labels(&x_range), y_scale.labels(&y_range));
         let mut chart = ChartBuilder::on(&root)
-            .caption(self.title, ("sans-serif", 20))
-            .margin(12)
-            .x_label_area_size(44)
-            .y_label_area_size(76)
+            .caption(self.title, font(17))
+            .margin(12 * FINE)
+            .margin_right(28 * FINE)
+            .x_label_area_size(44 * FINE)
+            .y_label_area_size(64 * FINE)
             .build_cartesian_2d::<RangedCoordf64, RangedCoordf64>(x_range.into(), y_range.into())?;
         chart
             .configure_mesh()
             .x_desc(x)
             .y_desc(y)
+            .x_labels(labels.0)
+            .y_labels(labels.1)
+            .axis_style(BLACK.stroke_width(FINE))
+            .bold_line_style(BLACK.mix(0.15).stroke_width(FINE))
             .light_line_style(WHITE)
-            .label_style(("sans-serif", 14))
+            .set_all_tick_mark_size(5 * FINE)
+            .label_style(font(13))
+            .axis_desc_style(font(14))
             .x_label_formatter(&|value| x_scale.label(*value))
             .y_label_formatter(&|value| y_scale.label(*value))
             .draw()?;
         for (i, (curve, points)) in self.curves.iter().zip(curves).enumerate() {
             let color = COLORS[i % COLORS.len()];
             let drawn = if curve.dots {
-                chart.draw_series(points.into_iter().map(|p| Circle::new(p, 4, color.filled())))?
+                let dot = |p| Circle::new(p, 4 * FINE, color.filled());
+                chart.draw_series(points.into_iter().map(dot))?
             } else {
-                chart.draw_series(LineSeries::new(points, color.stroke_width(2)))?
+                chart.draw_series(LineSeries::new(points, color.stroke_width(2 * FINE)))?
             };
+            let (fine, dots) = (FINE as i32, curve.dots);
             drawn.label(&curve.label).legend(move |(x, y)| {
-                Rectangle::new([(x, y - 3), (x + 16, y + 3)], color.filled())
+                // A dot or a line, as the curve is drawn.
+                let half = if dots { (4 * fine, 4 * fine) } else { (9 * fine, fine) };
+                let middle = x + 9 * fine;
+                let corners = [(middle - half.0, y - half.1), (middle + half.0, y + half.1)];
+                Rectangle::new(corners, color.filled())
             });
         }
         chart
             .configure_series_labels()
             .position(self.legend.clone())
+            .legend_area_size(24 * FINE)
+            .margin(8 * FINE)
             .background_style(WHITE.mix(0.8))
-            .border_style(BLACK.mix(0.3))
-            .label_font(("sans-serif", 14))
+            .border_style(BLACK.mix(0.3).stroke_width(FINE))
+            .label_font(font(13))
             .draw()?;
         root.present()?;
         Ok(())
@@ -125,7 +163,7 @@ impl Figure {
 }
 
 /// From the smallest to the largest finite value, and a share of the span on both sides.
-fn range(values: impl Iterator<Item = f64>, share: f64) -> std::ops::Range<f64> {
+fn range(values: impl Iterator<Item = f64>, share: f64) -> Range<f64> {
     let (low, high) = values
         .filter(|value| value.is_finite())
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));

@@ -34,7 +34,7 @@ pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
             title: "Training from inside the sharp basin at w = 4",
             x: ("step", Scale::Linear),
             y: ("w", Scale::Linear),
-            legend: SeriesLabelPosition::UpperRight,
+            legend: SeriesLabelPosition::MiddleRight,
             curves: vec![Curve::line("SGD", plain), Curve::line("SmoothOut, a = 1", smoothed)],
         },
     })

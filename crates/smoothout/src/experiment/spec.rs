@@ -1,0 +1,221 @@
+//! The unchecked specification: every setting of a training run, each of which may be left out.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use smoothout_optim::{LearningRateScaling, LoneExample};
+use smoothout_tensor::Distribution;
+
+use super::choices::{AdaptType, Method, Optimizer, RegimeSpec, ScheduleName, named, parse_regime};
+use super::error::ExperimentError;
+use crate::data::DataSetName;
+
+/// Everything that decides a training run, unchecked; what is left out takes the default that
+/// `--help` names.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExperimentSpec {
+    /// The network: see `smoothout models`
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Number of classes [default: the data set's]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classes: Option<usize>,
+    /// mnist, cifar10, cifar100 or folder [default: mnist]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<DataSetName>,
+    /// Folder of the data set's files [default: looked for, see `smoothout data list`]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    /// Train on the first N examples only
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_limit: Option<usize>,
+    /// Test on the first N examples only
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_limit: Option<usize>,
+    /// Test on a held-out share of the training set (say 0.1) and leave the test set alone
+    #[arg(long, value_name = "SHARE", allow_hyphen_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holdout: Option<f64>,
+    /// Pad, crop and mirror the training images (MNIST: by 2, as the authors) [default: true for CIFAR and folders]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub augment: Option<bool>,
+    /// Number of epochs, before regime adaptation [default: the model's published number]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
+    /// B, examples in a batch [default: 128]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_size: Option<usize>,
+    /// G, examples in a ghost batch; divides B [default: 128, or B if smaller]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ghost_batch_size: Option<usize>,
+    /// Batches accumulated in one parameter update [default: 1]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_multiplier: Option<usize>,
+    /// A ghost batch of one example: join (its neighbour) or drop [default: join]
+    #[arg(long, value_parser = named::<LoneExample>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lone_example: Option<LoneExample>,
+    /// sgd, adam or adamw [default: sgd]
+    #[arg(long, value_parser = named::<Optimizer>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub optimizer: Option<Optimizer>,
+    /// A constant learning rate (instead of a regime), before its scaling with B/G [default for Adam: 0.001]
+    #[arg(long, allow_hyphen_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
+    /// Learning rates by epoch, as 0:0.1,10:0.01 [default: the model's published regime]
+    #[arg(long, value_parser = parse_regime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regime: Option<RegimeSpec>,
+    /// Move the published regime's epochs in proportion to --epochs [default: false]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shorten_regime: Option<bool>,
+    /// none, sqrt or linear in B/G [default: sqrt]
+    #[arg(long, value_parser = named::<LearningRateScaling>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_rate_scaling: Option<LearningRateScaling>,
+    /// Multiply all epochs by B/G, rounded up [default: false]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regime_adaptation: Option<bool>,
+    /// SGD's momentum [default: 0.9]
+    #[arg(long, allow_hyphen_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub momentum: Option<f64>,
+    /// SGD with Nesterov's look-ahead [default: false]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nesterov: Option<bool>,
+    /// Weight decay, of Adam too [default: the model's published value]
+    #[arg(long, allow_hyphen_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
+    /// Largest norm of the gradient, 0 for no clipping [default: 5]
+    #[arg(long, allow_hyphen_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// plain, smoothout or adasmoothout [default: plain]
+    #[arg(long, value_parser = named::<Method>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<Method>,
+    /// a, the radius of the perturbation; needed unless the method is plain
+    #[arg(long, allow_hyphen_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub radius: Option<f64>,
+    /// weight or filter, for adasmoothout [default: filter]
+    #[arg(long, value_parser = named::<AdaptType>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapt_type: Option<AdaptType>,
+    /// uniform or gaussian [default: uniform]
+    #[arg(long, value_parser = named::<Distribution>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<Distribution>,
+    /// constant, anneal or tanh [default: constant]
+    #[arg(long, value_parser = named::<ScheduleName>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub radius_schedule: Option<ScheduleName>,
+    /// The anneal schedule's power [default: 0.55]
+    #[arg(long, allow_hyphen_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anneal_index: Option<f64>,
+    /// The tanh schedule's steepness [default: 10]
+    #[arg(long, allow_hyphen_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tanh_scale: Option<f64>,
+    /// Take each perturbation away again [default: true]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub denoise: Option<bool>,
+    /// Perturb batch norm's gamma and beta too [default: false]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub perturb_norm: Option<bool>,
+    /// n, perturbed copies of each ghost batch [default: 1]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copies: Option<usize>,
+    /// Seed of weights, data order, augmentation, dropout and perturbations [default: 1]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+}
+
+impl ExperimentSpec {
+    /// Reads a JSON file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or has an unknown field or a value of the wrong type.
+    pub fn read(path: &Path) -> Result<Self, ExperimentError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ExperimentError::Read { path: path.to_owned(), source })?;
+        let problem = |problem: String| ExperimentError::Json { path: path.to_owned(), problem };
+        let mut json = serde_json::Deserializer::from_str(&text);
+        let spec = serde_path_to_error::deserialize(&mut json)
+            .map_err(|error| problem(error.to_string()))?;
+        json.end().map_err(|error| problem(error.to_string()))?;
+        Ok(spec)
+    }
+
+    /// The same with every field that `flags` has taken from there. A flag also removes what it
+    /// replaces: a learning rate the regime, a method the settings of another method, an optimiser
+    /// those of another optimiser.
+    #[must_use]
+    pub fn overridden_by(&self, flags: &Self) -> Self {
+        let mut base = self.clone();
+        if flags.learning_rate.is_some() || flags.regime.is_some() || flags.shorten_regime.is_some()
+        {
+            base.learning_rate = None;
+            base.regime = None;
+            base.shorten_regime = None;
+        }
+        if flags.method.is_some() {
+            base = Self { method: flags.method, ..base }.without_foreign_settings();
+        }
+        if flags.optimizer.is_some_and(|optimizer| optimizer != Optimizer::Sgd) {
+            base.momentum = None;
+            base.nesterov = None;
+        }
+        let fields = |spec: &Self| match serde_json::to_value(spec) {
+            Ok(serde_json::Value::Object(fields)) => fields,
+            other => unreachable!("a specification is a JSON object, not {other:?}"),
+        };
+        let mut merged = fields(&base);
+        merged.extend(fields(flags));
+        serde_json::from_value(serde_json::Value::Object(merged))
+            .expect("fields of two specifications make a specification")
+    }
+
+    /// The same without the settings of other methods, for comparing methods under one set of
+    /// options.
+    #[must_use]
+    pub fn without_foreign_settings(mut self) -> Self {
+        let method = self.method.unwrap_or(Method::Plain);
+        if method != Method::AdaSmoothOut {
+            self.adapt_type = None;
+        }
+        if method == Method::Plain {
+            self.radius = None;
+            self.distribution = None;
+            self.radius_schedule = None;
+            self.anneal_index = None;
+            self.tanh_scale = None;
+            self.denoise = None;
+            self.perturb_norm = None;
+            self.copies = None;
+        }
+        self
+    }
+}
