@@ -6,25 +6,34 @@
 
 use rayon::prelude::*;
 use smoothout_tensor::Real;
+use smoothout_tensor::kernels::{KernelChoice, max_pool};
 
 use crate::Window;
+use crate::graph::{Shape, conv_shape};
 
 /// output and `argmax` (pixel index within the image) are overwritten.
 pub(crate) fn forward<R: Real>(
     window: &Window,
-    [height, width, channels]: [usize; 3],
+    shape: Shape,
     [rows, columns]: [usize; 2],
     input: &[R],
     output: &mut [R],
     argmax: &mut [u32],
 ) {
     assert_eq!(argmax.len(), output.len(), "one position for each output");
+    let [height, width, channels] = shape;
     let size = rows * columns * channels;
+    let fast = conv_shape(window, 1, shape, channels);
     output
         .par_chunks_mut(size)
         .zip(argmax.par_chunks_mut(size))
         .zip(input.par_chunks(height * width * channels))
         .for_each(|((output, argmax), image)| {
+            if let (Some(image), Some(output)) = (R::as_single(image), R::as_single_mut(output))
+                && KernelChoice::current() != KernelChoice::Scalar
+            {
+                return max_pool(&fast, image, output, argmax);
+            }
             let pixels = output.chunks_exact_mut(channels).zip(argmax.chunks_exact_mut(channels));
             for (pixel, (best, at)) in pixels.enumerate() {
                 best.fill(R::neg_infinity());

@@ -1,4 +1,4 @@
-//! Convolution and matrix product on plain slices, channels last.
+//! Convolution, max pool and matrix product on plain slices, channels last.
 //!
 //! Images are (N, H, W, C), row-major; convolution weights are (O, I, KH, KW) as in PyTorch, and
 //! are repacked inside. Each operation has a plain definition, generic over [`Real`](crate::Real):
@@ -15,6 +15,7 @@ mod conv;
 mod dispatch;
 mod gemm;
 pub mod machine;
+mod pool;
 mod scratch;
 pub(crate) mod simd;
 mod tile;
@@ -22,6 +23,7 @@ mod tile;
 pub use conv::{Conv2dShape, fused};
 pub use dispatch::{InstructionSet, KernelChoice, kernels_in_use};
 pub use gemm::{MatrixMut, MatrixRef};
+pub use pool::max_pool;
 pub use scratch::Scratch;
 
 /// The kernels of one precision. `f64` has the plain definitions, `f32` the fast ones.

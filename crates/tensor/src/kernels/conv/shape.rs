@@ -56,6 +56,13 @@ impl Conv2dShape {
             .filter(|&source| source < self.image[dimension])
     }
 
+    /// The input coordinates along `dimension` that output coordinate `y` meets, padding left out.
+    pub(in crate::kernels) fn sources(&self, dimension: usize, y: usize) -> std::ops::Range<usize> {
+        let (start, padding) = (y * self.stride[dimension], self.padding[dimension]);
+        let end = (start + self.kernel[dimension]).saturating_sub(padding);
+        start.saturating_sub(padding)..end.min(self.image[dimension])
+    }
+
     /// Calls `visit(output pixel, input pixel, tap)` for each pair that meets within one image.
     pub(super) fn for_each_tap(&self, mut visit: impl FnMut(usize, usize, usize)) {
         let [height, width] = self.output_image();

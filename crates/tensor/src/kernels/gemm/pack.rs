@@ -28,9 +28,9 @@ impl Task for Panel<'_> {
             let filled = matrix.columns.saturating_sub(first + j).min(LANES);
             let columns = Columns { matrix, first: first + j, filled };
             if matrix.column_stride == 1 {
-                columns.from_rows::<V>(normalise.as_ref(), terms.start, &mut panel[j..], width);
+                columns.row_major::<V>(normalise.as_ref(), terms.start, &mut panel[j..], width);
             } else {
-                columns.transposed::<V>(terms.start, &mut panel[j..], width);
+                columns.column_major::<V>(terms.start, &mut panel[j..], width);
             }
         }
     }
@@ -44,9 +44,9 @@ struct Columns<'a> {
 }
 
 impl Columns<'_> {
-    /// Rows from `row` on, each to the next sixteen of every `width` values of `to`.
+    /// Of a matrix whose rows are contiguous: rows from `row` on, each to the next sixteen of every `width` values of `to`.
     #[inline(always)]
-    fn from_rows<V: Vector>(
+    fn row_major<V: Vector>(
         &self,
         normalise: Option<&Normalise<'_>>,
         row: usize,
@@ -77,7 +77,7 @@ impl Columns<'_> {
 
     /// The same for a matrix whose columns are contiguous.
     #[inline(always)]
-    fn transposed<V: Vector>(&self, row: usize, to: &mut [f32], width: usize) {
+    fn column_major<V: Vector>(&self, row: usize, to: &mut [f32], width: usize) {
         let Self { matrix, first, filled } = *self;
         let rows = to.len().div_ceil(width);
         for k in (0..rows).step_by(LANES) {

@@ -74,4 +74,11 @@ impl<const N: usize> Simd for Portable<N> {
     fn where_positive(self, gate: Self) -> Self {
         Self(from_fn(|lane| if gate.0[lane] > 0.0 { self.0[lane] } else { 0.0 }))
     }
+    #[inline(always)]
+    fn larger(self, best: Self, [own, other]: [Self; 2]) -> (Self, Self) {
+        let wins = |lane: usize| (self.0[lane] > best.0[lane]) | self.0[lane].is_nan();
+        let select =
+            |a: &[f32; N], b: &[f32; N]| from_fn(|lane| if wins(lane) { a[lane] } else { b[lane] });
+        (Self(select(&self.0, &best.0)), Self(select(&own.0, &other.0)))
+    }
 }

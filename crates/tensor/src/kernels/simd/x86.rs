@@ -123,6 +123,17 @@ impl Simd for Avx512 {
             self.0
         )))
     }
+
+    #[inline(always)]
+    fn larger(self, best: Self, [own, other]: [Self; 2]) -> (Self, Self) {
+        let greater = intrinsic!(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, best.0));
+        let nan = intrinsic!(_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0));
+        let wins = greater | nan;
+        (
+            Self(intrinsic!(_mm512_mask_blend_ps(wins, best.0, self.0))),
+            Self(intrinsic!(_mm512_mask_blend_ps(wins, other.0, own.0))),
+        )
+    }
 }
 
 /// One `ymm` register.
@@ -177,6 +188,17 @@ impl Simd for Ymm {
     fn where_positive(self, gate: Self) -> Self {
         let zero = intrinsic!(_mm256_setzero_ps());
         Self(intrinsic!(_mm256_and_ps(self.0, _mm256_cmp_ps::<_CMP_GT_OQ>(gate.0, zero))))
+    }
+
+    #[inline(always)]
+    fn larger(self, best: Self, [own, other]: [Self; 2]) -> (Self, Self) {
+        let greater = intrinsic!(_mm256_cmp_ps::<_CMP_GT_OQ>(self.0, best.0));
+        let nan = intrinsic!(_mm256_cmp_ps::<_CMP_UNORD_Q>(self.0, self.0));
+        let wins = intrinsic!(_mm256_or_ps(greater, nan));
+        (
+            Self(intrinsic!(_mm256_blendv_ps(best.0, self.0, wins))),
+            Self(intrinsic!(_mm256_blendv_ps(other.0, own.0, wins))),
+        )
     }
 }
 
@@ -287,5 +309,12 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn where_positive(self, gate: Self) -> Self {
         Self(self.0.where_positive(gate.0), self.1.where_positive(gate.1))
+    }
+
+    #[inline(always)]
+    fn larger(self, best: Self, [own, other]: [Self; 2]) -> (Self, Self) {
+        let low = self.0.larger(best.0, [own.0, other.0]);
+        let high = self.1.larger(best.1, [own.1, other.1]);
+        (Self(low.0, high.0), Self(low.1, high.1))
     }
 }
