@@ -27,7 +27,6 @@ mod line_search;
 mod subspace;
 
 use std::fmt;
-use std::ops::ControlFlow;
 
 use smoothout_tensor::Real;
 
@@ -311,13 +310,13 @@ impl Lbfgsb {
                 value = lower;
                 iterations += 1;
                 projected = projected_gradient(bounds, x, &g);
-                let stop = observer(Progress { evaluations, value, uncertainty: projected });
-                if projected <= self.gradient_tolerance {
+                let progress = Progress { evaluations, value, uncertainty: projected };
+                if progress.stops(observer) {
+                    break 'ended Status::Stopped;
+                } else if projected <= self.gradient_tolerance {
                     break 'ended Status::ProjectedGradient;
                 } else if fall <= self.value_tolerance * scale {
                     break 'ended Status::ValueFall;
-                } else if stop == ControlFlow::Break(()) {
-                    break 'ended Status::Stopped;
                 } else if iterations >= self.iterations {
                     break 'ended Status::Iterations;
                 } else if evaluations >= self.evaluations {
