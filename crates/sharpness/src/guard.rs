@@ -49,7 +49,7 @@ pub fn check_value<O: Objective>(objective: &O, w: &[O::Real]) -> Result<f64, Sh
 /// step *tells* if that is less than a quarter of the derivative. The gradient passes if it agrees at a
 /// step that tells, or if none does: at a minimum, where nothing can be seen, the check is weak rather
 /// than wrong. Elsewhere a flipped sign, a factor of 2 and a wrong block that holds a good part of the
-/// gradient fail; [`check_gradient_blocks`] finds the small ones.
+/// gradient fail; [`check_gradient_blocks`] looks at each block by itself.
 ///
 /// # Errors
 /// Those of [`check_value`], and [`SharpnessError::WrongGradient`].
@@ -82,7 +82,8 @@ pub fn check_gradient<O: Differentiable>(
 }
 
 /// [`check_gradient`] block by block, along each block's own part of the gradient; along a random
-/// direction in a block whose gradient is zero. Two to ten pairs of evaluations a block.
+/// direction in a block whose gradient is zero. Two to ten pairs of evaluations a block. In f32 no step
+/// may tell along some blocks of a network, and nothing is said about those.
 ///
 /// # Errors
 /// Those of [`check_gradient`], and [`SharpnessError::WrongBlock`].

@@ -10,7 +10,7 @@ use crate::{Ending, Estimate, Observer, Progress, SharpnessError, error};
 const FIRST_LOOK: usize = 64;
 
 /// Draws evaluated between two calls of the observer.
-const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 64;
 
 /// The most draws, and the wished standard error.
 #[derive(Debug, Clone, Copy, PartialEq)]

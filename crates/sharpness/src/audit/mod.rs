@@ -86,6 +86,7 @@ pub fn rescale_blocks<R: Real>(
 pub struct Audit {
     radius: f64,
     epsilon: f64,
+    draws: usize,
     selection: Selection,
     seed: u64,
 }
@@ -101,14 +102,24 @@ const MEASURES: [Audited; 6] = [
 ];
 
 impl Audit {
-    /// Perturbations and balls of this radius, Keskar's box of this eps, seed 0.
+    /// Perturbations (100 antithetic pairs) and balls of this radius, Keskar's box of this eps, every
+    /// block, seed 0.
     ///
     /// # Errors
     /// If one of them is not positive and finite.
     pub fn new(radius: f64, epsilon: f64) -> Result<Self, SharpnessError> {
         error::setting("the radius", radius, radius > 0.0 && radius.is_finite(), "positive")?;
         error::setting("eps", epsilon, epsilon > 0.0 && epsilon.is_finite(), "positive")?;
-        Ok(Self { radius, epsilon, selection: Selection::all(), seed: 0 })
+        Ok(Self { radius, epsilon, draws: 100, selection: Selection::all(), seed: 0 })
+    }
+
+    /// The number of antithetic pairs of each sampled measure.
+    ///
+    /// # Errors
+    /// For fewer than 2.
+    pub fn draws(self, draws: usize) -> Result<Self, SharpnessError> {
+        error::setting("the number of draws", draws as f64, draws >= 2, "at least 2")?;
+        Ok(Self { draws, ..self })
     }
 
     /// Only the chosen blocks move while measuring.
@@ -191,7 +202,7 @@ impl Audit {
         let selection = self.selection.clone();
         let rise = |geometry, selection| -> Result<_, SharpnessError> {
             let perturbation = Perturbation::new(geometry, self.radius)?.selection(selection);
-            let settings = ExpectedLoss::new(perturbation).seed(self.seed);
+            let settings = ExpectedLoss::new(perturbation).draws(self.draws)?.seed(self.seed);
             let report = settings.measure(objective, layout, w)?;
             Ok((report.rise, report.evaluations))
         };

@@ -11,6 +11,7 @@ use super::{Draw, ExpectedLoss};
 use crate::estimate::Moments;
 use crate::observer::unobserved;
 use crate::pool::Pool;
+use crate::sampling::BATCH;
 use crate::{Ending, Estimate, Objective, Observer, SharpnessError, check_value, error};
 
 /// What [`ExpectedLoss::compare`] found.
@@ -94,14 +95,12 @@ impl ExpectedLoss {
         let mut pool = Pool::of_points(objective);
         let draw = Draw::new(self, layout);
         let [mut first, mut second, mut difference] = [Moments::default(); 3];
-        let mut values_b = Vec::new();
+        let mut values_b = [0.0; BATCH];
         let ending = self.budget.sample(observer, 2 * draw.evaluations(), |start, out| {
-            values_b.resize(out.len(), 0.0);
+            let values_b = &mut values_b[..out.len()];
             pool.values(start, out, |objective, j, slot| draw.value(objective, w_a, j, slot));
-            pool.values(start, &mut values_b, |objective, j, slot| {
-                draw.value(objective, w_b, j, slot)
-            });
-            for (&a, &b) in out.iter().zip(&values_b) {
+            pool.values(start, values_b, |objective, j, slot| draw.value(objective, w_b, j, slot));
+            for (&a, &b) in out.iter().zip(&*values_b) {
                 difference.push(error::finite("a perturbed loss", a - b)?);
                 first.push(a);
                 second.push(b);

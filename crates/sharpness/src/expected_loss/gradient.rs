@@ -13,6 +13,7 @@ use super::{Draw, ExpectedLoss};
 use crate::estimate::Moments;
 use crate::observer::{unobserved, watched};
 use crate::pool::Pool;
+use crate::sampling::BATCH;
 use crate::vector::{epsilon, norm, update};
 use crate::{
     Differentiable, Ending, Estimate, Observer, Perturbed, Progress, SharpnessError,
@@ -59,9 +60,6 @@ impl fmt::Display for ExpectedGradient {
         )
     }
 }
-
-/// Draws between two calls of the observer.
-const BATCH: usize = 64;
 
 impl ExpectedLoss {
     /// Writes the average of the perturbed gradients to `gradient`. The wish of

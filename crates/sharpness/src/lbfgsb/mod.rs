@@ -215,7 +215,8 @@ impl Lbfgsb {
         let (constrained, boxed) = bounds.kind();
         let scratch = &mut objective.scratch();
         let mut history = History::new(n, self.pairs);
-        let mut corners = Vec::new();
+        // At once: growing, it would hold its old and its new place for a moment.
+        let mut corners = Vec::with_capacity(n);
         let [mut g, mut before, mut z, mut x_before] = [(); 4].map(|()| zeros::<O::Real>(n));
 
         update(x, |i, x| bounds.clamp(i, x));

@@ -113,11 +113,13 @@ fn extent(values: impl Iterator<Item = f64>) -> Result<(f64, f64), PlotError> {
 /// A number in four digits at most.
 fn short(value: f64) -> String {
     let size = value.abs();
-    if size != 0.0 && !(1e-3..1e4).contains(&size) {
+    // A tick at 0 comes as some 1e-17.
+    if size > 1e-12 && !(1e-3..1e4).contains(&size) {
         format!("{value:.1e}")
     } else {
         let text = format!("{value:.*}", if size >= 100.0 { 1 } else { 3 });
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        let text = text.trim_end_matches('0').trim_end_matches('.');
+        if text == "-0" { "0".to_owned() } else { text.to_owned() }
     }
 }
 

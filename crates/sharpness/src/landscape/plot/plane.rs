@@ -57,6 +57,8 @@ fn draw_map(
         .disable_mesh()
         .x_desc(&picture.axes[0])
         .y_desc(&picture.axes[1])
+        .x_label_formatter(&|&at| short(at))
+        .y_label_formatter(&|&at| short(at))
         .axis_desc_style(("sans-serif", 14))
         .draw()
         .map_err(failed)?;
@@ -64,7 +66,8 @@ fn draw_map(
         (0..x.count).flat_map(|i| (0..y.count).map(move |j| (i, j))).filter_map(|(i, j)| {
             let value = grid.value(&[i, j]).filter(|value| value.is_finite())?;
             let (x, y) = (x.at(i), y.at(j));
-            let corners = [(x - half_x, y - half_y), (x + half_x, y + half_y)];
+            // A little over the next cell, which covers it: no seams between them.
+            let corners = [(x - half_x, y - half_y), (x + 1.1 * half_x, y + 1.1 * half_y)];
             Some(Rectangle::new(corners, colour(scale.share(value)).filled()))
         });
     chart.draw_series(cells).map_err(failed)?;
@@ -102,7 +105,7 @@ fn draw_bar(
     let height = |share: f64| bottom - (share * f64::from(bottom - top)).round() as i32;
     let steps = (0..STEPS).map(|step| {
         let share = |step: i32| f64::from(step) / f64::from(STEPS);
-        let corners = [(left, height(share(step + 1))), (right, height(share(step)))];
+        let corners = [(left, height(share(step + 1))), (right, height(share(step)) + 1)];
         Rectangle::new(corners, colour(share(step)).filled())
     });
     steps.into_iter().try_for_each(|step| area.draw(&step)).map_err(failed)?;

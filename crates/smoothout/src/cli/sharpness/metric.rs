@@ -56,7 +56,7 @@ impl Metric {
             Self::NoiseTolerance => {
                 &["radius", "geometry", "distribution", "samples", "rise", "of"]
             }
-            Self::Audit => &["radius", "epsilon", "factor", "scale"],
+            Self::Audit => &["radius", "epsilon", "samples", "factor", "scale"],
         }
     }
     /// Whether a rescaling of layers that leaves the function as it is leaves the number as it is:

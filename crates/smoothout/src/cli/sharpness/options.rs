@@ -32,7 +32,7 @@ pub(super) struct Options {
     #[arg(long, value_enum)]
     sampling: Option<Draws>,
     /// Draws (pairs, lattices of 31) or probes; with --standard-error the most
-    /// [default: 1000 draws, 100 probes of a trace, 10 of a spectrum]
+    /// [default: 1000 draws, 100 in an audit, 100 probes of a trace, 10 of a spectrum]
     #[arg(long, value_name = "N")]
     samples: Option<usize>,
     /// Go on until the standard error is at most this
@@ -328,7 +328,8 @@ impl Options {
     }
     pub(super) fn audit(&self) -> Result<Audit, SharpnessError> {
         let (radius, epsilon) = (self.radius.unwrap_or(0.01), self.epsilon.unwrap_or(1e-3));
-        Ok(Audit::new(radius, epsilon)?.selection(self.selection()))
+        let settings = Audit::new(radius, epsilon)?.selection(self.selection());
+        settings.draws(self.samples.unwrap_or(100))
     }
 
     /// The blocks and factors that were named, if any; and the factor is a factor.
