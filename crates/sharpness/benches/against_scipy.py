@@ -4,7 +4,7 @@
 
 Three problems of tests/scipy/problems.py: a separable quadratic, Rosenbrock's function in pairs, and
 the maximum of a convex function in a box of Keskar's shape. Both sides get the same numbers, the same
-start and the same tolerances, and each calls a function in its own language (Rust on one thread,
+start, the same tolerances and at most 20 iterations, and each calls a function in its own language (Rust on one thread,
 NumPy), so the time in the function is told apart from the optimiser's own. Each round runs SciPy, ours
 on one thread and ours on all threads; the table has the medians.
 """
@@ -26,6 +26,7 @@ sys.path.insert(0, str(CRATE / "tests" / "scipy"))
 import problems  # noqa: E402
 
 N = 1_000_000
+ITERATIONS = 20
 FAMILIES = ["diagonal", "rosenbrock", "vertices"]
 
 
@@ -39,7 +40,7 @@ def binary():
 
 def ours(program, family, threads):
     environment = os.environ | {"RAYON_NUM_THREADS": str(threads)}
-    run = subprocess.run([program, family, str(N)], env=environment, check=True, capture_output=True, text=True)
+    run = subprocess.run([program, family, str(N), str(ITERATIONS)], env=environment, check=True, capture_output=True, text=True)
     return json.loads(run.stdout)
 
 
@@ -59,7 +60,7 @@ def scipys(family):
     start = np.clip(start, lower, upper)
     bounds = scipy.optimize.Bounds(lower, upper)
     began = time.perf_counter()
-    result = minimize(timed, start, jac=True, method="L-BFGS-B", bounds=bounds, options=problems.OPTIONS)
+    result = minimize(timed, start, jac=True, method="L-BFGS-B", bounds=bounds, options=problems.OPTIONS | {"maxiter": ITERATIONS})
     seconds = time.perf_counter() - began
     return dict(value=result.fun, evaluations=result.nfev, iterations=result.nit, seconds=seconds, in_function=inside)
 

@@ -1,6 +1,6 @@
 //! Our L-BFGS-B on a bounded problem of a million variables, for `against_scipy.py` to time.
 //!
-//! Arguments: family, number of variables. Prints one line of JSON: value, projected gradient,
+//! Arguments: family, number of variables, iterations. Prints one line of JSON: value, projected gradient,
 //! iterations, evaluations, seconds in all and in the function, and the peak of the resident memory
 //! that the search added, in vectors.
 
@@ -25,6 +25,7 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let family = words.first().map_or("diagonal", String::as_str);
     let n = words.get(1).map_or(1_000_000, |word| word.parse().expect("a number of variables"));
+    let iterations = words.get(2).map_or(20, |word| word.parse().expect("a number of iterations"));
     let Problem { function, lower, upper, mut start } = problem(family, n, 0);
     if family == "vertices" {
         let unit = Random::new(1000).between(0.0, 1.0, n);
@@ -40,7 +41,8 @@ fn main() {
         });
     let memory = peak_memory();
     let began = Instant::now();
-    let minimizer = Lbfgsb::default().value_tolerance(1e-12).gradient_tolerance(1e-8);
+    let minimizer =
+        Lbfgsb::default().iterations(iterations).value_tolerance(1e-12).gradient_tolerance(1e-8);
     let bounds = Bounds::new(&lower, &upper).expect("bounds in order");
     let report = minimizer.minimize(&f, bounds, &mut start).expect("a finite start");
     let seconds = began.elapsed().as_secs_f64();
