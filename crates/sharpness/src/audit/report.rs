@@ -65,7 +65,7 @@ impl AuditRow {
     }
 }
 
-/// What [`Audit::measure`] found.
+/// What [`Audit::measure`](crate::Audit::measure) found.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AuditReport {

@@ -28,7 +28,7 @@ pub struct KeskarSearch {
     pub status: Status,
 }
 
-/// What [`Keskar::measure`] found.
+/// What [`Keskar::measure`](crate::Keskar::measure) found.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct KeskarReport {
@@ -48,7 +48,7 @@ pub struct KeskarReport {
     pub selection: Selection,
     /// The seed of the random starts and of A.
     pub seed: u64,
-    /// What f is measured on, as given to [`Keskar::measured_on`].
+    /// What f is measured on, as given to [`Keskar::measured_on`](crate::Keskar::measured_on).
     pub data: String,
     /// Evaluations of value and gradient in all searches.
     pub evaluations: usize,

@@ -7,7 +7,7 @@ use smoothout_tensor::Selection;
 use super::{Ball, Scaling};
 use crate::Ending;
 
-/// What [`WorstCase::measure`] found.
+/// What [`WorstCase::measure`](crate::WorstCase::measure) found.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct WorstCaseReport {
