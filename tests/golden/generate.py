@@ -1,6 +1,6 @@
 """Writes the golden vectors (vectors/*.safetensors) and key lists (keys/*.json) from PyTorch.
 
-    pip install torch==2.15.0 numpy==2.4.6 safetensors
+    pip install torch==2.15.0 numpy==2.4.6 scipy==1.17.1 safetensors
     python tests/golden/generate.py
 
 The tests read the committed files and need no Python. Every seed is fixed; tensors that
@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+import curvature
 import directions
 import dropout
 import keys
@@ -44,6 +45,8 @@ def main():
     write("directions", *directions.generate())
     write("dropout", *dropout.generate())
     write("optimizers", *optimizers.generate())
+    for network in curvature.NETWORKS:
+        write(f"curvature-{network}", *curvature.generate(network))
     for network in trajectories.NETWORKS:
         write(network, *trajectories.generate(network))
 

@@ -1,9 +1,9 @@
 //! Eigenvalues, trace and spectrum of a Hessian that only finite differences of a gradient know.
 
 use smoothout_sharpness::{
-    Eigenvalues, FiniteDifferenceHvp, FnObjective, SharpnessError, Spectrum, Trace, TraceEstimator,
+    Eigenvalues, FiniteDifferenceHvp, FnObjective, ParameterLayout, SharpnessError, Spectrum,
+    Trace, TraceEstimator,
 };
-use smoothout_tensor::ParameterLayout;
 
 fn main() -> Result<(), SharpnessError> {
     let value = |w: &[f64]| {

@@ -1,7 +1,8 @@
 //! The expected loss in a box around the two minima of a double well, one sharp and one flat.
 
-use smoothout_sharpness::{ExpectedLoss, FnObjective, SharpnessError};
-use smoothout_tensor::{Geometry, ParameterLayout, Perturbation};
+use smoothout_sharpness::{
+    ExpectedLoss, FnObjective, Geometry, ParameterLayout, Perturbation, SharpnessError,
+};
 
 fn main() -> Result<(), SharpnessError> {
     let sharp_and_flat = FnObjective::new(10, |w: &[f64]| {

@@ -1,7 +1,6 @@
 //! Keskar's sharpness of a chain of 1000 parameters: full space, and 100 random directions.
 
-use smoothout_sharpness::{Effort, FnObjective, Keskar, SharpnessError, Space};
-use smoothout_tensor::ParameterLayout;
+use smoothout_sharpness::{Effort, FnObjective, Keskar, ParameterLayout, SharpnessError, Space};
 
 fn main() -> Result<(), SharpnessError> {
     let value = |w: &[f64]| w.windows(2).map(|p| (p[0] - p[1]).powi(2) + p[0].cosh() - 1.0).sum();

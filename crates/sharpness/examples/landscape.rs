@@ -1,8 +1,7 @@
 //! A line between two points and a plane of two filter-normalised directions, as CSV on the standard
 //! output.
 
-use smoothout_sharpness::{Axis, Chart, FnObjective, Grid};
-use smoothout_tensor::{ParameterLayout, Selection};
+use smoothout_sharpness::{Axis, Chart, FnObjective, Grid, ParameterLayout, Selection};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let f = FnObjective::new(3, |w: &[f64]| w[0].cosh() + (w[1] * w[2]).powi(2));

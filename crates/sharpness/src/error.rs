@@ -59,6 +59,20 @@ pub enum SharpnessError {
         /// The difference that would have been accepted.
         tolerance: f64,
     },
+    /// The gradient of one block is not the derivative of the value.
+    #[error(
+        "the gradient of the block {block:?} does not belong to the objective: along it the derivative should be {gradient}, and finite differences give {difference} (tolerance {tolerance}); check that block's part of the gradient"
+    )]
+    WrongBlock {
+        /// The block's name.
+        block: String,
+        /// The directional derivative by the gradient.
+        gradient: f64,
+        /// The same by central differences.
+        difference: f64,
+        /// The difference that would have been accepted.
+        tolerance: f64,
+    },
     /// u'Hv and v'Hu differ.
     #[error(
         "the Hessian-vector product is not symmetric: u'Hv = {forward} but v'Hu = {backward} (tolerance {tolerance}); check that it differentiates the gradient at the same point and on the same data both times"

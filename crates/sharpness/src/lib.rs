@@ -54,14 +54,18 @@ pub use expected_loss::{
     Stationarity, assert_stationary_expected_loss, expected_gradient_at,
 };
 pub use finite_difference::{FiniteDifferenceHvp, FiniteDifferenceScratch};
-pub use guard::{check_gradient, check_hessian, check_value};
+pub use guard::{check_gradient, check_gradient_blocks, check_hessian, check_value};
 pub use keskar::{Effort, Keskar, KeskarReport, KeskarSearch, Space, Start};
 pub use landscape::{Axis, Chart, Grid};
 #[cfg(feature = "plot")]
-pub use landscape::{LineStyle, PlotError, plot_lines, plot_plane};
+pub use landscape::{LineStyle, Picture, PlotError, plot_lines, plot_plane};
 pub use lbfgsb::{Bounds, Lbfgsb, LbfgsbReport, Status};
 pub use objective::{Differentiable, Objective, TwiceDifferentiable};
 pub use observer::{Ending, Observer, Progress};
 pub use perturbed::Perturbed;
 pub use tolerance::{NoiseTolerance, ToleranceReport, Trial, Verdict};
+// What measurements take: whoever has a closure needs no other crate.
+pub use smoothout_tensor::{
+    BlockKind, Distribution, Geometry, ParameterLayout, Perturbation, Real, Selection, TensorError,
+};
 pub use worst_case::{Ball, MSharpness, Scaling, WorstCase, WorstCaseReport};

@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use crate::{Estimate, SharpnessError};
+
 /// How far a measurement is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
@@ -28,6 +30,34 @@ pub enum Ending {
     Budget,
     /// The observer stopped it.
     Stopped,
+}
+
+impl Progress {
+    /// The progress of a mean.
+    pub(crate) fn of(estimate: &Estimate, evaluations: usize) -> Self {
+        let (value, uncertainty) = (estimate.value, estimate.standard_error);
+        Self { evaluations, value, uncertainty }
+    }
+
+    /// Shows this to the observer; true if it wants to stop.
+    pub(crate) fn stops(self, observer: Observer<'_>) -> bool {
+        observer(self) == ControlFlow::Break(())
+    }
+}
+
+/// Takes steps 0, 1, ... until there are `count` or the observer, who sees each one's progress, wants
+/// to stop.
+pub(crate) fn watched(
+    count: usize,
+    observer: Observer<'_>,
+    mut step: impl FnMut(usize) -> Result<Progress, SharpnessError>,
+) -> Result<Ending, SharpnessError> {
+    for k in 0..count {
+        if step(k)?.stops(observer) && k + 1 < count {
+            return Ok(Ending::Stopped);
+        }
+    }
+    Ok(Ending::Done)
 }
 
 /// An observer that lets everything pass.

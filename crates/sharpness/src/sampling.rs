@@ -4,15 +4,13 @@
 //! number has grown by half. A rule that looks after every draw stops at the lucky ones, and its
 //! interval covers too seldom.
 
-use std::ops::ControlFlow;
-
 use crate::{Ending, Estimate, Observer, Progress, SharpnessError, error};
 
 /// Fewer draws say too little about their own spread.
 const FIRST_LOOK: usize = 64;
 
 /// Draws evaluated between two calls of the observer.
-const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 64;
 
 /// The most draws, and the wished standard error.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -55,12 +53,7 @@ impl Budget {
             if self.wish.is_some_and(|wish| done == look && estimate.standard_error <= wish) {
                 return Ok(Ending::Done);
             }
-            let progress = Progress {
-                evaluations: done * evaluations,
-                value: estimate.value,
-                uncertainty: estimate.standard_error,
-            };
-            if observer(progress) == ControlFlow::Break(()) {
+            if Progress::of(&estimate, done * evaluations).stops(observer) {
                 return Ok(Ending::Stopped);
             }
             if done == self.draws {

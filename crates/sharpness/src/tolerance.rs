@@ -28,8 +28,7 @@ use crate::{
 /// # Examples
 /// For C = sum w_i^2 / 2 the rise is m a^2 / 6: with m = 6 it is 0.01 at a = 0.1.
 /// ```
-/// use smoothout_sharpness::{FnObjective, NoiseTolerance};
-/// use smoothout_tensor::{Geometry, ParameterLayout, Perturbation};
+/// use smoothout_sharpness::{FnObjective, Geometry, NoiseTolerance, ParameterLayout, Perturbation};
 ///
 /// let f = FnObjective::new(6, |w: &[f64]| w.iter().map(|w| 0.5 * w * w).sum());
 /// let first_guess = Perturbation::new(Geometry::Absolute, 1.0)?;
@@ -221,7 +220,7 @@ impl NoiseTolerance {
                 report.ending = Ending::Done;
                 break;
             }
-            if observer(progress) == ControlFlow::Break(()) {
+            if progress.stops(observer) {
                 report.ending = Ending::Stopped;
                 break;
             }

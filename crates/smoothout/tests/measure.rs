@@ -206,7 +206,9 @@ fn the_same_bits_on_any_number_of_threads_and_nothing_changes() {
             let expected =
                 expected.measure(&narrow.objective(recalibrated, 2), layout, &w).unwrap();
             let frozen = narrow.objective(BatchNormPolicy::Frozen, 4);
-            let parts = frozen.split(3).unwrap().into_iter();
+            let parts = frozen.split(3).unwrap();
+            assert_eq!(parts.len(), 2, "7 = 3 + 3 and a remainder that is left out");
+            let parts = parts.into_iter();
             let parts = parts.map(|part| part.differentiable().unwrap());
             let ball = WorstCase::new(Ball::L2, 0.05).unwrap().steps(3, 2).unwrap();
             let m_sharpness = ball.measure_batches(parts, layout, &w).unwrap();
@@ -288,6 +290,7 @@ fn every_metric_reports_what_it_needs_to_be_repeated() {
             "certificate",
         ),
         (&["--metric", "noise-tolerance", "--samples", "2", "--rise", "0.01"], "certificate"),
+        (&["--metric", "audit", "--samples", "2"], "certificate"),
         (&["--metric", "trace", "--precision", "f64", "--samples", "3"], "standard_error"),
         (
             &["--metric", "spectrum", "--precision", "f64", "--samples", "2", "--steps", "3"],
@@ -313,7 +316,13 @@ fn every_metric_reports_what_it_needs_to_be_repeated() {
         assert_eq!(found["data"]["seed"], 0);
         let policy = if words.contains(&"batch") { "batch" } else { "frozen" };
         assert_eq!(found["batch_norm"]["policy"], policy);
-        assert!(found["invariant"]["rise"]["standard_error"].is_f64(), "{found}");
+        // Every report holds a value that no rescaling of the layers moves.
+        let kept = found["certificate"]["kept"].as_array();
+        let invariant = found["invariant"]["rise"]["standard_error"].is_f64();
+        assert!(
+            invariant || kept.is_some_and(|kept| kept.contains(&"filter_rise".into())),
+            "{found}"
+        );
         assert!(found["kernels"].is_string() && found["threads"].is_u64(), "{found}");
         assert_eq!(found["version"], env!("CARGO_PKG_VERSION"));
         let hessian = ["eigenvalues", "trace", "spectrum"].contains(&words[1]);
@@ -361,6 +370,13 @@ fn bad_measurements_are_refused_with_a_sentence() {
         (&["--metric", "expected-loss", "--examples", "60001"], &["examples is 60001"]),
         (&["--metric", "expected-loss", "--blocks", "fc9.*"], &["fc9.*", "layers.0.weight"]),
         (&["--metric", "worst-case", "--geometry", "layer"], &["geometry is layer"]),
+        (&["--metric", "audit", "--scale", "layers.0.weight"], &["layers.0.weight", "factor"]),
+        (&["--metric", "audit", "--scale", "fc9.weight=2"], &["no block", "fc9.weight"]),
+        (
+            &["--metric", "audit", "--scale", "layers.13.weight=100000"],
+            &["another function", "cancel"],
+        ),
+        (&["--metric", "audit", "--factor", "0"], &["factor is 0", "positive"]),
         (&["--metric", "m-sharpness", "--m", "2000"], &["m is 2000", "1 to 50"]),
         (&["--metric", "keskar", "--batch-norm", "recalibrated"], &["no gradient", "batch"]),
         (&["--metric", "keskar", "--batch-size", "0"], &["the batch size is 0"]),

@@ -4,7 +4,6 @@
 //! residual is a certificate, whatever Lanczos did to get there.
 
 use std::fmt;
-use std::ops::ControlFlow;
 
 use smoothout_tensor::{ParameterLayout, Selection};
 
@@ -20,8 +19,7 @@ use crate::{Ending, Observer, Progress, SharpnessError, TwiceDifferentiable, err
 /// # Examples
 /// H = diag(1, 2, -3):
 /// ```
-/// use smoothout_sharpness::{Eigenvalues, FnObjective};
-/// use smoothout_tensor::ParameterLayout;
+/// use smoothout_sharpness::{Eigenvalues, FnObjective, ParameterLayout};
 ///
 /// let f = FnObjective::new(3, |_: &[f64]| 0.0)
 ///     .with_hessian(|_w, v, hv| hv.copy_from_slice(&[v[0], 2.0 * v[1], -3.0 * v[2]]));
@@ -174,7 +172,7 @@ impl Eigenvalues {
             let met = worst <= self.tolerance * size && k > self.largest.max(self.smallest);
             let value = if self.largest > 0 { values[k - 1] } else { values[0] };
             let progress = Progress { evaluations: k, value, uncertainty: worst };
-            let stopped = observer(progress) == ControlFlow::Break(());
+            let stopped = progress.stops(observer);
             if met || last || stopped {
                 let ending = match (met || lanczos.complete, stopped) {
                     (true, _) => Ending::Done,

@@ -10,13 +10,12 @@
 //! arXiv:1901.10159 (densities of networks' Hessians).
 
 use std::fmt;
-use std::ops::ControlFlow;
 
 use smoothout_tensor::{ParameterLayout, Selection};
 
 use super::lanczos::Lanczos;
 use super::operator::Operator;
-use crate::observer::unobserved;
+use crate::observer::{unobserved, watched};
 use crate::{Ending, Estimate, Observer, Progress, SharpnessError, TwiceDifferentiable, error};
 
 /// The measurement of the spectral density: settings, checked.
@@ -24,8 +23,7 @@ use crate::{Ending, Estimate, Observer, Progress, SharpnessError, TwiceDifferent
 /// # Examples
 /// Half of the eigenvalues of diag(1, 1, -2, 4) are 1, a quarter is negative:
 /// ```
-/// use smoothout_sharpness::{FnObjective, Spectrum};
-/// use smoothout_tensor::ParameterLayout;
+/// use smoothout_sharpness::{FnObjective, ParameterLayout, Spectrum};
 ///
 /// let f = FnObjective::new(4, |_: &[f64]| 0.0)
 ///     .with_hessian(|_w, v, hv| hv.copy_from_slice(&[v[0], v[1], -2.0 * v[2], 4.0 * v[3]]));
@@ -162,7 +160,7 @@ impl Spectrum {
             parameters: operator.selected.count(),
             ending: Ending::Done,
         };
-        for probe in 0..self.probes {
+        report.ending = watched(self.probes, observer, |probe| {
             let mut lanczos = Lanczos::new(&operator, self.seed, 1 + probe as u64);
             while lanczos.steps() < self.steps && !lanczos.complete {
                 lanczos.step()?;
@@ -170,22 +168,13 @@ impl Spectrum {
             let k = lanczos.steps();
             report.evaluations += k;
             let (values, vectors) = lanczos.ritz();
-            let nodes = values.iter().enumerate();
-            let weight = |i: usize| vectors[i * k] * vectors[i * k];
-            report
-                .probes
-                .push(nodes.map(|(i, &value)| Node { value, weight: weight(i) }).collect());
-            let mean = report.mean_of(|value| value);
-            let progress = Progress {
-                evaluations: report.evaluations,
-                value: mean.value,
-                uncertainty: mean.standard_error,
+            let node = |(i, &value): (usize, &f64)| {
+                let first = vectors[i * k];
+                Node { value, weight: first * first }
             };
-            if observer(progress) == ControlFlow::Break(()) {
-                report.ending = Ending::Stopped;
-                break;
-            }
-        }
+            report.probes.push(values.iter().enumerate().map(node).collect());
+            Ok(Progress::of(&report.mean_of(|value| value), report.evaluations))
+        })?;
         Ok(report)
     }
 }

@@ -47,8 +47,7 @@ pub enum TraceEstimator {
 /// # Examples
 /// For a diagonal Hessian each probe of signs is exact:
 /// ```
-/// use smoothout_sharpness::{FnObjective, Trace};
-/// use smoothout_tensor::ParameterLayout;
+/// use smoothout_sharpness::{FnObjective, ParameterLayout, Trace};
 ///
 /// let f = FnObjective::new(3, |_: &[f64]| 0.0)
 ///     .with_hessian(|_w, v, hv| hv.copy_from_slice(&[v[0], 2.0 * v[1], -3.5 * v[2]]));

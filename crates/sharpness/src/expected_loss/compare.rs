@@ -11,7 +11,8 @@ use super::{Draw, ExpectedLoss};
 use crate::estimate::Moments;
 use crate::observer::unobserved;
 use crate::pool::Pool;
-use crate::{Ending, Estimate, Objective, SharpnessError, check_value, error};
+use crate::sampling::BATCH;
+use crate::{Ending, Estimate, Objective, Observer, SharpnessError, check_value, error};
 
 /// What [`ExpectedLoss::compare`] found.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,8 +54,9 @@ impl ExpectedLoss {
     ///
     /// # Examples
     /// ```
-    /// use smoothout_sharpness::{ExpectedLoss, FnObjective};
-    /// use smoothout_tensor::{Geometry, ParameterLayout, Perturbation};
+    /// use smoothout_sharpness::{
+    ///     ExpectedLoss, FnObjective, Geometry, ParameterLayout, Perturbation,
+    /// };
     ///
     /// // A sharp minimum at 0 and a flat one at 3: exp(-w^2/0.02) against exp(-(w-3)^2/2).
     /// let f = FnObjective::new(1, |w: &[f64]| {
@@ -72,27 +74,39 @@ impl ExpectedLoss {
         w_a: &[O::Real],
         w_b: &[O::Real],
     ) -> Result<Comparison, SharpnessError> {
+        self.compare_observed(objective, layout, w_a, w_b, &mut unobserved)
+    }
+
+    /// [`compare`](Self::compare) with an observer, who sees the difference.
+    ///
+    /// # Errors
+    /// As [`compare`](Self::compare).
+    pub fn compare_observed<O: Objective>(
+        &self,
+        objective: &O,
+        layout: &ParameterLayout,
+        w_a: &[O::Real],
+        w_b: &[O::Real],
+        observer: Observer<'_>,
+    ) -> Result<Comparison, SharpnessError> {
         error::same_length("the layout", layout.len(), objective.dimension())?;
         self.perturbation.selected().count(layout)?;
         let clean = check_value(objective, w_a)? - check_value(objective, w_b)?;
         let mut pool = Pool::of_points(objective);
         let draw = Draw::new(self, layout);
         let [mut first, mut second, mut difference] = [Moments::default(); 3];
-        let mut values_b = Vec::new();
-        let ending =
-            self.budget.sample(&mut unobserved, 2 * draw.evaluations(), |start, out| {
-                values_b.resize(out.len(), 0.0);
-                pool.values(start, out, |objective, j, slot| draw.value(objective, w_a, j, slot));
-                pool.values(start, &mut values_b, |objective, j, slot| {
-                    draw.value(objective, w_b, j, slot)
-                });
-                for (&a, &b) in out.iter().zip(&values_b) {
-                    difference.push(error::finite("a perturbed loss", a - b)?);
-                    first.push(a);
-                    second.push(b);
-                }
-                Ok(difference.estimate())
-            })?;
+        let mut values_b = [0.0; BATCH];
+        let ending = self.budget.sample(observer, 2 * draw.evaluations(), |start, out| {
+            let values_b = &mut values_b[..out.len()];
+            pool.values(start, out, |objective, j, slot| draw.value(objective, w_a, j, slot));
+            pool.values(start, values_b, |objective, j, slot| draw.value(objective, w_b, j, slot));
+            for (&a, &b) in out.iter().zip(&*values_b) {
+                difference.push(error::finite("a perturbed loss", a - b)?);
+                first.push(a);
+                second.push(b);
+            }
+            Ok(difference.estimate())
+        })?;
         let difference = difference.estimate();
         Ok(Comparison {
             first: first.estimate(),

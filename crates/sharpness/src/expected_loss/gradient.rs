@@ -5,13 +5,20 @@
 //! *frozen-geometry gradient*, the derivative with the sizes of the perturbations held fixed, and
 //! not grad Cbar.
 
+use std::fmt;
+
 use smoothout_tensor::{Geometry, ParameterLayout, Real};
 
 use super::{Draw, ExpectedLoss};
 use crate::estimate::Moments;
+use crate::observer::{unobserved, watched};
 use crate::pool::Pool;
+use crate::sampling::BATCH;
 use crate::vector::{epsilon, norm, update};
-use crate::{Differentiable, Estimate, Perturbed, SharpnessError, check_gradient, error};
+use crate::{
+    Differentiable, Ending, Estimate, Observer, Perturbed, Progress, SharpnessError,
+    check_gradient, error,
+};
 
 /// What [`ExpectedLoss::gradient`] found beside the vector.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +41,24 @@ pub struct ExpectedGradient {
     pub evaluations: usize,
     /// What was perturbed.
     pub perturbed: Perturbed,
+    /// Whether all draws were taken.
+    pub ending: Ending,
+}
+
+impl fmt::Display for ExpectedGradient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = if self.frozen_geometry { "frozen-geometry gradient" } else { "gradient" };
+        write!(
+            f,
+            "{name} of the expected loss: norm {:.6e}, standard error {:.1e}, at an expected loss of {}: {}; {} evaluations, seed {}",
+            self.norm,
+            self.standard_error,
+            self.expected,
+            self.perturbed,
+            self.evaluations,
+            self.seed
+        )
+    }
 }
 
 impl ExpectedLoss {
@@ -46,8 +71,9 @@ impl ExpectedLoss {
     /// # Examples
     /// A quadratic keeps its gradient, grad Cbar = grad C, and antithetic pairs say so exactly:
     /// ```
-    /// use smoothout_sharpness::{ExpectedLoss, FnObjective};
-    /// use smoothout_tensor::{Geometry, ParameterLayout, Perturbation};
+    /// use smoothout_sharpness::{
+    ///     ExpectedLoss, FnObjective, Geometry, ParameterLayout, Perturbation,
+    /// };
     ///
     /// let f = FnObjective::new(1, |w: &[f64]| w[0] * w[0]).with_gradient(|w, g| {
     ///     g[0] = 2.0 * w[0];
@@ -66,6 +92,21 @@ impl ExpectedLoss {
         w: &[O::Real],
         gradient: &mut [O::Real],
     ) -> Result<ExpectedGradient, SharpnessError> {
+        self.gradient_observed(objective, layout, w, gradient, &mut unobserved)
+    }
+
+    /// [`gradient`](Self::gradient) with an observer, who sees the expected loss.
+    ///
+    /// # Errors
+    /// As [`gradient`](Self::gradient).
+    pub fn gradient_observed<O: Differentiable>(
+        &self,
+        objective: &O,
+        layout: &ParameterLayout,
+        w: &[O::Real],
+        gradient: &mut [O::Real],
+        observer: Observer<'_>,
+    ) -> Result<ExpectedGradient, SharpnessError> {
         error::same_length("the layout", layout.len(), objective.dimension())?;
         error::same_length("the gradient", gradient.len(), objective.dimension())?;
         check_gradient(objective, w)?;
@@ -75,46 +116,54 @@ impl ExpectedLoss {
         let points = draw.evaluations();
         let (mut values, mut largest, mut squares) = (Moments::default(), 0.0_f64, 0.0);
         let mut sum = vec![0.0; w.len()];
-        pool.vectors(
-            0,
-            self.budget.draws,
-            &mut sum,
-            |objective, j, slot, total| {
-                let mut value = 0.0;
-                for point in 0..points {
-                    draw.place(w, j, point, &mut slot.point);
-                    let (at, scratch) = (&slot.point, &mut slot.scratch);
-                    if point == 0 {
-                        value += objective.value_and_gradient(at, total, scratch);
-                    } else {
-                        value += objective.value_and_gradient(at, &mut slot.second, scratch);
-                        let second = &slot.second;
-                        update(total, |i, total| total + second[i]);
+        let draws = self.budget.draws;
+        let ending = watched(draws.div_ceil(BATCH), observer, |batch| {
+            let first = batch * BATCH;
+            pool.vectors(
+                first,
+                BATCH.min(draws - first),
+                &mut sum,
+                |objective, j, slot, total| {
+                    let mut value = 0.0;
+                    for point in 0..points {
+                        draw.place(w, j, point, &mut slot.point);
+                        let (at, scratch) = (&slot.point, &mut slot.scratch);
+                        if point == 0 {
+                            value += objective.value_and_gradient(at, total, scratch);
+                        } else {
+                            value += objective.value_and_gradient(at, &mut slot.second, scratch);
+                            let second = &slot.second;
+                            update(total, |i, total| total + second[i]);
+                        }
                     }
-                }
-                value / points as f64
-            },
-            |value, total| {
-                values.push(error::finite("a perturbed loss", value)?);
-                let length = error::finite("a perturbed gradient", norm(total))?;
-                largest = largest.max(length / points as f64);
-                squares += (length / points as f64).powi(2);
-                Ok(())
-            },
-        )?;
-        let n = self.budget.draws as f64;
+                    value / points as f64
+                },
+                |value, total| {
+                    values.push(error::finite("a perturbed loss", value)?);
+                    let length = error::finite("a perturbed gradient", norm(total))?;
+                    largest = largest.max(length / points as f64);
+                    squares += (length / points as f64).powi(2);
+                    Ok(())
+                },
+            )?;
+            let expected = values.estimate();
+            Ok(Progress::of(&expected, expected.samples * points))
+        })?;
+        let expected = values.estimate();
+        let n = expected.samples as f64;
         update(gradient, |i, _| O::Real::from_f64(sum[i] / (n * points as f64)));
         let length = norm(gradient);
         let variance = ((squares - n * length * length) / (n - 1.0)).max(0.0);
         Ok(ExpectedGradient {
-            expected: values.estimate(),
+            expected,
             norm: length,
             standard_error: (variance / n).sqrt(),
             frozen_geometry: self.perturbation.geometry() != Geometry::Absolute,
             rounding: epsilon::<O::Real>() * largest,
             seed: self.seed,
-            evaluations: self.budget.draws * points,
+            evaluations: expected.samples * points,
             perturbed,
+            ending,
         })
     }
 }

@@ -63,8 +63,7 @@ pub enum Sampling {
 /// # Examples
 /// For C = 1/2 w'Hw the rise is (a^2/6) tr H, wherever w is:
 /// ```
-/// use smoothout_sharpness::{ExpectedLoss, FnObjective};
-/// use smoothout_tensor::{Geometry, ParameterLayout, Perturbation};
+/// use smoothout_sharpness::{ExpectedLoss, FnObjective, Geometry, ParameterLayout, Perturbation};
 ///
 /// let h = [1.0, 2.0, 3.0]; // tr H = 6
 /// let f = FnObjective::new(3, |w: &[f64]| (0..3).map(|i| 0.5 * h[i] * w[i] * w[i]).sum());

@@ -1,9 +1,11 @@
 //! Closed forms, the wrong sign, subspaces, threads.
 
-use smoothout_tensor::BlockKind;
+use std::ops::ControlFlow;
+
+use smoothout_tensor::{BlockKind, Purpose, StreamKey};
 
 use super::*;
-use crate::FnObjective;
+use crate::{Ending, FnObjective, Objective, Status};
 
 const H: [f64; 5] = [1.0, 4.0, 0.5, 10.0, 2.0];
 const W: [f64; 5] = [1.0, -2.0, 0.0, 0.3, 5.0];

@@ -12,4 +12,4 @@ mod write;
 pub use chart::Chart;
 pub use grid::{Axis, Grid};
 #[cfg(feature = "plot")]
-pub use plot::{LineStyle, PlotError, plot_lines, plot_plane};
+pub use plot::{LineStyle, Picture, PlotError, plot_lines, plot_plane};

@@ -27,7 +27,6 @@ mod line_search;
 mod subspace;
 
 use std::fmt;
-use std::ops::ControlFlow;
 
 use smoothout_tensor::Real;
 
@@ -216,7 +215,8 @@ impl Lbfgsb {
         let (constrained, boxed) = bounds.kind();
         let scratch = &mut objective.scratch();
         let mut history = History::new(n, self.pairs);
-        let mut corners = Vec::new();
+        // At once: growing, it would hold its old and its new place for a moment.
+        let mut corners = Vec::with_capacity(n);
         let [mut g, mut before, mut z, mut x_before] = [(); 4].map(|()| zeros::<O::Real>(n));
 
         update(x, |i, x| bounds.clamp(i, x));
@@ -311,13 +311,13 @@ impl Lbfgsb {
                 value = lower;
                 iterations += 1;
                 projected = projected_gradient(bounds, x, &g);
-                let stop = observer(Progress { evaluations, value, uncertainty: projected });
-                if projected <= self.gradient_tolerance {
+                let progress = Progress { evaluations, value, uncertainty: projected };
+                if progress.stops(observer) {
+                    break 'ended Status::Stopped;
+                } else if projected <= self.gradient_tolerance {
                     break 'ended Status::ProjectedGradient;
                 } else if fall <= self.value_tolerance * scale {
                     break 'ended Status::ValueFall;
-                } else if stop == ControlFlow::Break(()) {
-                    break 'ended Status::Stopped;
                 } else if iterations >= self.iterations {
                     break 'ended Status::Iterations;
                 } else if evaluations >= self.evaluations {

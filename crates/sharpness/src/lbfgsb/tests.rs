@@ -1,5 +1,7 @@
 //! Feasibility, KKT conditions, precision, threads. The comparison with SciPy is in `tests/`.
 
+use std::ops::ControlFlow;
+
 use super::*;
 use crate::FnObjective;
 use crate::Objective;

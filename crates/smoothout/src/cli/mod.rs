@@ -8,6 +8,7 @@ mod landscape;
 mod models;
 mod progress;
 mod sharpness;
+mod subject;
 mod theory;
 mod train;
 

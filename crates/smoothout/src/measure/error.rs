@@ -27,6 +27,12 @@ pub enum MeasureError {
          depend on the weights; take the policy batch, whose gradient is exact, or frozen"
     )]
     NoGradient,
+    /// No layers that cancel.
+    #[error(
+        "no two neighbouring layers of this network can be rescaled without changing its loss under \
+         this batch-norm policy; name blocks and factors that cancel with --scale"
+    )]
+    NoRescaling,
     /// Examples and network do not fit, or the network refuses them.
     #[error(transparent)]
     Network(#[from] NnError),
@@ -51,6 +57,8 @@ impl MeasureError {
                 SharpnessError::Setting { .. }
                     | SharpnessError::Dimension { .. }
                     | SharpnessError::DependentDirections { .. }
+                    | SharpnessError::NoBlock { .. }
+                    | SharpnessError::OtherFunction { .. }
                     | SharpnessError::OtherGrid { .. }
                     | SharpnessError::Tensor(_)
             ),

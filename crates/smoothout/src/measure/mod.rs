@@ -44,6 +44,7 @@ mod examples;
 mod objective;
 mod policy;
 mod report;
+mod rescaling;
 
 pub use curvature::Curvature;
 pub use differentiable::DifferentiableObjective;
@@ -53,3 +54,4 @@ pub use examples::{ExampleSet, Subset};
 pub use objective::{NetworkObjective, NetworkScratch};
 pub use policy::BatchNormPolicy;
 pub use report::{Certainty, Finding, Invariant, Measurement};
+pub use rescaling::{NetworkAudit, Rescaling};

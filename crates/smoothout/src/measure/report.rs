@@ -6,11 +6,11 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Value, json};
 use smoothout_sharpness::{
-    EigenReport, Estimate, ExpectedLossReport, KeskarReport, MSharpness, SpectrumReport,
-    ToleranceReport, TraceReport, WorstCaseReport,
+    AuditReport, AuditRow, EigenReport, Estimate, ExpectedLossReport, KeskarReport, MSharpness,
+    SpectrumReport, ToleranceReport, TraceReport, WorstCaseReport,
 };
 
-use super::{BatchNormPolicy, Curvature, Subset};
+use super::{BatchNormPolicy, Curvature, NetworkAudit, Subset};
 
 /// How sure a number is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -139,6 +139,26 @@ impl From<&ToleranceReport> for Finding {
             ),
             evaluations: report.evaluations,
             seed: report.seed,
+        }
+    }
+}
+
+impl From<&NetworkAudit> for Finding {
+    fn from(report: &NetworkAudit) -> Self {
+        let AuditReport { rows, evaluations, seed, .. } = &report.audit;
+        let (moved, kept): (Vec<&AuditRow>, Vec<_>) = rows.iter().partition(|row| row.moved());
+        let names = |rows: &[&AuditRow]| rows.iter().map(|row| row.measure).collect::<Vec<_>>();
+        Self {
+            quantity: "largest factor by which a measure moved",
+            estimate: moved
+                .iter()
+                .map(|row| row.ratio().max(1.0 / row.ratio()))
+                .fold(1.0, f64::max),
+            certainty: Certainty::Certificate(
+                json!({ "moved": names(&moved), "kept": names(&kept) }),
+            ),
+            evaluations: *evaluations,
+            seed: *seed,
         }
     }
 }

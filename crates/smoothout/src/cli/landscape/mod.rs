@@ -1,23 +1,26 @@
 //! `smoothout landscape`: the loss on a line or in a plane through saved networks.
 
+mod about;
+
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args, ValueEnum};
-use serde::{Deserialize, Serialize};
 use smoothout_nn::Network;
 use smoothout_sharpness::{
     Axis, Chart, Grid, LineStyle, Objective, PlotError, plot_lines, plot_plane,
 };
 use smoothout_tensor::{Real, Selection};
 
-use super::sharpness::{BatchNorm, Precision, Subject, converted};
+use super::subject::{BatchNorm, Precision, Subject, converted};
 use super::{BadInput, Compute};
 use crate::checkpoint::{load_model, write_whole};
 use crate::data::DataSet;
-use crate::measure::{BatchNormPolicy, NetworkObjective, Subset};
+use crate::measure::NetworkObjective;
 use crate::training::ModelState;
+
+use about::{About, Kind};
 
 /// Loss and error on a line or in a plane through weight space, written as JSON, CSV, NPY and SVG.
 ///
@@ -74,25 +77,6 @@ enum Quantity {
     Both,
 }
 
-/// What a landscape is of: a folder goes on only with the same.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct About {
-    kind: String,
-    files: Vec<PathBuf>,
-    model: String,
-    data: Subset,
-    batch_norm: BatchNormPolicy,
-    precision: String,
-    selection: Selection,
-    seed: u64,
-    axes: Vec<Axis>,
-    /// Where the files lie, one pair of coordinates each (one number on a line).
-    places: Vec<Vec<f64>>,
-    /// Shares of the variance of a trajectory's two components.
-    shares: Option<[f64; 2]>,
-    version: String,
-}
-
 impl LandscapeCommand {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let (kind, files) = self.kind();
@@ -110,14 +94,14 @@ impl LandscapeCommand {
         })
     }
 
-    fn kind(&self) -> (&'static str, Vec<PathBuf>) {
+    fn kind(&self) -> (Kind, Vec<PathBuf>) {
         let one = |file: &PathBuf| vec![file.clone()];
         let kinds = [
-            ("line", self.line.clone()),
-            ("random-line", self.random_line.as_ref().map(one)),
-            ("random-plane", self.random_plane.as_ref().map(one)),
-            ("plane", self.plane.clone()),
-            ("trajectory", self.trajectory.clone()),
+            (Kind::Line, self.line.clone()),
+            (Kind::RandomLine, self.random_line.as_ref().map(one)),
+            (Kind::RandomPlane, self.random_plane.as_ref().map(one)),
+            (Kind::Plane, self.plane.clone()),
+            (Kind::Trajectory, self.trajectory.clone()),
         ];
         let given = kinds.into_iter().find_map(|(kind, files)| Some((kind, files?)));
         given.expect("clap requires one of the kinds")
@@ -125,7 +109,7 @@ impl LandscapeCommand {
 
     fn draw<R: Real>(
         &self,
-        kind: &str,
+        kind: Kind,
         files: &[PathBuf],
         network: &Network,
         models: &[ModelState],
@@ -137,11 +121,11 @@ impl LandscapeCommand {
             if self.without_norm { Selection::without_norm() } else { Selection::all() };
         let random = |count| Chart::filter_normalized(layout, &w[0], &selection, count, self.seed);
         let (chart, shares) = match kind {
-            "line" => (Chart::line(&w[0], &w[1])?, None),
-            "plane" => (Chart::through(&w[0], &w[1], &w[2])?, None),
-            "random-line" => (random(1)?, None),
-            "random-plane" => (random(2)?, None),
-            _ => {
+            Kind::Line => (Chart::line(&w[0], &w[1])?, None),
+            Kind::Plane => (Chart::through(&w[0], &w[1], &w[2])?, None),
+            Kind::RandomLine => (random(1)?, None),
+            Kind::RandomPlane => (random(2)?, None),
+            Kind::Trajectory => {
                 let (chart, shares) = Chart::principal(&w)?;
                 (chart, Some(shares))
             }
@@ -152,7 +136,7 @@ impl LandscapeCommand {
             self.subject.policy(if files.len() > 1 { BatchNorm::Batch } else { BatchNorm::Frozen });
         let (examples, data) = self.subject.examples::<R>(set)?;
         let about = About {
-            kind: kind.to_owned(),
+            kind,
             files: files.to_vec(),
             model: network.name().to_owned(),
             data,
@@ -176,19 +160,19 @@ impl LandscapeCommand {
         if self.quantity != Quantity::Loss {
             grids.push(self.fill("error", &axes, &objective.error_rate(), &chart)?);
         }
-        self.pictures(kind, &grids)
+        self.draw_pictures(&about, &grids)
     }
 
-    fn axes(&self, kind: &str, places: &[Vec<f64>]) -> Result<Vec<Axis>, BadInput> {
-        let plane = !kind.ends_with("line");
+    fn axes(&self, kind: Kind, places: &[Vec<f64>]) -> Result<Vec<Axis>, BadInput> {
+        let dimensions = kind.dimensions();
         let (mut from, mut to) = match kind {
-            "line" => (-1.0, 2.0),
-            "random-line" | "random-plane" => (-0.3, 0.3),
-            _ => (-0.5, 1.5),
+            Kind::Line => (-1.0, 2.0),
+            Kind::RandomLine | Kind::RandomPlane => (-0.3, 0.3),
+            Kind::Plane | Kind::Trajectory => (-0.5, 1.5),
         };
-        let count = self.points.unwrap_or(if plane { 21 } else { 31 });
+        let count = self.points.unwrap_or(if dimensions == 2 { 21 } else { 31 });
         let axis = |k: usize| {
-            if kind == "trajectory" {
+            if kind == Kind::Trajectory {
                 // The whole path, and a fifth of its extent around it.
                 let along = || places.iter().map(|place| place[k]);
                 from = along().fold(f64::INFINITY, f64::min);
@@ -198,7 +182,7 @@ impl LandscapeCommand {
             }
             Axis { from: self.from.unwrap_or(from), to: self.to.unwrap_or(to), count }
         };
-        let axes: Vec<Axis> = (0..if plane { 2 } else { 1 }).map(axis).collect();
+        let axes: Vec<Axis> = (0..dimensions).map(axis).collect();
         let sound = |axis: &Axis| axis.from < axis.to && axis.count >= 2;
         match axes.iter().find(|&axis| !sound(axis)) {
             Some(Axis { from, to, count }) => Err(BadInput(format!(
@@ -255,15 +239,8 @@ impl LandscapeCommand {
         Ok(grid)
     }
 
-    fn pictures(&self, kind: &str, grids: &[Grid]) -> anyhow::Result<()> {
-        let where_to = match kind {
-            "line" => "from A (0) to B (1)",
-            "plane" => "through A (0, 0), B (1, 0) and C (0, 1)",
-            "random-line" => "along a random filter-normalised direction",
-            "random-plane" => "along two random filter-normalised directions",
-            _ => "principal components of a trajectory",
-        };
-        let title = format!("{}: {where_to}", self.subject.model);
+    fn draw_pictures(&self, about: &About, grids: &[Grid]) -> anyhow::Result<()> {
+        let picture = about.picture();
         let draw = |name: &str, picture: Result<String, PlotError>| -> anyhow::Result<()> {
             let path = self.out.join(name);
             match picture {
@@ -278,12 +255,12 @@ impl LandscapeCommand {
         };
         if grids[0].axes().len() == 2 {
             return grids.iter().try_for_each(|grid| {
-                draw(&format!("{}.svg", grid.quantity()), plot_plane(&title, grid, 10))
+                draw(&format!("{}.svg", grid.quantity()), plot_plane(&picture, grid, 10))
             });
         }
         let styles = [LineStyle::Left, LineStyle::Right];
         let lines: Vec<_> = grids.iter().zip(styles).collect();
-        draw("line.svg", plot_lines(&title, &lines))
+        draw("line.svg", plot_lines(&picture, &lines))
     }
 }
 

@@ -1,0 +1,71 @@
+//! Closed forms of both balls, and of m-sharpness.
+
+use smoothout_tensor::BlockKind;
+
+use super::*;
+use crate::FnObjective;
+
+fn quadratic(h: [f64; 4]) -> impl Differentiable<Real = f64> {
+    let value = move |w: &[f64]| w.iter().zip(h).map(|(w, h)| 0.5 * h * w * w).sum::<f64>();
+    FnObjective::new(4, value).with_gradient(move |w: &[f64], g: &mut [f64]| {
+        g.iter_mut().zip(w).zip(h).for_each(|((g, w), h)| *g = h * w);
+        value(w)
+    })
+}
+
+fn layout() -> ParameterLayout {
+    let mut layout = ParameterLayout::new();
+    layout.push("fc.weight", &[2, 2], BlockKind::Weight).unwrap();
+    layout
+}
+
+/// l2 at a minimum: rho^2 lambda_max / 2; l-infinity: rho^2 tr H / 2.
+#[test]
+fn closed_forms_at_a_minimum() {
+    let f = quadratic([1.0, 7.0, 3.0, 2.0]);
+    for (ball, expected) in [(Ball::L2, 0.01 * 7.0 / 2.0), (Ball::LInfinity, 0.01 * 13.0 / 2.0)] {
+        let settings = WorstCase::new(ball, 0.1).unwrap().steps(100, 2).unwrap();
+        let report = settings.measure(&f, &layout(), &[0.0; 4]).unwrap();
+        assert!((report.rise / expected - 1.0).abs() < 1e-9, "{report}");
+        assert!(report.misalignment < 1e-6, "{report}");
+    }
+}
+
+/// A linear function: the first step is exact, rho ‖T g‖ in l2 and rho |T g|_1 in l-infinity.
+#[test]
+fn closed_forms_of_a_slope() {
+    let slope = [3.0, -1.0, 0.5, 0.0];
+    let value = move |w: &[f64]| w.iter().zip(slope).map(|(w, s)| w * s).sum::<f64>();
+    let f = FnObjective::new(4, value).with_gradient(move |w: &[f64], g: &mut [f64]| {
+        g.copy_from_slice(&slope);
+        value(w)
+    });
+    let w = [3.0, 4.0, -1.0, 0.0];
+    let elementwise = [3.01, 4.01, 1.01, 0.01];
+    for (scaling, t) in [
+        (Scaling::Plain, [1.0; 4]),
+        (Scaling::Elementwise, elementwise),
+        (Scaling::Filter, [5.01, 5.01, 1.01, 1.01]),
+    ] {
+        let product = [0, 1, 2, 3].map(|i| t[i] * slope[i]);
+        for (ball, length) in
+            [(Ball::L2, norm(&product)), (Ball::LInfinity, product.iter().map(|p| p.abs()).sum())]
+        {
+            let settings = WorstCase::new(ball, 0.2).unwrap().scaling(scaling);
+            let report = settings.measure(&f, &layout(), &w).unwrap();
+            assert!((report.first_step_rise - 0.2 * length).abs() < 1e-12, "{report}");
+            assert!((report.rise - 0.2 * length).abs() < 1e-12, "{report}");
+        }
+    }
+}
+
+/// Batches with curvatures h_b: the mean of rho^2 h_b / 2, not the worst case of the mean.
+#[test]
+fn m_sharpness_averages_worst_cases() {
+    let batches = [quadratic([2.0, 0.0, 0.0, 0.0]), quadratic([0.0, 4.0, 0.0, 0.0])];
+    let settings = WorstCase::new(Ball::L2, 0.1).unwrap().steps(100, 2).unwrap();
+    let found = settings.measure_batches(&batches, &layout(), &[0.0; 4]).unwrap();
+    assert!((found.rise.value - 0.01 * 3.0 / 2.0).abs() < 1e-9);
+    assert_eq!(found.batches.len(), 2);
+    assert!(settings.measure_batches(&batches[..0], &layout(), &[0.0; 4]).is_err());
+}
