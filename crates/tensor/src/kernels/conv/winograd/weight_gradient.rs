@@ -127,13 +127,19 @@ impl<L: Load> Task for Chunk<'_, L> {
         let [height, width] = self.tiles.image;
         let gradient_len = height * width * outputs;
         let (side, in_rows) = (self.tiles.side, self.tiles.per_image());
-        let images = self.input.chunks(self.images * image_len);
-        for (input, gradient) in images.zip(self.gradient.chunks(self.images * gradient_len)) {
+        let mut before = 0;
+        let inputs_of = self.input.chunks(self.images * image_len);
+        let mut following = inputs_of.clone().skip(1);
+        for (input, gradient) in inputs_of.zip(self.gradient.chunks(self.images * gradient_len)) {
             window.load::<V>(input, self.padded, self.load);
             let all = input.len() / image_len * in_rows;
+            let next = following.next().unwrap_or_default();
+            let mut next = next.chunks(next.len().div_ceil(all.div_ceil(BLOCK)).max(1));
             for first in (0..all).step_by(BLOCK) {
+                simd::prefetch(next.next().unwrap_or_default());
                 let count = BLOCK.min(all - first);
                 for number in 0..count {
+                    self.prefetch_gradient(before + first + number + BLOCK);
                     let tile = self.tiles.tile(first + number, in_rows);
                     let from = tile.image * window.len()
                         + tile.row * window.row_len()
@@ -159,11 +165,27 @@ impl<L: Load> Task for Chunk<'_, L> {
                 }
                 self.add::<V>(count);
             }
+            before += all;
         }
     }
 }
 
 impl<L: Load> Chunk<'_, L> {
+    /// Asks for the gradient of a tile of the chunk, if there are as many.
+    #[inline(always)]
+    fn prefetch_gradient(&self, number: usize) {
+        let [height, width] = self.tiles.image;
+        let outputs = self.channels.1;
+        let tile = self.tiles.tile(number, self.tiles.per_image());
+        let [rows, columns] = self.tiles.inside(tile, height);
+        for row in 0..rows {
+            let first = (self.tiles.pixel(tile, height) + row * width) * outputs;
+            if let Some(pixels) = self.gradient.get(first..first + columns * outputs) {
+                simd::prefetch(pixels);
+            }
+        }
+    }
+
     /// Adds the products of the first `count` tiles of the blocks to the partial sums.
     #[inline(always)]
     fn add<V: Vector>(&mut self, count: usize) {
