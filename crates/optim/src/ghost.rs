@@ -67,17 +67,33 @@ impl GhostBatches {
         self.size + usize::from(self.size > 1 && self.lone == LoneExample::Join)
     }
 
+    /// How many ghost batches `examples` examples make.
+    pub fn count(&self, examples: usize) -> usize {
+        let whole = examples / self.size;
+        whole + usize::from(examples % self.size > usize::from(self.has_lone(examples)))
+    }
+
+    /// The examples of ghost batch `k` of a batch of `examples`.
+    ///
+    /// # Panics
+    /// If there is no such ghost batch.
+    pub fn range(&self, k: usize, examples: usize) -> Range<usize> {
+        let count = self.count(examples);
+        assert!(k < count, "ghost batch {k} of {count}");
+        let end = ((k + 1) * self.size).min(examples);
+        let joins = self.has_lone(examples) && k + 1 == count && self.lone == LoneExample::Join;
+        k * self.size..end + usize::from(joins)
+    }
+
     /// The ghost batches of `examples` examples, in order.
     pub fn split(&self, examples: usize) -> impl ExactSizeIterator<Item = Range<usize>> + use<> {
-        let Self { size, lone } = *self;
-        // With ghost batches of one example there is nothing to join: the user asked for it.
-        let has_lone = size > 1 && examples % size == 1;
-        let count = if has_lone { examples / size } else { examples.div_ceil(size) };
-        (0..count).map(move |k| {
-            let end = ((k + 1) * size).min(examples);
-            let joins = has_lone && k + 1 == count && lone == LoneExample::Join;
-            k * size..end + usize::from(joins)
-        })
+        let cut = *self;
+        (0..cut.count(examples)).map(move |k| cut.range(k, examples))
+    }
+
+    /// With ghost batches of one example there is nothing to join: the user asked for it.
+    fn has_lone(&self, examples: usize) -> bool {
+        self.size > 1 && examples % self.size == 1
     }
 }
 

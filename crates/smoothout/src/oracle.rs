@@ -1,7 +1,5 @@
 //! A network and a batch of examples as the optimiser's oracle.
 
-use std::ops::Range;
-
 use ndarray::{ArrayView4, Axis, Slice};
 use smoothout_nn::{BatchLoss, Mode, Network, NnError, Workspace};
 use smoothout_optim::{GhostBatches, GhostCopy, GradientOracle};
@@ -69,7 +67,7 @@ pub struct BatchOracle<'a> {
     network: &'a Network,
     images: ArrayView4<'a, f32>,
     labels: &'a [usize],
-    ghosts: Vec<Range<usize>>,
+    cut: GhostBatches,
     examples: usize,
     key: StreamKey,
     buffers: &'a mut [f32],
@@ -91,9 +89,9 @@ impl<'a> BatchOracle<'a> {
         buffers: &'a mut [f32],
         tally: &'a mut Tally,
     ) -> Self {
-        let ghosts: Vec<_> = cut.split(labels.len()).collect();
-        let examples = ghosts.iter().map(Range::len).sum();
-        Self { network, images, labels, ghosts, examples, key, buffers, tally }
+        // A lone example may be left out.
+        let examples = cut.split(labels.len()).map(|range| range.len()).sum();
+        Self { network, images, labels, cut, examples, key, buffers, tally }
     }
 }
 
@@ -102,11 +100,11 @@ impl GradientOracle<f32> for BatchOracle<'_> {
     type Error = NnError;
 
     fn ghosts(&self) -> usize {
-        self.ghosts.len()
+        self.cut.count(self.labels.len())
     }
 
     fn share(&self, ghost: usize) -> f64 {
-        self.ghosts[ghost].len() as f64 / self.examples as f64
+        self.cut.range(ghost, self.labels.len()).len() as f64 / self.examples as f64
     }
 
     fn gradient(
@@ -116,7 +114,7 @@ impl GradientOracle<f32> for BatchOracle<'_> {
         gradient: &mut [f32],
         scratch: &mut GhostScratch,
     ) -> Result<f64, NnError> {
-        let range = self.ghosts[at.ghost].clone();
+        let range = self.cut.range(at.ghost, self.labels.len());
         let images = self.images.slice_axis(Axis(0), Slice::from(range.clone()));
         let outcome = self.network.loss_and_gradient(
             w,
