@@ -38,31 +38,21 @@ fn error(found: &[f32], expected: &[f64]) -> f64 {
     differences.fold(0.0, f64::max) / largest
 }
 
-/// Seconds: of CPU time of this thread where Linux tells them and `alone` is set, so that what else
-/// runs on the machine does not count; else of the clock.
-fn now(start: Instant, alone: bool) -> f64 {
-    let used = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let used = used.and_then(|line| line.split(' ').next()?.parse::<f64>().ok());
-    used.filter(|_| alone).map_or(start.elapsed().as_secs_f64(), |nanoseconds| nanoseconds / 1e9)
-}
-
 /// Seconds of the fastest round of each choice on the pool, rounds interleaved.
 fn fastest(pool: &ThreadPool, choices: &[KernelChoice], mut run: impl FnMut() + Send) -> Vec<f64> {
     let mut times = vec![Vec::new(); choices.len()];
-    let alone = pool.current_num_threads() == 1;
     pool.install(|| {
-        let clock = Instant::now();
         for round in 0..=ROUNDS {
             for (choice, times) in choices.iter().zip(&mut times) {
                 choice.select();
-                let start = now(clock, alone);
+                let start = Instant::now();
                 let mut runs = 0;
-                while runs == 0 || now(clock, alone) - start < 0.03 {
+                while runs == 0 || start.elapsed().as_secs_f64() < 0.03 {
                     run();
                     runs += 1;
                 }
                 if round > 0 {
-                    times.push((now(clock, alone) - start) / f64::from(runs));
+                    times.push(start.elapsed().as_secs_f64() / f64::from(runs));
                 }
             }
         }
