@@ -89,6 +89,14 @@ pub enum NnError {
         /// Which depths there are.
         expected: &'static str,
     },
+    /// A number of classes that no named network has.
+    #[error("the number of classes is {found}: it must be 1 to {most}")]
+    Classes {
+        /// The number that was given.
+        found: usize,
+        /// The largest that is built.
+        most: usize,
+    },
     /// A parameter block that is empty or named twice.
     #[error(transparent)]
     Layout(#[from] TensorError),

@@ -50,7 +50,8 @@ impl Network {
     /// One of the paper's networks: see [`models`] for the names.
     ///
     /// # Errors
-    /// If no model has that name; the error lists those that do.
+    /// If no model has that name; the error lists those that do. If there are no classes, or more
+    /// than 65,536.
     pub fn by_name(name: &str, classes: usize) -> Result<Self, NnError> {
         models::by_name(name, classes)
     }

@@ -341,11 +341,10 @@ impl Reader<'_> {
     }
 
     fn finish(mut self, path: &Path, model: &str) -> Result<(), CheckpointError> {
-        for name in self.file.names() {
-            if !self.known.iter().any(|known| known == name) {
-                self.problems.push(format!("{name} is unknown to the model"));
-            }
-        }
+        let mut unknown = self.file.names();
+        unknown.retain(|name| !self.known.iter().any(|known| known == name));
+        unknown.sort_unstable();
+        self.problems.extend(unknown.iter().map(|name| format!("{name} is unknown to the model")));
         if self.problems.is_empty() {
             return Ok(());
         }

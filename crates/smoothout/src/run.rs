@@ -366,7 +366,8 @@ pub fn read_stretches(folder: &Path) -> Result<Vec<Stretch>, RunError> {
     Ok(facts.stretches)
 }
 
-fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RunError {
+/// The file system's answer as an error of `path`.
+pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RunError {
     let path = path.to_owned();
     move |source| RunError::Io { action, path, source }
 }

@@ -74,7 +74,9 @@ pub enum TrainError {
         expected: usize,
     },
     /// A training set without a ghost batch.
-    #[error("there is 1 training example, and ghost batches need 2: raise train_limit")]
+    #[error(
+        "there is 1 training example, and ghost batches need 2: give more data, or raise train_limit"
+    )]
     LoneExample,
     /// Batch norm over one example.
     #[error(

@@ -147,6 +147,7 @@ fn folders_that_make_no_sense_are_refused() {
     fs::create_dir(dir.path().join("train/cat")).unwrap();
     let text = load(Split::Train).unwrap_err().to_string();
     assert!(text.contains("cat") && text.contains("no image"), "{text}");
+    assert!(text.contains("train/<class>/"), "{text}");
     for size in [(4, 0), (4, 5)] {
         let size = FolderSize { shorter_side: size.0, crop: size.1 };
         assert!(matches!(read(dir.path(), Split::Train, size), Err(DataError::Argument { .. })));

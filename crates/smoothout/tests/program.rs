@@ -181,6 +181,9 @@ fn bad_options_are_named_with_what_was_found() {
     let mistyped = folder.path().join("mistyped.json");
     fs::write(&mistyped, r#"{ "model": "f1", "radius": "big" }"#).unwrap();
     let mistyped = mistyped.to_str().unwrap();
+    let list = folder.path().join("list.json");
+    fs::write(&list, r#"["f1"]"#).unwrap();
+    let list = list.to_str().unwrap();
     let empty = folder.path().join("empty");
     fs::create_dir(&empty).unwrap();
     for (words, parts) in [
@@ -190,6 +193,7 @@ fn bad_options_are_named_with_what_was_found() {
         (&["--radius", "nan"], &["radius is NaN"]),
         (&["--config", config], &["unknown field `radios`", "experiment.json"]),
         (&["--config", mistyped], &["radius: invalid type: string \"big\"", "--help"]),
+        (&["--config", list], &["list.json", "found a list, expected an object"]),
         (&["--config", "nowhere.json"], &["nowhere.json", "check the path"]),
         (&["--model", "f2"], &["f2", "resnet44"]),
         (&["--model", "c1"], &["c1", "[32, 32, 3]", "[28, 28, 1]"]),
@@ -226,6 +230,7 @@ fn bad_options_are_named_with_what_was_found() {
     }
     bad(&smoothout(&["train", "--out", run.to_str().unwrap()]), &["model is missing"]);
     bad(&smoothout(&["train", "--resume", "--out", run.to_str().unwrap()]), &["no run to resume"]);
+    bad(&smoothout(&["theory", "--out", config]), &["experiment.json", "file of that name"]);
 }
 
 #[test]

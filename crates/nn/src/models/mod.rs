@@ -57,7 +57,13 @@ pub const NAMES: [&str; 18] = [
 /// The deepest CIFAR ResNet of He et al.: 1202 layers.
 const DEEPEST: usize = 1202;
 
+/// Three times ImageNet-21k's: with more, the sizes of the last layer would soon overflow.
+const MOST_CLASSES: usize = 1 << 16;
+
 pub(crate) fn by_name(name: &str, classes: usize) -> Result<Network, NnError> {
+    if !(1..=MOST_CLASSES).contains(&classes) {
+        return Err(NnError::Classes { found: classes, most: MOST_CLASSES });
+    }
     let mut network = match name {
         "f1" => f1(512, classes),
         "c1" | "c3" => shallow(64, classes),

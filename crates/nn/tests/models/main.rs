@@ -242,6 +242,10 @@ fn running_statistics_move_by_a_tenth() {
 fn mistakes_are_errors_that_say_so() {
     let error = Network::by_name("resnet9", 10).unwrap_err();
     assert!(error.to_string().contains("wrn-16-4"), "{error}");
+    for found in [0, 65_537, usize::MAX] {
+        let error = Network::by_name("f1", found).unwrap_err();
+        assert_eq!(error, NnError::Classes { found, most: 65_536 });
+    }
     let network = models::f1(3, 2).unwrap();
     let w: Vec<f32> = network.initial_parameters(0);
     let mut workspace = Workspace::new(&network, 2);

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
 
+use crate::run::io_error;
 use crate::theory::demonstrations;
 
 /// Show the paper's theory: measure each statement, print a table, draw each as SVG.
@@ -17,8 +17,7 @@ pub(super) struct TheoryCommand {
 
 impl TheoryCommand {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        std::fs::create_dir_all(&self.out)
-            .with_context(|| format!("cannot create {}", self.out.display()))?;
+        std::fs::create_dir_all(&self.out).map_err(io_error("created", &self.out))?;
         let rows = demonstrations()?;
         let mut failed = 0;
         println!("{:<64}  {:<58}  {:<64}  holds", "statement", "expected", "measured");

@@ -142,7 +142,9 @@ impl DataError {
             Self::Io { source, .. } => matches!(
                 source.kind(),
                 io::ErrorKind::NotFound
+                    | io::ErrorKind::AlreadyExists
                     | io::ErrorKind::PermissionDenied
+                    | io::ErrorKind::ReadOnlyFilesystem
                     | io::ErrorKind::IsADirectory
                     | io::ErrorKind::NotADirectory
             ),
@@ -165,6 +167,20 @@ impl DataError {
             found: found.into(),
             expected: expected.into(),
             advice: "the file is cut, damaged or of another data set: fetch it again",
+        }
+    }
+
+    /// A folder of the user's own images that is not laid out as it must be.
+    pub(super) fn layout(
+        folder: &Path,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self::Malformed {
+            file: folder.to_owned(),
+            found: found.into(),
+            expected: expected.into(),
+            advice: "put the images into train/<class>/ and val/<class>/, with the same classes",
         }
     }
 }

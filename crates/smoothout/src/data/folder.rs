@@ -61,7 +61,7 @@ pub fn read(folder: &Path, split: Split, size: FolderSize) -> Result<DataSet, Da
     for class in self::classes(&root)? {
         let class_folder = root.join(&class);
         let label = classes.binary_search(&class).map_err(|_| {
-            DataError::malformed(
+            DataError::layout(
                 &class_folder,
                 "a class that the training split lacks",
                 format!("the {} classes of {}", classes.len(), train.display()),
@@ -93,7 +93,7 @@ fn classes(root: &Path) -> Result<Vec<String>, DataError> {
     }
     names.sort_unstable();
     if names.is_empty() || names.len() > MOST_CLASSES {
-        return Err(DataError::malformed(
+        return Err(DataError::layout(
             root,
             format!("{} subfolders", names.len()),
             format!("one for each class, from 1 to {MOST_CLASSES}"),
@@ -112,7 +112,7 @@ fn image_files(class: &Path) -> Result<Vec<PathBuf>, DataError> {
     files.sort_unstable();
     if files.is_empty() {
         let expected = format!("at least one file that ends in {}", EXTENSIONS.join(", "));
-        return Err(DataError::malformed(class, "no image", expected));
+        return Err(DataError::layout(class, "no image", expected));
     }
     Ok(files)
 }

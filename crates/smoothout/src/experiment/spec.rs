@@ -162,6 +162,12 @@ impl ExperimentSpec {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ExperimentError::Read { path: path.to_owned(), source })?;
         let problem = |problem: String| ExperimentError::Json { path: path.to_owned(), problem };
+        // A structure can also be read from a list: its fields in the order of their declaration.
+        if text.trim_start().starts_with('[') {
+            return Err(problem(
+                "found a list, expected an object such as {\"model\": \"f1\"}".into(),
+            ));
+        }
         let mut json = serde_json::Deserializer::from_str(&text);
         let spec = serde_path_to_error::deserialize(&mut json)
             .map_err(|error| problem(error.to_string()))?;

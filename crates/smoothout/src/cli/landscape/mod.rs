@@ -18,6 +18,7 @@ use super::{BadInput, Compute};
 use crate::checkpoint::{load_model, write_whole};
 use crate::data::DataSet;
 use crate::measure::NetworkObjective;
+use crate::run::io_error;
 use crate::training::ModelState;
 
 use about::{About, Kind};
@@ -194,8 +195,7 @@ impl LandscapeCommand {
 
     /// Takes the folder, or goes on in it if it holds the same landscape.
     fn claim(&self, about: &About) -> anyhow::Result<()> {
-        fs::create_dir_all(&self.out)
-            .map_err(|error| BadInput(format!("{} is no folder: {error}", self.out.display())))?;
+        fs::create_dir_all(&self.out).map_err(io_error("created", &self.out))?;
         let path = self.out.join("about.json");
         let text = serde_json::to_string_pretty(about)?;
         match fs::read_to_string(&path) {
