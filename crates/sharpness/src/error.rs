@@ -107,6 +107,18 @@ pub enum SharpnessError {
         /// The loss after.
         rescaled: f64,
     },
+    /// Two weight vectors that have the same loss and should compute the same function, but do not.
+    #[error(
+        "the rescaled weights compute another function: the loss is the same, but its slopes w_i df/dw_i, of norm {size}, changed by {difference} (tolerance {tolerance}); rescale by positive factors that cancel, biases with their weights, and only through ReLUs"
+    )]
+    OtherSlopes {
+        /// The norm of the vector of slopes before.
+        size: f64,
+        /// The norm of its change.
+        difference: f64,
+        /// The change that would have been accepted.
+        tolerance: f64,
+    },
     /// A saved state that belongs to another grid.
     #[error(
         "the saved grid has {found}, this one {expected}: resume with the settings it was started with"
