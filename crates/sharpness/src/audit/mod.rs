@@ -143,7 +143,7 @@ impl Audit {
     /// [`OtherSlopes`](SharpnessError::OtherSlopes) if the rescaling changed the function. It left it
     /// as it was, f(s w) = f(w) for every w, only if the loss stays, and the slopes w_i df/dw_i along
     /// each weight's own size. Both are compared, the loss to 1e-4 of its size in f32 and 1e-9 in f64,
-    /// the vector of slopes to 1 % of its norm in f32 and 1e-6 in f64 plus the rounding of 1 + |f|.
+    /// the slopes of each block to 1 % of their norm in f32 and 1e-6 in f64, plus the rounding of 1 + |f|.
     /// Where the loss hardly depends on the weights, the slopes still tell.
     pub fn measure<O: Differentiable>(
         &self,
@@ -168,7 +168,7 @@ impl Audit {
         rescaled: &[O::Real],
         observer: Observer<'_>,
     ) -> Result<AuditReport, SharpnessError> {
-        let (loss, rescaled_loss) = same_function::check(objective, w, rescaled)?;
+        let (loss, rescaled_loss) = same_function::check(objective, layout, w, rescaled)?;
         let mut report = AuditReport {
             loss,
             rescaled_loss,

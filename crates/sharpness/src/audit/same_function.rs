@@ -4,17 +4,19 @@
 //! derivative stays too, df/dw_i (w) = s_i df/dw_i (s w), so that the slopes w_i df/dw_i are the same
 //! at w and at s w, however small they are.
 
-use smoothout_tensor::Real;
+use smoothout_tensor::ParameterLayout;
 
 use crate::vector::{epsilon, norm, update, zeros};
-use crate::{Differentiable, SharpnessError, check_gradient};
+use crate::{Differentiable, SharpnessError, check_gradient, error};
 
 /// Checks both weight vectors, and that they compute the same function; the loss at each.
 pub(super) fn check<O: Differentiable>(
     objective: &O,
+    layout: &ParameterLayout,
     w: &[O::Real],
     rescaled: &[O::Real],
 ) -> Result<(f64, f64), SharpnessError> {
+    error::same_length("the layout", layout.len(), objective.dimension())?;
     let (loss, after) = (check_gradient(objective, w)?, check_gradient(objective, rescaled)?);
     let unit = epsilon::<O::Real>();
     let (of_loss, of_slopes) = if unit < 1e-10 { (1e-9, 1e-6) } else { (1e-4, 1e-2) };
@@ -23,14 +25,17 @@ pub(super) fn check<O: Differentiable>(
     }
     let (before, mut change) = (slopes(objective, w), slopes(objective, rescaled));
     update(&mut change, |i, slope| slope - before[i]);
-    let (size, difference) = (norm(&before), norm(&change));
-    // At a minimum, where they vanish, slopes are rounding alone.
-    let tolerance = of_slopes * size + 1e2 * unit * (1.0 + loss.abs());
-    if difference <= tolerance {
-        Ok((loss, after))
-    } else {
-        Err(SharpnessError::OtherSlopes { size, difference, tolerance })
+    // Block by block: a large one would hide a small one.
+    for block in layout.blocks() {
+        let (size, difference) = (norm(&before[block.range()]), norm(&change[block.range()]));
+        // Where they vanish, slopes are rounding alone.
+        let tolerance = of_slopes * size + 1e2 * unit * (1.0 + loss.abs());
+        if difference > tolerance || difference.is_nan() {
+            let block = block.name().to_owned();
+            return Err(SharpnessError::OtherSlopes { block, size, difference, tolerance });
+        }
     }
+    Ok((loss, after))
 }
 
 /// w_i df/dw_i.
@@ -43,6 +48,8 @@ fn slopes<O: Differentiable>(objective: &O, w: &[O::Real]) -> Vec<O::Real> {
 
 #[cfg(test)]
 mod tests {
+    use smoothout_tensor::Real;
+
     use super::*;
     use crate::FnObjective;
 
@@ -62,7 +69,8 @@ mod tests {
     #[test]
     fn a_loss_that_hardly_depends_on_the_weights_hides_nothing() {
         fn of<R: Real>(size: f64, rescaled: [f64; 2]) -> Result<(f64, f64), SharpnessError> {
-            check(&product::<R>(size), &[1.5, 1.0].map(R::from_f64), &rescaled.map(R::from_f64))
+            let (w, rescaled) = ([1.5, 1.0].map(R::from_f64), rescaled.map(R::from_f64));
+            check(&product::<R>(size), &ParameterLayout::flat(2), &w, &rescaled)
         }
         for size in [1e-3, 1.0] {
             of::<f32>(size, [0.15, 10.0]).unwrap();
@@ -77,7 +85,7 @@ mod tests {
         for c in [0.1, 0.3, 7.0] {
             let w = [1.5_f32, 1.0 / 1.5];
             let rescaled = [w[0] * c, w[1] * (1.0 / c)];
-            check(&product::<f32>(1.0), &w, &rescaled).unwrap();
+            check(&product::<f32>(1.0), &ParameterLayout::flat(2), &w, &rescaled).unwrap();
         }
         // The loss itself: 2.55 and 2.35.
         let other = of::<f32>(1.0, [0.12, 10.0]);
