@@ -75,7 +75,7 @@ pub enum SharpnessError {
     },
     /// u'Hv and v'Hu differ.
     #[error(
-        "the Hessian-vector product is not symmetric: u'Hv = {forward} but v'Hu = {backward} (tolerance {tolerance}); check that it differentiates the gradient at the same point and on the same data both times"
+        "the Hessian-vector product is not symmetric: u'Hv = {forward} but v'Hu = {backward} (tolerance {tolerance}); check that it differentiates the gradient at the same point and on the same data both times, and if it takes differences in f32, take f64"
     )]
     AsymmetricHessian {
         /// u'Hv.
@@ -106,6 +106,20 @@ pub enum SharpnessError {
         loss: f64,
         /// The loss after.
         rescaled: f64,
+    },
+    /// Two weight vectors that have the same loss and should compute the same function, but do not.
+    #[error(
+        "the rescaled weights compute another function: the loss is the same, but its slopes w_i df/dw_i in the block {block:?}, of norm {size}, changed by {difference} (tolerance {tolerance}); rescale by positive factors that cancel, biases with their weights, and only through ReLUs"
+    )]
+    OtherSlopes {
+        /// The first block whose slopes changed.
+        block: String,
+        /// The norm of the block's slopes before.
+        size: f64,
+        /// The norm of its change.
+        difference: f64,
+        /// The change that would have been accepted.
+        tolerance: f64,
     },
     /// A saved state that belongs to another grid.
     #[error(

@@ -19,6 +19,7 @@ use std::ops::ControlFlow;
 use smoothout_tensor::{ParameterLayout, Perturbation};
 
 use crate::observer::unobserved;
+use crate::sampling::BATCH;
 use crate::{
     Ending, ExpectedLoss, Objective, Observer, Perturbed, Progress, Sampling, SharpnessError, error,
 };
@@ -171,8 +172,8 @@ impl NoiseTolerance {
         self.measure_observed(objective, layout, w, &mut unobserved)
     }
 
-    /// [`measure`](Self::measure) with an observer, called after each radius with the middle of the
-    /// bracket so far.
+    /// [`measure`](Self::measure) with an observer, called after every 64 draws with the radius
+    /// under way and the width of the bracket so far. A radius that it interrupts is no trial.
     ///
     /// # Errors
     /// As [`measure`](Self::measure).
@@ -195,9 +196,21 @@ impl NoiseTolerance {
             ending: Ending::Budget,
         };
         for _trial in 0..MOST_TRIALS {
-            let (trial, evaluations) = self.try_radius(report.radius, objective, layout, w)?;
-            report.trials.push(trial);
+            let mut stopped = false;
+            let (done, radius) = (report.evaluations, report.radius);
+            let uncertainty = report.high - report.low;
+            let (trial, evaluations) =
+                self.try_radius(radius, objective, layout, w, &mut |evaluations| {
+                    let evaluations = done + evaluations;
+                    stopped = Progress { evaluations, value: radius, uncertainty }.stops(observer);
+                    stopped
+                })?;
             report.evaluations += evaluations;
+            if stopped {
+                report.ending = Ending::Stopped;
+                break;
+            }
+            report.trials.push(trial);
             match trial.verdict {
                 Verdict::Below => report.low = report.low.max(trial.radius),
                 Verdict::Above => report.high = report.high.min(trial.radius),
@@ -211,17 +224,8 @@ impl NoiseTolerance {
                 (low, high) if high.is_infinite() => 2.0 * low,
                 (low, high) => (low * high).sqrt(),
             };
-            let progress = Progress {
-                evaluations: report.evaluations,
-                value: report.radius,
-                uncertainty: report.high - report.low,
-            };
             if report.high <= report.low * (1.0 + self.precision) {
                 report.ending = Ending::Done;
-                break;
-            }
-            if progress.stops(observer) {
-                report.ending = Ending::Stopped;
                 break;
             }
         }
@@ -229,25 +233,30 @@ impl NoiseTolerance {
         Ok(report)
     }
 
-    /// Samples at one radius until the rise is surely on one side.
+    /// Samples at one radius until the rise is surely on one side, or `stops`, who is told the
+    /// evaluations so far, wants to.
     fn try_radius<O: Objective>(
         &self,
         radius: f64,
         objective: &O,
         layout: &ParameterLayout,
         w: &[O::Real],
+        stops: &mut dyn FnMut(usize) -> bool,
     ) -> Result<(Trial, usize), SharpnessError> {
         let perturbation = Perturbation::new(self.perturbation.geometry(), radius)?
             .distribution(self.perturbation.law())
             .selection(self.perturbation.selected().clone());
         let threshold = self.rise + crate::check_value(objective, w)?;
         let decisive = |value: f64, error: f64| (value - threshold).abs() > DECISIVE * error;
+        let mut seen = 0;
         let sampled = ExpectedLoss::new(perturbation)
             .sampling(Sampling::Antithetic)
             .draws(self.draws)?
             .seed(self.seed)
             .measure_observed(objective, layout, w, &mut |progress| {
-                if decisive(progress.value, progress.uncertainty) {
+                seen = progress.evaluations;
+                let stopped = stops(seen);
+                if stopped || decisive(progress.value, progress.uncertainty) {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())
@@ -267,7 +276,8 @@ impl NoiseTolerance {
             }
             Err(SharpnessError::NotFinite { .. }) => {
                 let (rise, standard_error) = (f64::INFINITY, 0.0);
-                Ok((Trial { radius, rise, standard_error, verdict: Verdict::Above }, 2))
+                let batch = 2 * BATCH.min(self.draws - seen / 2);
+                Ok((Trial { radius, rise, standard_error, verdict: Verdict::Above }, seen + batch))
             }
             Err(other) => Err(other),
         }
@@ -301,6 +311,26 @@ mod tests {
             held += usize::from(report.low <= truth && truth <= report.high);
         }
         assert!(held >= 46, "{held} of 50");
+    }
+
+    /// Called within a radius too, which may take thousands of evaluations; what was known stays.
+    #[test]
+    fn an_observer_stops_within_a_radius() {
+        let f = FnObjective::new(10, |w: &[f64]| w.iter().map(|w| 0.5 * w * w).sum());
+        let (settings, layout) =
+            (NoiseTolerance::new(absolute(0.1), 0.02).unwrap(), ParameterLayout::flat(10));
+        let whole = settings.measure(&f, &layout, &[0.0; 10]).unwrap();
+        let mut calls = 0;
+        let stopped = settings
+            .measure_observed(&f, &layout, &[0.0; 10], &mut |progress| {
+                calls += 1;
+                assert_eq!(progress.evaluations, 128 * calls);
+                if calls < 4 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })
+            .unwrap();
+        assert_eq!((stopped.ending, stopped.evaluations), (Ending::Stopped, 512));
+        assert!(stopped.trials.len() < whole.trials.len());
+        assert_eq!(stopped.trials, whole.trials[..stopped.trials.len()]);
     }
 
     #[test]

@@ -276,26 +276,11 @@ fn every_metric_reports_what_it_needs_to_be_repeated() {
             &["--metric", "m-sharpness", "--m", "25", "--steps", "1", "--radius", "0.1"],
             "standard_error",
         ),
-        (
-            &[
-                "--metric",
-                "eigenvalues",
-                "--precision",
-                "f64",
-                "--steps",
-                "4",
-                "--batch-norm",
-                "batch",
-            ],
-            "certificate",
-        ),
+        (&["--metric", "eigenvalues", "--steps", "4", "--batch-norm", "batch"], "certificate"),
         (&["--metric", "noise-tolerance", "--samples", "2", "--rise", "0.01"], "certificate"),
         (&["--metric", "audit", "--samples", "2"], "certificate"),
-        (&["--metric", "trace", "--precision", "f64", "--samples", "3"], "standard_error"),
-        (
-            &["--metric", "spectrum", "--precision", "f64", "--samples", "2", "--steps", "3"],
-            "standard_error",
-        ),
+        (&["--metric", "trace", "--samples", "3"], "standard_error"),
+        (&["--metric", "spectrum", "--samples", "2", "--steps", "3"], "standard_error"),
     ] {
         let found = measured(&weights, words);
         assert_eq!(found["metric"], words[1]);
@@ -326,6 +311,7 @@ fn every_metric_reports_what_it_needs_to_be_repeated() {
         assert!(found["kernels"].is_string() && found["threads"].is_u64(), "{found}");
         assert_eq!(found["version"], env!("CARGO_PKG_VERSION"));
         let hessian = ["eigenvalues", "trace", "spectrum"].contains(&words[1]);
+        assert_eq!(found["precision"], if hessian { "f64" } else { "f32" });
         assert_eq!(found["curvature"]["relative_error"].is_f64(), hessian, "{found}");
         assert!(found["report"].is_object(), "{found}");
     }

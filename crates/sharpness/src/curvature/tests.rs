@@ -1,9 +1,11 @@
 //! Closed forms, coverage, blocks, finite differences, batch sizes.
 
+use std::ops::ControlFlow;
+
 use smoothout_tensor::{BlockKind, ParameterLayout, Real, Selection};
 
 use super::*;
-use crate::{Ending, Estimate, FiniteDifferenceHvp, FnObjective, TwiceDifferentiable};
+use crate::{Ending, Estimate, FiniteDifferenceHvp, FnObjective, Progress, TwiceDifferentiable};
 
 /// H = diag(d) + u u' of size n, with one eigenvalue that stands out.
 fn hessian<R: Real>(n: usize) -> (Vec<f64>, Vec<f64>, impl TwiceDifferentiable<Real = R>) {
@@ -138,6 +140,38 @@ fn blocks_have_their_own_hessian() {
     let report = settings.measure(&f, &layout, &[0.0; 60]).unwrap();
     assert!((report.largest[0].value - exact[19]).abs() < 1e-6, "{report}");
     assert_eq!(report.parameters, 20);
+}
+
+/// The observer counts the products of all blocks, and a stop leaves the blocks behind it out.
+#[test]
+fn blocks_are_observed() {
+    let mut layout = ParameterLayout::new();
+    for name in ["a.weight", "b.weight", "c.weight"] {
+        layout.push(name, &[10, 2], BlockKind::Weight).unwrap();
+    }
+    let (_, _, f) = hessian::<f64>(60);
+    let measure = |most: usize| {
+        let mut seen = Vec::new();
+        let mut observer = |progress: Progress| {
+            seen.push(progress.evaluations);
+            if progress.evaluations < most {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        };
+        let blocks = Trace::new().measure_blocks_observed(&f, &layout, &[0.0; 60], &mut observer);
+        (blocks.unwrap(), seen)
+    };
+    // 100 probes a block, looked at after 64 and 100.
+    let (blocks, seen) = measure(usize::MAX);
+    assert_eq!(seen, [64, 100, 164, 200, 264, 300]);
+    assert!(blocks.iter().all(|(_, report)| report.ending == Ending::Done));
+    let (stopped, _) = measure(150);
+    assert_eq!(stopped.len(), 2);
+    assert_eq!(stopped[0], blocks[0]);
+    let (name, last) = &stopped[1];
+    assert_eq!((name.as_str(), last.ending, last.evaluations), ("b.weight", Ending::Stopped, 64));
 }
 
 /// Moments of the density: tr H / n and tr H^2 / n within the stated errors; each probe's weights

@@ -24,7 +24,7 @@ use crate::pool::Pool;
 use crate::sampling::Budget;
 use crate::selected::Selected;
 use crate::vector::{dot, epsilon, norm, project_out, scale, update, zeros};
-use crate::{Ending, Estimate, Observer, SharpnessError, TwiceDifferentiable, error};
+use crate::{Ending, Estimate, Observer, Progress, SharpnessError, TwiceDifferentiable, error};
 
 /// Which estimator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -170,14 +170,38 @@ impl Trace {
         layout: &ParameterLayout,
         w: &[O::Real],
     ) -> Result<Vec<(String, TraceReport)>, SharpnessError> {
+        self.measure_blocks_observed(objective, layout, w, &mut unobserved)
+    }
+
+    /// [`measure_blocks`](Self::measure_blocks) with an observer, who sees the trace of the block
+    /// under way and the products of all blocks so far. Where it stops, the blocks behind are
+    /// missing, and the last report's `ending` says so.
+    ///
+    /// # Errors
+    /// As [`measure`](Self::measure).
+    pub fn measure_blocks_observed<O: TwiceDifferentiable>(
+        &self,
+        objective: &O,
+        layout: &ParameterLayout,
+        w: &[O::Real],
+        observer: Observer<'_>,
+    ) -> Result<Vec<(String, TraceReport)>, SharpnessError> {
         self.selection.count(layout)?;
         let chosen = layout.blocks().iter().filter(|block| self.selection.contains(block));
-        chosen
-            .map(|block| {
-                let alone = self.clone().selection(self.selection.clone().named(block.name()));
-                Ok((block.name().to_owned(), alone.measure(objective, layout, w)?))
-            })
-            .collect()
+        let (mut reports, mut done) = (Vec::new(), 0);
+        for block in chosen {
+            let alone = self.clone().selection(self.selection.clone().named(block.name()));
+            let report = alone.measure_observed(objective, layout, w, &mut |progress| {
+                observer(Progress { evaluations: done + progress.evaluations, ..progress })
+            })?;
+            let ending = report.ending;
+            done += report.evaluations;
+            reports.push((block.name().to_owned(), report));
+            if ending == Ending::Stopped {
+                break;
+            }
+        }
+        Ok(reports)
     }
 
     /// [`measure`](Self::measure) with an observer.

@@ -73,7 +73,7 @@ impl Quadrature {
         objective: &O,
         w: &[O::Real],
     ) -> Result<Vec<f64>, SharpnessError> {
-        self.check(objective, w, w.len() - 1)?;
+        self.check(objective, w, w.len().saturating_sub(1))?;
         let (mut point, mut scratch) = (w.to_vec(), objective.scratch());
         let partial = |i: usize| {
             let others: Vec<usize> = (0..w.len()).filter(|&j| j != i).collect();

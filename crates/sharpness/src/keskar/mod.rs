@@ -20,6 +20,8 @@ mod report;
 mod search;
 mod subspace;
 
+use std::fmt;
+
 use smoothout_tensor::{ParameterLayout, Real, Selection};
 
 use crate::observer::unobserved;
@@ -51,6 +53,20 @@ pub enum Space {
         /// p.
         dimension: usize,
     },
+}
+
+impl fmt::Display for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("full space"),
+            Self::Subspace { dimension } => {
+                write!(f, "random subspace of dimension {dimension}")
+            }
+            Self::ImplicitSubspace { dimension } => {
+                write!(f, "random subspace of dimension {dimension}, drawn anew")
+            }
+        }
+    }
 }
 
 /// Where a search starts.
@@ -179,7 +195,7 @@ impl Keskar {
     ///
     /// # Errors
     /// If lengths differ, nothing is selected, the objective fails [`check_gradient`], 1 + f(w) is
-    /// not positive, or the directions of a subspace are dependent.
+    /// not positive, eps is so small that rounding closes the box, or the directions of a subspace are dependent.
     pub fn measure<O: Differentiable>(
         &self,
         objective: &O,
@@ -214,6 +230,8 @@ impl Keskar {
                     let x = w[i].as_f64();
                     lower[i] = O::Real::from_f64(x - size(x));
                     upper[i] = O::Real::from_f64(x + size(x));
+                    let rounded = lower[i] == w[i] || upper[i] == w[i];
+                    error::setting("eps", self.epsilon, !rounded, WIDE_ENOUGH)?;
                 }
                 self.search(&Negated(objective), (&lower, &upper), w, loss, observer)
             }
@@ -229,6 +247,10 @@ impl Keskar {
         }
     }
 }
+
+/// A box that rounding closes would hold no higher loss, and say nothing.
+const WIDE_ENOUGH: &str =
+    "large enough to move every weight in the precision of w: 1e-7 in f32, 1e-15 in f64";
 
 #[cfg(test)]
 mod tests;

@@ -76,7 +76,7 @@ impl fmt::Display for KeskarReport {
         let (mean, deviation) = self.spread();
         write!(
             f,
-            "Keskar sharpness {:.6} % (eps {}, {:?}): loss {:.6e}, at most {:.6e} seen; {} starts, {mean:.4} ± {deviation:.4}; {} evaluations, seed {}",
+            "Keskar sharpness {:.6} % (eps {:e}, {}): loss {:.6e}, at most {:.6e} seen; {} starts with a mean of {mean:.4} % and a standard deviation of {deviation:.4} %; {} evaluations, seed {}",
             self.sharpness,
             self.epsilon,
             self.space,

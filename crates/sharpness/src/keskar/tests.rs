@@ -136,6 +136,22 @@ fn the_observer_stops_it_and_the_report_says_so() {
     assert_eq!((report.ending, report.searches.len(), seen.len()), (Ending::Stopped, 1, 1));
 }
 
+/// In f32 a box of 1e-8 around 1 is closed by rounding: an error, not a sharpness of 0. Around 0, and in
+/// f64, it is open, and the closed form holds.
+#[test]
+fn a_box_that_rounding_closes_is_refused() {
+    let tiny = Keskar::new(1e-8).unwrap();
+    let layout = ParameterLayout::flat(5);
+    let error = tiny.measure(&quadratic::<f32>(1.0), &layout, &W.map(|w| w as f32)).unwrap_err();
+    assert!(error.to_string().contains("eps is 0.00000001"), "{error}");
+    tiny.measure(&quadratic::<f32>(1.0), &layout, &[0.0; 5]).unwrap();
+    let report = tiny.measure(&quadratic::<f64>(1.0), &layout, &W).unwrap();
+    let rise = report.sharpness * (1.0 + report.loss) / 100.0;
+    // Without the cancellation of the closed form: the gradient times the box.
+    let slope: f64 = (0..5).map(|i| H[i] * W[i].abs() * 1e-8 * (W[i].abs() + 1.0)).sum();
+    assert!((rise / slope - 1.0).abs() < 1e-6, "{report} {slope}");
+}
+
 #[test]
 fn wrong_settings_are_errors() {
     assert!(Keskar::new(0.0).is_err() && Keskar::new(f64::NAN).is_err());

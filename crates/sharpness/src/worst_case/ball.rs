@@ -1,5 +1,7 @@
 //! The two balls: their random points, the ascent step and the certificate of each.
 
+use std::fmt;
+
 use smoothout_tensor::{Purpose, Real, StreamKey, fill_gaussian, fill_uniform};
 
 use crate::selected::Selected;
@@ -14,6 +16,15 @@ pub enum Ball {
     L2,
     /// |u_i| <= rho for every i.
     LInfinity,
+}
+
+impl fmt::Display for Ball {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::L2 => "l2",
+            Self::LInfinity => "l-infinity",
+        })
+    }
 }
 
 impl Ball {

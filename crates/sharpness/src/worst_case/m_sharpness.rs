@@ -27,7 +27,7 @@ impl fmt::Display for MSharpness {
         let Some(first) = self.batches.first() else { return f.write_str("no batch") };
         write!(
             f,
-            "m-sharpness: mean rise {} (first step {}) over {} batches, each in its own {:?} ball of radius {} ({:?}); seed {}",
+            "m-sharpness: mean rise {} (first step {}) over {} batches, each in its own {} ball of radius {} ({}); seed {}",
             self.rise,
             self.first_step_rise,
             self.batches.len(),

@@ -13,6 +13,8 @@ mod ball;
 mod m_sharpness;
 mod report;
 
+use std::fmt;
+
 use smoothout_tensor::{ParameterLayout, Real, Selection};
 
 use crate::observer::{unobserved, watched};
@@ -36,6 +38,16 @@ pub enum Scaling {
     Elementwise,
     /// T = ‖w_f‖ + 0.01 on each filter: ASAM, filter-wise.
     Filter,
+}
+
+impl fmt::Display for Scaling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plain => "plain",
+            Self::Elementwise => "elementwise",
+            Self::Filter => "filter-wise",
+        })
+    }
 }
 
 /// ASAM's eta: keeps T from vanishing.

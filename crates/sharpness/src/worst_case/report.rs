@@ -42,7 +42,7 @@ impl fmt::Display for WorstCaseReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "worst case in the {:?} ball of radius {} ({:?}): loss {:.6e} rises by {:.6e} (first step {:.6e}, misalignment {:.1e}); {} evaluations, seed {}",
+            "worst case in the {} ball of radius {} ({}): loss {:.6e} rises by {:.6e} (first step {:.6e}, misalignment {:.1e}); {} evaluations, seed {}",
             self.ball,
             self.radius,
             self.scaling,

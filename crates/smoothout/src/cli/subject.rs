@@ -42,9 +42,10 @@ pub(super) struct Subject {
     /// Examples evaluated at once; with batch and recalibrated also those of one statistic
     #[arg(long, default_value_t = EVALUATION_BATCH)]
     pub(super) batch_size: usize,
-    /// Precision of weights and images; f64 is slow, and exact enough for small curvatures
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
-    pub(super) precision: Precision,
+    /// Precision of weights and images; f64 is slow, and exact enough for curvatures
+    /// [default: f32; f64 for eigenvalues, trace and spectrum]
+    #[arg(long, value_enum)]
+    pub(super) precision: Option<Precision>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

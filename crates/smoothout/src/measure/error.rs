@@ -59,6 +59,7 @@ impl MeasureError {
                     | SharpnessError::DependentDirections { .. }
                     | SharpnessError::NoBlock { .. }
                     | SharpnessError::OtherFunction { .. }
+                    | SharpnessError::OtherSlopes { .. }
                     | SharpnessError::OtherGrid { .. }
                     | SharpnessError::Tensor(_)
             ),

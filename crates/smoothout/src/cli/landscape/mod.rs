@@ -89,7 +89,7 @@ impl LandscapeCommand {
         let (network, set) = self.subject.load()?;
         let models = files.iter().map(|file| load_model(file, &network));
         let models = models.collect::<Result<Vec<_>, _>>()?;
-        self.compute.run(|| match self.subject.precision {
+        self.compute.run(|| match self.subject.precision.unwrap_or(Precision::F32) {
             Precision::F32 => self.draw::<f32>(kind, &files, &network, &models, &set),
             Precision::F64 => self.draw::<f64>(kind, &files, &network, &models, &set),
         })

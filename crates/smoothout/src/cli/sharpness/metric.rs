@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::Options;
+use super::{Options, Precision};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Metric {
@@ -59,6 +59,16 @@ impl Metric {
             Self::Audit => &["radius", "epsilon", "samples", "factor", "scale"],
         }
     }
+
+    /// The precision unless another is asked for. Differences of f32 gradients are mostly rounding
+    /// along a random direction of a large network.
+    pub(super) fn precision(self) -> Precision {
+        match self {
+            Self::Eigenvalues | Self::Trace | Self::Spectrum => Precision::F64,
+            _ => Precision::F32,
+        }
+    }
+
     /// Whether a rescaling of layers that leaves the function as it is leaves the number as it is:
     /// perturbations that scale with the weights do; and an audit holds such measures.
     pub(super) fn is_invariant(self, options: &Options) -> bool {

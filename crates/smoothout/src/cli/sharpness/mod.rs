@@ -60,7 +60,7 @@ impl SharpnessCommand {
         self.options.check(self.metric)?;
         let (network, set) = self.subject.load()?;
         let model = load_model(&self.weights, &network)?;
-        self.compute.run(|| match self.subject.precision {
+        self.compute.run(|| match self.subject.precision.unwrap_or(self.metric.precision()) {
             Precision::F32 => self.measure::<f32>(&network, &model, &set),
             Precision::F64 => self.measure::<f64>(&network, &model, &set),
         })
