@@ -40,13 +40,17 @@ pub(super) struct Subject {
     #[arg(long, value_enum)]
     pub(super) batch_norm: Option<BatchNorm>,
     /// Examples evaluated at once; with batch and recalibrated also those of one statistic
-    #[arg(long, default_value_t = EVALUATION_BATCH)]
-    pub(super) batch_size: usize,
+    /// [default: 64; of a statistic 250]
+    #[arg(long)]
+    batch_size: Option<usize>,
     /// Precision of weights and images; f64 is slow, and exact enough for curvatures
     /// [default: f32; f64 for eigenvalues, trace and spectrum]
     #[arg(long, value_enum)]
     pub(super) precision: Option<Precision>,
 }
+
+/// Examples of one statistic of batch norm, unless told otherwise.
+const STATISTICS_BATCH: usize = 250;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum BatchNorm {
@@ -82,9 +86,14 @@ impl Subject {
         ExampleSet::draw(set, Some(self.examples), self.subset_seed)
     }
 
+    /// Examples that are evaluated at once.
+    pub(super) fn batch_size(&self) -> usize {
+        self.batch_size.unwrap_or(EVALUATION_BATCH)
+    }
+
     /// The policy, `default` if none was chosen.
     pub(super) fn policy(&self, default: BatchNorm) -> BatchNormPolicy {
-        let size = self.batch_size;
+        let size = self.batch_size.unwrap_or(STATISTICS_BATCH);
         match self.batch_norm.unwrap_or(default) {
             BatchNorm::Frozen => BatchNormPolicy::Frozen,
             BatchNorm::Batch => BatchNormPolicy::Batch { size },

@@ -153,7 +153,7 @@ impl LandscapeCommand {
         self.claim(&about)?;
         let buffers: Vec<R> = converted(&models[0].buffers);
         let objective =
-            NetworkObjective::new(network, &examples, &buffers, policy, self.subject.batch_size)?;
+            NetworkObjective::new(network, &examples, &buffers, policy, self.subject.batch_size())?;
         let mut grids = Vec::new();
         if self.quantity != Quantity::Error {
             grids.push(self.fill("loss", &axes, &objective, &chart)?);

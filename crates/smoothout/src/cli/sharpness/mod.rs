@@ -80,7 +80,7 @@ impl SharpnessCommand {
             &examples,
             &buffers,
             self.subject.policy(BatchNorm::Frozen),
-            self.subject.batch_size,
+            self.subject.batch_size(),
         )?;
         if !self.no_guards {
             match objective.clone().differentiable() {
