@@ -1,14 +1,16 @@
-//! Convolutions and linear layers that do the work of their neighbours while the values are in the cache.
+//! Convolutions and linear layers that do the work of their neighbours while the values are in the
+//! cache.
 //!
 //! A batch norm needs the moments of its input before it can normalise, and the sums of its
 //! output's gradient before it can hand it on. So a layer is cut where the sums are: what comes
 //! before belongs to the pass that writes the tensor, what comes after to the pass that reads it.
 //!
-//! Forward, one pass for a convolution with its norm: the input is normalised and rectified as it
-//! is read ([`Operand`]), zero padding coming after; the moments of the output are taken from each
-//! group of images as soon as it is written. Backward, one pass for the input gradient: dz is
-//! computed from the gradient d of the norm's output as it is read ([`NormGradient`]); the
-//! gradient of the input is finished ([`Finish`]) as soon as it is written, group by group.
+//! Forward, one pass for a convolution or linear layer with its norm: the input is normalised and
+//! rectified as it is read ([`Operand`]), zero padding coming after; the moments of the output are
+//! taken from each group of images as soon as it is written. Backward, one pass for the input
+//! gradient: dz is computed from the gradient d of the norm's output as it is read
+//! ([`NormGradient`]; a linear layer's in a pass before); the gradient of the input is finished
+//! ([`Finish`]) as soon as it is written, group by group.
 //!
 //! Groups are fixed by shape, and their sums are merged in order: the same bits for any number of
 //! threads. All this is for `f32`.
