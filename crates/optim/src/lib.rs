@@ -1,5 +1,6 @@
 //! Optimisers that ask for gradients: SGD, Adam and AdamW, and SmoothOut and AdaSmoothOut around
-//! any of them, on any slice of parameters.
+//! any of them, on any slice of parameters. Beside them stand others that look for flat minima:
+//! [`Sam`] and [`Asam`].
 //!
 //! A [`SmoothOut`] step draws a fresh perturbation for every ghost batch, asks a
 //! [`GradientOracle`] for the loss and gradient at the perturbed weights, averages the gradients in
@@ -28,24 +29,35 @@
 //! ```
 
 mod adam;
+mod asam;
+mod ascent;
 mod clip;
+mod descent;
 mod error;
 mod ghost;
 mod oracle;
 mod pass;
 mod radius_schedule;
 mod regime;
+#[cfg(test)]
+mod rivals;
+mod sam;
 mod sgd;
 mod smoothout;
 mod update;
+mod waves;
 
 pub use adam::{Adam, WeightDecay};
+pub use asam::Asam;
+pub use ascent::AscentScope;
 pub use clip::Clip;
+pub use descent::{Descent, StepReport};
 pub use error::{OptimError, StepError};
 pub use ghost::{GhostBatches, LoneExample};
 pub use oracle::{FnOracle, GhostCopy, GradientOracle};
 pub use radius_schedule::RadiusSchedule;
 pub use regime::{Adaptation, LearningRateScaling, Regime, RegimeStep};
+pub use sam::Sam;
 pub use sgd::Sgd;
-pub use smoothout::{PerturbationSource, SeededPerturbation, SmoothOut, Smoothing, StepReport};
+pub use smoothout::{PerturbationSource, SeededPerturbation, SmoothOut, Smoothing};
 pub use update::{BaseUpdate, Update};
