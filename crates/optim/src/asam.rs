@@ -19,22 +19,24 @@
 //! - eta is part of T wherever T stands, as in the authors' code.
 //! - The authors' code stretches parameters with `weight` in their name, which in PyTorch are
 //!   weights and batch norm's gammas, and lets T = 1 on biases and betas. Here that is the
-//!   default, by kind of block, and [`stretched`](Asam::stretched) chooses others; eta = 0 needs
-//!   all of them for the invariance to hold for biases too.
+//!   default, by kind of block, and [`stretched`](Asam::stretched) chooses others: the invariance is
+//!   exact where all rescaled parameters are stretched.
 //! - A zero ‖T g‖ gives epsilon = 0; the authors divide by ‖T g‖ + 1e-16.
 
 use smoothout_tensor::{BlockKind, ParameterLayout, Real, Selection};
 
 use crate::ascent::{Ascent, scale};
 use crate::pass::{combine, squared_norm};
-use crate::{AscentScope, Descent, GradientOracle, OptimError, StepError, StepReport, Update};
+use crate::{
+    AscentScope, Descent, GradientOracle, OptimError, Optimizer, StepError, StepReport, Update,
+};
 
 /// ASAM around an update rule.
 ///
 /// # Examples
 /// `C(w) = w_1 + w_2` at w = (1, 2) with eta = 0: T g = (1, 2), epsilon = rho (1, 4) / sqrt 5.
 /// ```
-/// use smoothout_optim::{Asam, Descent, FnOracle, Sgd};
+/// use smoothout_optim::{Asam, Descent, FnOracle, Optimizer, Sgd};
 /// use smoothout_tensor::ParameterLayout;
 ///
 /// let mut oracle = FnOracle::new(|w: &[f64], gradient: &mut [f64]| {
@@ -94,26 +96,21 @@ impl<R: Real, U: Update<R>> Asam<R, U> {
     pub fn scope(self, scope: AscentScope) -> Self {
         Self { ascent: self.ascent.scope(scope), ..self }
     }
+}
 
-    /// The update rule and the count of updates.
-    pub fn descent(&self) -> &Descent<U> {
+impl<R: Real, U: Update<R>> Optimizer<R> for Asam<R, U> {
+    type Rule = U;
+
+    fn descent(&self) -> &Descent<U> {
         &self.descent
     }
 
-    /// The same, to go on from a checkpoint.
-    pub fn descent_mut(&mut self) -> &mut Descent<U> {
+    fn descent_mut(&mut self) -> &mut Descent<U> {
         &mut self.descent
     }
 
-    /// One parameter update of `w`: two gradients per ghost batch. `scratch` as in
-    /// [`SmoothOut::step`](crate::SmoothOut::step).
-    ///
-    /// # Errors
-    /// If the oracle fails, or a loss or the gradient is infinite or NaN; `w` is then unchanged.
-    ///
-    /// # Panics
-    /// If `scratch` is empty, or `w` is not as long as the layout.
-    pub fn step<O: GradientOracle<R>>(
+    /// Two gradients per ghost batch and a parameter update.
+    fn step<O: GradientOracle<R>>(
         &mut self,
         w: &mut [R],
         oracle: &mut O,

@@ -9,7 +9,7 @@ use crate::{Clip, StepError, Update};
 /// An update rule, the clipping of its gradient, and the count of its updates.
 ///
 /// ```
-/// use smoothout_optim::{Clip, Descent, FnOracle, Sam, Sgd};
+/// use smoothout_optim::{Clip, Descent, FnOracle, Optimizer, Sam, Sgd};
 ///
 /// // C(w) = 10 w: every gradient is 10, clipped to 5.
 /// let descent = Descent::new(Sgd::new()).clip(Clip::new(5.0)?);

@@ -12,7 +12,7 @@
 //! 6. `mu <- (1 - alpha) mu + alpha x'`;
 //! 7. `x <- x - eta gamma_k (x - mu)`.
 //!
-//! A [`step`](EntropySgd::step) is one Langevin step, lines 3 to 6, on one batch: every L-th ends
+//! A [`step`](Optimizer::step) is one Langevin step, lines 3 to 6, on one batch: every L-th ends
 //! in line 7, and x stays as it is in between. An epoch of B batches so has B / L parameter
 //! updates.
 //!
@@ -20,8 +20,8 @@
 //! eta gamma_k, as in the authors' code. A growing scope leaves the size of the updates alone.
 //!
 //! # Source
-//! Chaudhari et al. 2017, arXiv:1611.01838, algorithm 1 (its lines have the numbers above) and
-//! section 4.3 (scoping); the authors' `optim.py`. The defaults are those of the authors' command
+//! Chaudhari et al. 2017, arXiv:1611.01838, algorithm 1 and section 4.3
+//! (scoping); the authors' `optim.py`. The defaults are those of the authors' command
 //! for MNIST: L = 20, gamma_0 = 1e-4, gamma_1 = 1e-3, epsilon = 1e-4, and their eta' = 0.1; their
 //! gamma_0 for CIFAR-10 is 0.03.
 //!
@@ -38,7 +38,7 @@ use smoothout_tensor::{Purpose, Real, StreamKey, fill_gaussian};
 
 use crate::pass::{PIECE, combine};
 use crate::waves::Waves;
-use crate::{Descent, GradientOracle, OptimError, StepError, StepReport, Update};
+use crate::{Descent, GradientOracle, OptimError, Optimizer, StepError, StepReport, Update};
 
 /// Entropy-SGD around an update rule.
 ///
@@ -46,7 +46,7 @@ use crate::{Descent, GradientOracle, OptimError, StepError, StepReport, Update};
 /// For `f(x) = h x^2 / 2`, the mean of x' is gamma x / (h + gamma), and the local entropy's
 /// gradient is gamma h x / (h + gamma). With a learning rate of 1, x moves to the mean:
 /// ```
-/// use smoothout_optim::{Descent, EntropySgd, FnOracle, Sgd};
+/// use smoothout_optim::{Descent, EntropySgd, FnOracle, Optimizer, Sgd};
 ///
 /// let (h, gamma) = (3.0, 1.0);
 /// let mut oracle = FnOracle::new(|x: &[f64], gradient: &mut [f64]| {
@@ -157,30 +157,32 @@ impl<R: Real, U: Update<R>> EntropySgd<R, U> {
         let [gamma, growth] = self.gamma;
         gamma * (1.0 + growth).powf(k as f64)
     }
+}
 
-    /// The number of steps so far: L for each parameter update.
-    pub fn steps(&self) -> u64 {
-        self.steps
-    }
+impl<R: Real, U: Update<R>> Optimizer<R> for EntropySgd<R, U> {
+    type Rule = U;
 
-    /// The update rule and the count of parameter updates.
-    pub fn descent(&self) -> &Descent<U> {
+    fn descent(&self) -> &Descent<U> {
         &self.descent
     }
 
-    /// What a checkpoint must keep besides x and the number of steps: the rule's memory, x' and
-    /// mu, by name.
-    pub fn memory(&self) -> Vec<(&'static str, &[R])> {
+    fn descent_mut(&mut self) -> &mut Descent<U> {
+        &mut self.descent
+    }
+
+    /// The number of steps so far: L for each parameter update.
+    fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The rule's memory, x' and mu.
+    fn memory(&self) -> Vec<(&'static str, &[R])> {
         let mut memory = self.descent.update().memory();
         memory.extend([(WALKER, &self.walker[..]), (MEAN, &self.mean[..])]);
         memory
     }
 
-    /// Goes on from a checkpoint: after `steps` steps, with `memory` by name.
-    ///
-    /// # Errors
-    /// Names the vector that `memory` lacks.
-    pub fn restore(
+    fn restore(
         &mut self,
         steps: u64,
         mut memory: impl FnMut(&str) -> Option<Vec<R>>,
@@ -192,16 +194,9 @@ impl<R: Real, U: Update<R>> EntropySgd<R, U> {
         Ok(())
     }
 
-    /// One Langevin step on the oracle's batch; every L-th is followed by an update of `x` with the
-    /// learning rate eta gamma_k. The report's loss and gradient are those at x'. `scratch` as in
-    /// [`SmoothOut::step`](crate::SmoothOut::step).
-    ///
-    /// # Errors
-    /// If the oracle fails, or a loss or the gradient is infinite or NaN; `x` is then unchanged.
-    ///
-    /// # Panics
-    /// If `scratch` is empty, or the length of `x` changed.
-    pub fn step<O: GradientOracle<R>>(
+    /// A Langevin step on the oracle's batch; every L-th is followed by an update of `x` with the
+    /// learning rate eta gamma_k. The report's loss and gradient are those at x'.
+    fn step<O: GradientOracle<R>>(
         &mut self,
         x: &mut [R],
         oracle: &mut O,
@@ -216,6 +211,7 @@ impl<R: Real, U: Update<R>> EntropySgd<R, U> {
                 vector.extend_from_slice(x); // 1
             }
         }
+        assert_eq!(x.len(), self.walker.len(), "lengths of x and x'");
         let (loss, gradient) =
             self.waves.mean_gradient_at(k, &self.walker, oracle, scratch, true)?; // 3
         let gradient_norm = self.descent.norm(gradient)?;

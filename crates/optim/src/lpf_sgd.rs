@@ -37,7 +37,7 @@ use smoothout_tensor::{
 
 use crate::pass::lanes_squared_norm;
 use crate::waves::Waves;
-use crate::{Descent, GradientOracle, OptimError, StepError, StepReport, Update};
+use crate::{Descent, GradientOracle, OptimError, Optimizer, StepError, StepReport, Update};
 
 /// LPF-SGD around an update rule.
 ///
@@ -107,25 +107,20 @@ impl<R: Real, U: Update<R>> LpfSgd<R, U> {
         let part = (t as f64 / self.total_steps as f64).min(1.0);
         self.gamma * (self.alpha / 2.0 * (1.0 - (PI * part).cos()) + 1.0)
     }
+}
 
-    /// The update rule and the count of updates.
-    pub fn descent(&self) -> &Descent<U> {
+impl<R: Real, U: Update<R>> Optimizer<R> for LpfSgd<R, U> {
+    type Rule = U;
+
+    fn descent(&self) -> &Descent<U> {
         &self.descent
     }
 
-    /// The same, to go on from a checkpoint.
-    pub fn descent_mut(&mut self) -> &mut Descent<U> {
+    fn descent_mut(&mut self) -> &mut Descent<U> {
         &mut self.descent
     }
 
-    /// One parameter update of `w`. `scratch` as in [`SmoothOut::step`](crate::SmoothOut::step).
-    ///
-    /// # Errors
-    /// If the oracle fails, or a loss or the gradient is infinite or NaN; `w` is then unchanged.
-    ///
-    /// # Panics
-    /// If `scratch` is empty, or `w` is not as long as the layout.
-    pub fn step<O: GradientOracle<R>>(
+    fn step<O: GradientOracle<R>>(
         &mut self,
         w: &mut [R],
         oracle: &mut O,

@@ -23,14 +23,16 @@ use smoothout_tensor::Real;
 
 use crate::ascent::{Ascent, scale};
 use crate::pass::{combine, squared_norm};
-use crate::{AscentScope, Descent, GradientOracle, OptimError, StepError, StepReport, Update};
+use crate::{
+    AscentScope, Descent, GradientOracle, OptimError, Optimizer, StepError, StepReport, Update,
+};
 
 /// SAM around an update rule.
 ///
 /// # Examples
 /// `C(w) = h w^2 / 2` from w = 1: epsilon = rho, so the gradient is h (1 + rho).
 /// ```
-/// use smoothout_optim::{Descent, FnOracle, Sam, Sgd};
+/// use smoothout_optim::{Descent, FnOracle, Optimizer, Sam, Sgd};
 ///
 /// let h = 2.0;
 /// let mut oracle = FnOracle::new(|w: &[f64], gradient: &mut [f64]| {
@@ -73,26 +75,21 @@ impl<R: Real, U: Update<R>> Sam<R, U> {
     pub fn scope(self, scope: AscentScope) -> Self {
         Self { ascent: self.ascent.scope(scope), ..self }
     }
+}
 
-    /// The update rule and the count of updates.
-    pub fn descent(&self) -> &Descent<U> {
+impl<R: Real, U: Update<R>> Optimizer<R> for Sam<R, U> {
+    type Rule = U;
+
+    fn descent(&self) -> &Descent<U> {
         &self.descent
     }
 
-    /// The same, to go on from a checkpoint.
-    pub fn descent_mut(&mut self) -> &mut Descent<U> {
+    fn descent_mut(&mut self) -> &mut Descent<U> {
         &mut self.descent
     }
 
-    /// One parameter update of `w`: two gradients per ghost batch. `scratch` as in
-    /// [`SmoothOut::step`](crate::SmoothOut::step).
-    ///
-    /// # Errors
-    /// If the oracle fails, or a loss or the gradient is infinite or NaN; `w` is then unchanged.
-    ///
-    /// # Panics
-    /// If `scratch` is empty, or the length of `w` changed.
-    pub fn step<O: GradientOracle<R>>(
+    /// Two gradients per ghost batch and a parameter update.
+    fn step<O: GradientOracle<R>>(
         &mut self,
         w: &mut [R],
         oracle: &mut O,

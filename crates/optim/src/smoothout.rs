@@ -31,7 +31,8 @@ use smoothout_tensor::{ParameterLayout, Perturbation, PerturbationKey, Real};
 
 use crate::waves::Waves;
 use crate::{
-    Clip, Descent, GradientOracle, OptimError, RadiusSchedule, StepError, StepReport, Update,
+    Clip, Descent, GradientOracle, OptimError, Optimizer, RadiusSchedule, StepError, StepReport,
+    Update,
 };
 
 /// Where perturbations come from: [`SeededPerturbation`], or one's own.
@@ -248,6 +249,28 @@ impl<R: Real, U: Update<R>> SmoothOut<R, U> {
             wave.add_up(oracle); // 3
         }
         Ok(())
+    }
+}
+
+impl<R: Real, U: Update<R>> Optimizer<R> for SmoothOut<R, U> {
+    type Rule = U;
+
+    fn descent(&self) -> &Descent<U> {
+        &self.descent
+    }
+
+    fn descent_mut(&mut self) -> &mut Descent<U> {
+        &mut self.descent
+    }
+
+    fn step<O: GradientOracle<R>>(
+        &mut self,
+        w: &mut [R],
+        oracle: &mut O,
+        scratch: &mut [O::Scratch],
+        learning_rate: f64,
+    ) -> Result<StepReport, StepError<O::Error>> {
+        self.step(w, oracle, scratch, learning_rate)
     }
 }
 

@@ -67,7 +67,7 @@ impl<R: Real> Waves<R> {
     /// of which as many as `scratches` are in flight together.
     ///
     /// # Panics
-    /// If there is no scratch or no copy.
+    /// If there is no scratch or no copy, or `len` changed.
     pub(crate) fn begin(
         &mut self,
         step: u64,
@@ -86,6 +86,7 @@ impl<R: Real> Waves<R> {
                 loss: 0.0,
             });
         }
+        assert_eq!(self.slots[0].gradient.len(), len, "the length of w stays the same");
         self.mean.resize(if total > 1 { len } else { 0 }, R::zero());
         (self.loss, self.step, self.copies) = (0.0, step, copies);
         (self.width, self.next, self.total) = (width, 0, total);
