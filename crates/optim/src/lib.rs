@@ -1,5 +1,6 @@
 //! Optimisers that ask for gradients: SGD, Adam and AdamW, and SmoothOut and AdaSmoothOut around
-//! any of them, on any slice of parameters.
+//! any of them, on any slice of parameters. Beside them stand others that look for flat minima:
+//! [`Sam`], [`Asam`], [`LpfSgd`], [`EntropySgd`] and [`Swa`].
 //!
 //! A [`SmoothOut`] step draws a fresh perturbation for every ghost batch, asks a
 //! [`GradientOracle`] for the loss and gradient at the perturbed weights, averages the gradients in
@@ -28,24 +29,43 @@
 //! ```
 
 mod adam;
+mod asam;
+mod ascent;
 mod clip;
+mod descent;
+mod entropy_sgd;
 mod error;
 mod ghost;
+mod lpf_sgd;
+mod optimizer;
 mod oracle;
 mod pass;
 mod radius_schedule;
 mod regime;
+#[cfg(test)]
+mod rivals;
+mod sam;
 mod sgd;
 mod smoothout;
+mod swa;
 mod update;
+mod waves;
 
 pub use adam::{Adam, WeightDecay};
+pub use asam::Asam;
+pub use ascent::AscentScope;
 pub use clip::Clip;
+pub use descent::{Descent, StepReport};
+pub use entropy_sgd::EntropySgd;
 pub use error::{OptimError, StepError};
 pub use ghost::{GhostBatches, LoneExample};
+pub use lpf_sgd::LpfSgd;
+pub use optimizer::Optimizer;
 pub use oracle::{FnOracle, GhostCopy, GradientOracle};
 pub use radius_schedule::RadiusSchedule;
 pub use regime::{Adaptation, LearningRateScaling, Regime, RegimeStep};
+pub use sam::Sam;
 pub use sgd::Sgd;
-pub use smoothout::{PerturbationSource, SeededPerturbation, SmoothOut, Smoothing, StepReport};
+pub use smoothout::{PerturbationSource, SeededPerturbation, SmoothOut, Smoothing};
+pub use swa::{CyclicalRate, Swa};
 pub use update::{BaseUpdate, Update};

@@ -17,8 +17,9 @@ pub(crate) fn squared_norm<R: Real>(values: &[R], sums: &mut Vec<f64>) -> f64 {
     sums.iter().sum()
 }
 
-/// Eight partial sums side by side, so that the loop vectorises.
-fn lanes_squared_norm<R: Real>(piece: &[R]) -> f64 {
+/// The square of the l2 norm of one piece: eight partial sums side by side, so that the loop
+/// vectorises.
+pub(crate) fn lanes_squared_norm<R: Real>(piece: &[R]) -> f64 {
     let mut lanes = [0.0_f64; 8];
     let mut groups = piece.chunks_exact(8);
     for group in &mut groups {
@@ -38,6 +39,18 @@ pub(crate) fn accumulate<R: Real>(target: &mut [R], source: &[R], share: f64, fi
             *target = if first { share * source } else { *target + share * source };
         }
     });
+}
+
+/// `out = f(out, a, b)` element by element.
+pub(crate) fn combine<R: Real>(out: &mut [R], a: &[R], b: &[R], f: impl Fn(R, R, R) -> R + Sync) {
+    assert_eq!((out.len(), a.len()), (b.len(), b.len()), "lengths of the vectors");
+    out.par_chunks_mut(PIECE).zip(a.par_chunks(PIECE)).zip(b.par_chunks(PIECE)).for_each(
+        |((out, a), b)| {
+            for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                *out = f(*out, a, b);
+            }
+        },
+    );
 }
 
 /// Calls `f(w, gradient, state)` on matching pieces.

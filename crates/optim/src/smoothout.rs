@@ -27,11 +27,13 @@
 //!   w by rounding.
 //! - Ghost batches of unequal size are weighted by their examples; the authors weight them equally.
 
-use rayon::prelude::*;
 use smoothout_tensor::{ParameterLayout, Perturbation, PerturbationKey, Real};
 
-use crate::pass::{accumulate, squared_norm};
-use crate::{Clip, GhostCopy, GradientOracle, OptimError, RadiusSchedule, StepError, Update};
+use crate::waves::Waves;
+use crate::{
+    Clip, Descent, GradientOracle, OptimError, Optimizer, RadiusSchedule, StepError, StepReport,
+    Update,
+};
 
 /// Where perturbations come from: [`SeededPerturbation`], or one's own.
 pub trait PerturbationSource<R>: Send + Sync {
@@ -117,54 +119,26 @@ impl<R: Real> Smoothing<R> {
     }
 }
 
-/// What a step saw.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct StepReport {
-    /// The mean loss at the perturbed weights.
-    pub loss: f64,
-    /// The norm of the mean gradient before clipping.
-    pub gradient_norm: f64,
-    /// c(t), the coefficient of the radius; 0 for plain training.
-    pub radius_coefficient: f64,
-}
-
-/// One perturbed copy in flight.
-#[derive(Debug)]
-struct Slot<R> {
-    perturbed: Vec<R>,
-    gradient: Vec<R>,
-    loss: f64,
-}
-
 /// The optimiser: ghost batches, perturbations, clipping and an update rule.
 ///
 /// Without [`smoothing`](Self::smoothing) it is the plain rule over ghost batches.
 #[derive(Debug)]
 pub struct SmoothOut<R, U> {
-    update: U,
+    descent: Descent<U>,
     smoothing: Option<Smoothing<R>>,
-    clip: Option<Clip>,
-    step: u64,
-    slots: Vec<Slot<R>>,
-    /// The mean gradient, when there is more than one copy.
-    mean: Vec<R>,
+    waves: Waves<R>,
     /// The weights with all perturbations so far, when de-noising is off.
     chain: Vec<R>,
-    sums: Vec<f64>,
 }
 
 impl<R: Real, U: Update<R>> SmoothOut<R, U> {
     /// Plain training by `update`, without clipping.
     pub fn new(update: U) -> Self {
         Self {
-            update,
+            descent: Descent::new(update),
             smoothing: None,
-            clip: None,
-            step: 0,
-            slots: Vec::new(),
-            mean: Vec::new(),
+            waves: Waves::default(),
             chain: Vec::new(),
-            sums: Vec::new(),
         }
     }
 
@@ -177,17 +151,17 @@ impl<R: Real, U: Update<R>> SmoothOut<R, U> {
     /// With the mean gradient's norm clipped.
     #[must_use]
     pub fn clip(self, clip: Clip) -> Self {
-        Self { clip: Some(clip), ..self }
+        Self { descent: self.descent.clip(clip), ..self }
     }
 
     /// The number of updates so far.
     pub fn steps(&self) -> u64 {
-        self.step
+        self.descent.steps()
     }
 
     /// The update rule, for its memory.
     pub fn update(&self) -> &U {
-        &self.update
+        self.descent.update()
     }
 
     /// Goes on from a checkpoint: after `step` updates, with `memory` by name.
@@ -197,13 +171,9 @@ impl<R: Real, U: Update<R>> SmoothOut<R, U> {
     pub fn restore(
         &mut self,
         step: u64,
-        mut memory: impl FnMut(&str) -> Option<Vec<R>>,
+        memory: impl FnMut(&str) -> Option<Vec<R>>,
     ) -> Result<(), &'static str> {
-        for (name, vector) in self.update.memory_mut() {
-            *vector = memory(name).ok_or(name)?;
-        }
-        self.step = step;
-        Ok(())
+        self.descent.restore(step, memory)
     }
 
     /// One parameter update of `w`.
@@ -224,105 +194,83 @@ impl<R: Real, U: Update<R>> SmoothOut<R, U> {
         scratch: &mut [O::Scratch],
         learning_rate: f64,
     ) -> Result<StepReport, StepError<O::Error>> {
-        let step = self.step;
+        let step = self.steps();
         let c = self
             .smoothing
             .as_ref()
             .map_or(0.0, |smoothing| smoothing.schedule.coefficient(step, smoothing.total_steps));
-        let loss = self.mean_gradient(c, w, oracle, scratch)?;
-
-        let gradient = match &self.mean[..] {
-            [] => &self.slots[0].gradient,
-            mean => mean,
-        };
-        let norm = squared_norm(gradient, &mut self.sums).sqrt();
-        if !norm.is_finite() {
-            return Err(StepError::Gradient { step, norm });
-        }
-        let factor = self.clip.map_or(1.0, |clip| clip.factor(norm)); // 4
+        self.gradients(c, w, oracle, scratch)?;
+        let (loss, gradient) = self.waves.mean(); // 3
+        let norm = self.descent.norm(gradient)?;
         if !self.chain.is_empty() {
             w.copy_from_slice(&self.chain);
         }
-        self.update.update(w, gradient, factor, learning_rate, step); // 5
-        self.step += 1;
+        self.descent.descend(w, gradient, norm, learning_rate); // 4, 5
         Ok(StepReport { loss, gradient_norm: norm, radius_coefficient: c })
     }
 
-    /// Lines 1 to 3: leaves the mean gradient in `mean` (in the only slot if there is one copy)
-    /// and returns the mean loss.
-    fn mean_gradient<O: GradientOracle<R>>(
+    /// Lines 1 to 3, wave after wave.
+    fn gradients<O: GradientOracle<R>>(
         &mut self,
         c: f64,
         w: &[R],
         oracle: &mut O,
         scratch: &mut [O::Scratch],
-    ) -> Result<f64, StepError<O::Error>> {
-        let step = self.step;
+    ) -> Result<(), StepError<O::Error>> {
+        let step = self.descent.steps();
         let smoothing = self.smoothing.as_ref();
         let copies = smoothing.map_or(1, |smoothing| smoothing.copies);
-        let total = oracle.ghosts() * copies;
-        let width = scratch.len().min(total);
-        assert!(width > 0, "a step needs a scratch and a ghost batch");
-        while self.slots.len() < width {
-            let perturbed = if smoothing.is_some() { vec![R::zero(); w.len()] } else { Vec::new() };
-            self.slots.push(Slot { perturbed, gradient: vec![R::zero(); w.len()], loss: 0.0 });
-        }
-        self.mean.resize(if total > 1 { w.len() } else { 0 }, R::zero());
-        let chained = smoothing.is_some_and(|smoothing| !smoothing.denoise);
-        if chained {
+        let chained = smoothing.filter(|smoothing| !smoothing.denoise);
+        if chained.is_some() {
             self.chain.resize(w.len(), R::zero());
             self.chain.copy_from_slice(w);
         }
-
-        let mut mean_loss = 0.0;
-        for first in (0..total).step_by(width) {
-            let slots = &mut self.slots[..width.min(total - first)];
-            if let (true, Some(smoothing)) = (chained, smoothing) {
-                for (copy, slot) in (first..).zip(slots.iter_mut()) {
-                    smoothing.source.perturb(
-                        c,
-                        step,
-                        copy as u64,
-                        &self.chain,
-                        &mut slot.perturbed,
-                    );
-                    self.chain.copy_from_slice(&slot.perturbed);
+        self.waves.begin(step, w.len(), [oracle.ghosts(), copies], scratch.len());
+        while let Some(mut wave) = self.waves.next_wave() {
+            if let Some(Smoothing { source, .. }) = chained {
+                for (copy, slot) in wave.slots() {
+                    source.perturb(c, step, copy as u64, &self.chain, slot.point()); // 1
+                    self.chain.copy_from_slice(&slot.point);
                 }
             }
-            let evaluate = |(i, (slot, scratch)): (usize, (&mut Slot<R>, &mut O::Scratch))| {
-                let at = GhostCopy { ghost: (first + i) / copies, copy: first + i };
+            wave.evaluate(oracle, scratch, |oracle, at, slot, scratch| {
                 let w = match smoothing {
-                    None => &*w,
+                    None => w,
                     Some(smoothing) => {
                         if smoothing.denoise {
-                            let out = &mut slot.perturbed;
-                            smoothing.source.perturb(c, step, at.copy as u64, w, out); // 1
+                            smoothing.source.perturb(c, step, at.copy as u64, w, slot.point()); // 1
                         }
-                        &slot.perturbed
+                        &slot.point
                     }
                 };
-                slot.loss = oracle.gradient(at, w, &mut slot.gradient, scratch)?; // 2
-                Ok(())
-            };
-            let wave = slots.par_iter_mut().zip(scratch.par_iter_mut()).enumerate();
-            wave.map(evaluate)
-                .reduce(|| Ok(()), Result::and)
-                .map_err(|source| StepError::Oracle { step, source })?;
-
-            for (copy, (slot, scratch)) in (first..).zip(slots.iter().zip(scratch.iter_mut())) {
-                let at = GhostCopy { ghost: copy / copies, copy };
-                if !slot.loss.is_finite() {
-                    return Err(StepError::Loss { step, ghost: at.ghost, copy, loss: slot.loss });
-                }
-                let share = oracle.share(at.ghost) / copies as f64;
-                mean_loss += share * slot.loss;
-                if total > 1 {
-                    accumulate(&mut self.mean, &slot.gradient, share, copy == 0); // 3
-                }
-                oracle.accept(at, scratch);
-            }
+                oracle.gradient(at, w, &mut slot.gradient, scratch) // 2
+            })?;
+            wave.accept(oracle, scratch);
+            wave.add_up(oracle); // 3
         }
-        Ok(mean_loss)
+        Ok(())
+    }
+}
+
+impl<R: Real, U: Update<R>> Optimizer<R> for SmoothOut<R, U> {
+    type Rule = U;
+
+    fn descent(&self) -> &Descent<U> {
+        &self.descent
+    }
+
+    fn descent_mut(&mut self) -> &mut Descent<U> {
+        &mut self.descent
+    }
+
+    fn step<O: GradientOracle<R>>(
+        &mut self,
+        w: &mut [R],
+        oracle: &mut O,
+        scratch: &mut [O::Scratch],
+        learning_rate: f64,
+    ) -> Result<StepReport, StepError<O::Error>> {
+        self.step(w, oracle, scratch, learning_rate)
     }
 }
 
@@ -333,7 +281,7 @@ mod tests {
     use smoothout_tensor::Geometry;
 
     use super::*;
-    use crate::{FnOracle, Sgd};
+    use crate::{FnOracle, GhostCopy, Sgd};
 
     const M: usize = 40;
 
