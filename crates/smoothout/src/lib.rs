@@ -31,6 +31,7 @@ pub mod measure;
 pub mod oracle;
 pub mod regimes;
 mod remedy;
+pub mod reproduce;
 pub mod run;
 pub mod theory;
 pub mod training;

@@ -1,0 +1,8 @@
+//! The paper's tables and figures from one command: studies, their runs, their results.
+//!
+//! A [`Study`](study::Study) is a JSON file built into the program. Each of its runs leaves a
+//! [`RunResult`](results::RunResult), each of its pictures a
+//! [`PictureResult`](results::PictureResult); reports are made from these files alone.
+
+pub mod results;
+pub mod study;

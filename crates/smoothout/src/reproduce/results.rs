@@ -1,0 +1,129 @@
+//! What a study leaves behind: one small JSON file for each trained run and each picture, from
+//! which tables, figures and reports are made without training anything.
+//!
+//! ```text
+//! FOLDER/results/STUDY/ARM/seed-N.json        RunResult
+//! FOLDER/results/STUDY/pictures/NAME.json     PictureResult
+//! ```
+
+use serde::{Deserialize, Serialize};
+use smoothout_sharpness::Grid;
+
+use super::study::{Measure, Picture, Quantity};
+use crate::data::Split;
+use crate::experiment::ExperimentSpec;
+use crate::run::Stretch;
+use crate::training::EpochRecord;
+
+/// A finished training of one arm with one seed, and what was measured of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunResult {
+    /// The study.
+    pub study: String,
+    /// The arm.
+    pub arm: String,
+    /// The experiment with every default filled in, but for the folder of the data.
+    pub spec: ExperimentSpec,
+    /// On what each stretch of epochs was computed.
+    pub stretches: Vec<Stretch>,
+    /// One record an epoch.
+    pub records: Vec<EpochRecord>,
+    /// In the order of the study's measures.
+    pub measured: Vec<Measured>,
+}
+
+/// A number that was measured of the last epoch's network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// What was measured, and how.
+    pub measure: Measure,
+    /// The number, unless the measurement failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// The standard deviation of the estimate, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standard_error: Option<f64>,
+    /// What is known about an optimum that was searched for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<serde_json::Value>,
+    /// Evaluations of the loss, its gradient or Hessian-vector products.
+    pub evaluations: usize,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl RunResult {
+    /// The seed.
+    pub fn seed(&self) -> u64 {
+        self.spec.seed.unwrap_or_default()
+    }
+
+    /// A number of the run, if it has it.
+    pub fn quantity(&self, quantity: Quantity) -> Option<f64> {
+        let last = self.records.last()?;
+        Some(match quantity {
+            Quantity::LastTop1 => last.test_top1,
+            Quantity::BestTop1 => {
+                self.records.iter().map(|record| record.test_top1).fold(f64::MIN, f64::max)
+            }
+            Quantity::LastLoss => last.test_loss,
+            Quantity::TrainTop1 => last.train_top1,
+            Quantity::TrainLoss => last.train_loss,
+            Quantity::Measured(measure) => {
+                self.measured.iter().find(|measured| measured.measure == measure)?.value?
+            }
+        })
+    }
+}
+
+/// What was evaluated for a picture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PictureResult {
+    /// The study.
+    pub study: String,
+    /// What was asked for.
+    pub picture: Picture,
+    /// The experiments whose last networks it goes through, in the order of the picture's arms.
+    pub specs: Vec<ExperimentSpec>,
+    /// Lines: values over a coordinate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub series: Vec<Series>,
+    /// A plane: the training loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grid: Option<Grid>,
+}
+
+/// Values over a coordinate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Series {
+    /// The arm; of a line between two, the one at 0.
+    pub arm: String,
+    /// The split whose examples were evaluated.
+    pub split: Split,
+    /// What the values are.
+    pub of: SeriesOf,
+    /// The coordinates: alpha, or the radius.
+    pub x: Vec<f64>,
+    /// The values.
+    pub y: Vec<f64>,
+    /// Their standard errors, where they are estimates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub standard_error: Vec<f64>,
+}
+
+/// What a series holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SeriesOf {
+    /// Mean cross-entropy.
+    Loss,
+    /// Share of right answers, in percent.
+    Accuracy,
+}

@@ -1,0 +1,237 @@
+//! A study: trainings that answer one question of the paper, as a JSON file built into the program.
+//!
+//! A study has *arms* (small batch plain, large batch with SmoothOut, ...), each trained once per
+//! seed; what is *measured* of each trained network; *comparisons* of two arms, paired by seed;
+//! *pictures* through trained networks; and numbers *published* by others to stand beside ours.
+//! A [`Profile`] says at what scale it runs.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use smoothout_sharpness::Axis;
+use smoothout_tensor::Geometry;
+
+use crate::experiment::ExperimentSpec;
+
+/// How much computing a reproduction takes.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// Minutes on two cores, MNIST alone, nothing to fetch.
+    Quick,
+    /// Hours on two cores: shortened regimes that still show the effect.
+    Short,
+    /// The paper's epochs and five seeds.
+    Full,
+}
+
+impl Profile {
+    /// The name as it is written in commands and files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Short => "short",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// Trainings that answer one question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Study {
+    /// Its name in commands and folders.
+    pub name: String,
+    /// One line.
+    pub title: String,
+    /// What it answers.
+    pub question: String,
+    /// Where the settings come from, and where they differ.
+    pub source: String,
+    /// The settings that all arms share.
+    pub common: ExperimentSpec,
+    /// What is trained, in the order of the tables.
+    pub arms: Vec<Arm>,
+    /// The scales at which it runs; a profile that is not here leaves the study out.
+    pub profiles: BTreeMap<Profile, Scale>,
+    /// What is measured of the last epoch's network of each arm and seed.
+    #[serde(default)]
+    pub measures: Vec<Measure>,
+    /// Differences between two arms.
+    #[serde(default)]
+    pub comparisons: Vec<Comparison>,
+    /// What is drawn through trained networks of the first seed.
+    #[serde(default)]
+    pub pictures: Vec<Picture>,
+    /// Numbers of others.
+    #[serde(default)]
+    pub published: Vec<Published>,
+}
+
+/// One way of training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arm {
+    /// Its name in folders and in the study.
+    pub name: String,
+    /// Its name in tables and figures.
+    pub label: String,
+    /// What it changes of the common settings.
+    pub spec: ExperimentSpec,
+}
+
+/// How large a profile makes a study.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// Seeds 1, 2, ..., so many.
+    pub seeds: u64,
+    /// What it changes of the common settings, before the arms change theirs.
+    #[serde(default)]
+    pub spec: ExperimentSpec,
+}
+
+/// A number that is measured of a trained network, on training examples, with frozen batch norm.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "metric", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Measure {
+    /// The rise of the mean loss under uniform perturbations.
+    ExpectedLoss {
+        /// What the radius is measured against.
+        geometry: Geometry,
+        /// a.
+        radius: f64,
+        /// So many training examples.
+        examples: usize,
+    },
+    /// Keskar's sharpness, in percent.
+    Keskar {
+        /// The box's size.
+        epsilon: f64,
+        /// p, the dimension of a random subspace; the full space without it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subspace: Option<usize>,
+        /// So many training examples.
+        examples: usize,
+    },
+    /// The largest eigenvalue of the Hessian, in f64.
+    LargestEigenvalue {
+        /// So many training examples.
+        examples: usize,
+    },
+}
+
+/// The difference `arm - baseline`, paired by seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// The arm.
+    pub arm: String,
+    /// What it is compared with.
+    pub baseline: String,
+}
+
+/// What is drawn through trained networks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Picture {
+    /// Its name in folders.
+    pub name: String,
+    /// Its title.
+    pub title: String,
+    /// Examples of each split it is evaluated on.
+    pub examples: usize,
+    /// What is evaluated where.
+    pub kind: PictureKind,
+}
+
+/// What is evaluated where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum PictureKind {
+    /// Loss and error along the line from one arm's network (0) to another's (1).
+    Line {
+        /// The network at 0.
+        from: String,
+        /// The network at 1.
+        to: String,
+        /// The coordinates.
+        axis: Axis,
+    },
+    /// Loss and error along a random filter-normalised direction, the same draws for each arm.
+    RandomLine {
+        /// The networks at 0.
+        arms: Vec<String>,
+        /// The coordinates.
+        axis: Axis,
+    },
+    /// The loss in the plane through three networks: at (0, 0), (1, 0) and (0, 1).
+    Plane {
+        /// The three.
+        arms: [String; 3],
+        /// The coordinates of both axes.
+        axis: Axis,
+    },
+    /// Mean error under uniform perturbations of growing radius.
+    Noise {
+        /// The networks.
+        arms: Vec<String>,
+        /// What the radius is measured against.
+        geometry: Geometry,
+        /// The radii.
+        radii: Vec<f64>,
+        /// Perturbations at each radius.
+        samples: usize,
+    },
+}
+
+impl PictureKind {
+    /// The arms whose networks it needs.
+    pub fn arms(&self) -> Vec<&str> {
+        match self {
+            Self::Line { from, to, .. } => vec![from, to],
+            Self::RandomLine { arms, .. } | Self::Noise { arms, .. } => {
+                arms.iter().map(String::as_str).collect()
+            }
+            Self::Plane { arms, .. } => arms.iter().map(String::as_str).collect(),
+        }
+    }
+}
+
+/// A number that others published.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Published {
+    /// The arm it is closest to.
+    pub arm: String,
+    /// What it is.
+    pub quantity: Quantity,
+    /// The number.
+    pub mean: f64,
+    /// Its standard deviation, where one was published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deviation: Option<f64>,
+    /// Where it stands, and how its setting differs.
+    pub source: String,
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantity {
+    /// Top-1 on the evaluation split after the last epoch, in percent.
+    LastTop1,
+    /// Top-1 of the epoch that was best on the evaluation split, in percent.
+    BestTop1,
+    /// Loss on the evaluation split after the last epoch.
+    LastLoss,
+    /// Top-1 over the last epoch's training examples, at the weights of their update, in percent.
+    TrainTop1,
+    /// Loss over the last epoch's training examples, likewise.
+    TrainLoss,
+    /// A measure of the last epoch's network.
+    #[serde(untagged)]
+    Measured(Measure),
+}
