@@ -6,6 +6,7 @@
 //! A [`Profile`] says at what scale it runs.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use smoothout_sharpness::Axis;
@@ -121,6 +122,27 @@ pub enum Measure {
         /// So many training examples.
         examples: usize,
     },
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ExpectedLoss { geometry: Geometry::Absolute, radius, .. } => {
+                write!(f, "rise of the expected loss, a = {radius}")
+            }
+            Self::ExpectedLoss { geometry, radius, .. } => {
+                let name = format!("{geometry:?}").to_lowercase();
+                write!(f, "rise of the expected loss, {name}, a = {radius}")
+            }
+            Self::Keskar { epsilon, subspace: None, .. } => {
+                write!(f, "Keskar sharpness, full space, eps = {epsilon}")
+            }
+            Self::Keskar { epsilon, subspace: Some(p), .. } => {
+                write!(f, "Keskar sharpness, p = {p}, eps = {epsilon}")
+            }
+            Self::LargestEigenvalue { .. } => f.write_str("largest eigenvalue of the Hessian"),
+        }
+    }
 }
 
 /// The difference `arm - baseline`, paired by seed.
