@@ -12,14 +12,14 @@ use super::{BadInput, Compute};
 use crate::checkpoint::load_model;
 use crate::data::{DataSet, DataSetName, Split};
 use crate::experiment::ExperimentSpec;
-use crate::reproduce::built_in::studies;
+use crate::reproduce::built_in;
 use crate::reproduce::drawing::{Scene, drawn};
 use crate::reproduce::estimate::{Estimate, spoken};
 use crate::reproduce::measuring::measured;
-use crate::reproduce::plan::{Job, Plan, Request, Shard};
+use crate::reproduce::plan::{Job, Plan, PlanError, Request, Shard};
 use crate::reproduce::results::{PictureResult, RunResult};
 use crate::reproduce::store::Store;
-use crate::reproduce::study::{Picture, Profile};
+use crate::reproduce::study::{Picture, Profile, Study};
 use crate::run::read_records;
 
 /// Train the paper's networks plain, with SmoothOut and with AdaSmoothOut, measure how flat they
@@ -68,12 +68,22 @@ struct Choice {
     /// So many seeds [default: the profile's]
     #[arg(long)]
     seeds: Option<u64>,
+    /// Studies of one's own, JSON files as --show prints them, instead of those built in
+    #[arg(long, value_name = "FILE")]
+    study: Vec<PathBuf>,
 }
 
 impl Choice {
     fn plan(&self, shard: Option<Shard>) -> anyhow::Result<Plan> {
         let request = Request { only: self.only.clone(), seeds: self.seeds, shard };
-        Ok(Plan::new(studies(), self.profile, &request)?)
+        Ok(Plan::new(self.studies()?, self.profile, &request)?)
+    }
+
+    fn studies(&self) -> anyhow::Result<Vec<Study>> {
+        if self.study.is_empty() {
+            return Ok(built_in::studies());
+        }
+        self.study.iter().map(|file| Ok(Study::read(file)?)).collect()
     }
 }
 
@@ -96,16 +106,15 @@ impl ReproduceCommand {
             return merge.run();
         }
         if self.list {
-            list();
+            list(&self.choice.studies()?);
             return Ok(());
         }
         if let Some(name) = &self.show {
-            let request = Request { only: vec![name.clone()], ..Request::default() };
-            let study = studies().into_iter().find(|study| study.name == *name);
-            return match study {
-                Some(study) => Ok(println!("{}", serde_json::to_string_pretty(&study)?)),
-                None => Err(Plan::new(studies(), Profile::Full, &request).unwrap_err().into()),
-            };
+            let studies = self.choice.studies()?;
+            let study = studies.iter().find(|study| study.name == *name);
+            let study = study.ok_or_else(|| PlanError::unknown(name, &studies))?;
+            println!("{}", serde_json::to_string_pretty(study)?);
+            return Ok(());
         }
         let plan = self.choice.plan(self.shard)?;
         let out = self.out.clone().unwrap_or_else(|| {
@@ -272,8 +281,8 @@ fn prepare(folder: &Path, job: &Job) -> anyhow::Result<bool> {
     if spec == job.resolved() {
         return Ok(folder.join("training.safetensors").exists());
     }
-    let aside = (1..).map(|k| folder.with_extension(format!("before-{k}")));
-    let aside = aside.into_iter().find(|aside| !aside.exists()).expect("a free name");
+    let mut aside = (1..).map(|k| folder.with_extension(format!("before-{k}")));
+    let aside = aside.find(|aside| !aside.exists()).expect("a free name");
     eprintln!(
         "the experiment has changed: {} is put aside as {}",
         folder.display(),
@@ -294,8 +303,8 @@ fn data(spec: &ExperimentSpec, split: Split) -> anyhow::Result<DataSet> {
     Ok(DataSet::load(name, spec.data_dir.as_deref(), split)?)
 }
 
-fn list() {
-    for study in studies() {
+fn list(studies: &[Study]) {
+    for study in studies {
         let profiles: Vec<_> = study
             .profiles
             .iter()
