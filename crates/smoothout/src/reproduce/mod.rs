@@ -4,5 +4,7 @@
 //! [`RunResult`](results::RunResult), each of its pictures a
 //! [`PictureResult`](results::PictureResult); reports are made from these files alone.
 
+pub mod report;
 pub mod results;
+pub mod statistics;
 pub mod study;
