@@ -17,6 +17,7 @@ use crate::reproduce::drawing::{Scene, drawn};
 use crate::reproduce::estimate::{Estimate, spoken};
 use crate::reproduce::measuring::measured;
 use crate::reproduce::plan::{Job, Plan, PlanError, Request, Shard};
+use crate::reproduce::report::{ReportAbout, StudyResults, write_report};
 use crate::reproduce::results::{PictureResult, RunResult};
 use crate::reproduce::store::Store;
 use crate::reproduce::study::{Picture, Profile, Study};
@@ -79,6 +80,15 @@ impl Choice {
         Ok(Plan::new(self.studies()?, self.profile, &request)?)
     }
 
+    /// The command that makes the same again.
+    fn command(&self) -> String {
+        let mut words = vec![format!("smoothout reproduce --profile {}", self.profile.as_str())];
+        words.extend(self.only.iter().map(|name| format!("--only {name}")));
+        words.extend(self.seeds.map(|seeds| format!("--seeds {seeds}")));
+        words.extend(self.study.iter().map(|file| format!("--study {}", file.display())));
+        words.join(" ")
+    }
+
     fn studies(&self) -> anyhow::Result<Vec<Study>> {
         if self.study.is_empty() {
             return Ok(built_in::studies());
@@ -130,7 +140,7 @@ impl ReproduceCommand {
                 self.picture(&plan, &store, place, picture)?;
             }
         }
-        report(&plan, &store)
+        report(&plan, &store, &self.choice)
     }
 
     /// Trains and measures what is not trained and measured yet.
@@ -243,7 +253,8 @@ impl ReproduceCommand {
 impl MergeCommand {
     fn run(self) -> anyhow::Result<()> {
         let (first, profile) = Store::existing(&self.from[0])?;
-        let plan = Choice { profile, ..self.choice.clone() }.plan(None)?;
+        let choice = Choice { profile, ..self.choice.clone() };
+        let plan = choice.plan(None)?;
         let store = Store::open(&self.out, profile)?;
         for folder in &self.from {
             let (other, found) = Store::existing(folder)?;
@@ -260,7 +271,7 @@ impl MergeCommand {
             let taken = store.merge(&plan, &other)?;
             println!("{}: {taken} runs", folder.display());
         }
-        report(&plan, &store)
+        report(&plan, &store, &choice)
     }
 }
 
@@ -353,8 +364,30 @@ fn announce(plan: &Plan, store: &Store, compute: Compute) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Writes the report from all results that are there.
-fn report(plan: &Plan, store: &Store) -> anyhow::Result<()> {
-    let _ = (plan, store);
+/// Writes the report from all results that are there, and says where it is.
+fn report(plan: &Plan, store: &Store, choice: &Choice) -> anyhow::Result<()> {
+    let mut all = Vec::new();
+    for (place, study) in plan.studies.iter().enumerate() {
+        let (mut runs, mut pictures) = (Vec::new(), Vec::new());
+        for job in plan.of(place) {
+            runs.extend(store.run(study, job)?);
+        }
+        for picture in &study.pictures {
+            if let Some(jobs) = first_seed(plan, place, picture) {
+                let specs: Vec<_> = jobs.iter().map(|job| job.resolved()).collect();
+                pictures.extend(store.picture(study, picture, &specs)?);
+            }
+        }
+        let wanted = plan.of(place).count();
+        all.push(StudyResults { study: study.clone(), runs, pictures, wanted });
+    }
+    let about = ReportAbout {
+        profile: plan.profile,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        command: choice.command(),
+    };
+    write_report(store.path(), &about, &all)?;
+    let (runs, wanted) = (all.iter().map(|study| study.runs.len()).sum::<usize>(), plan.jobs.len());
+    println!("{runs} of {wanted} runs: {}", store.path().join("report.html").display());
     Ok(())
 }
