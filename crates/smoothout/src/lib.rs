@@ -22,6 +22,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod averaging;
 pub mod checkpoint;
 pub mod cli;
 pub mod data;
