@@ -31,7 +31,7 @@ impl BenchCommand {
 pub(super) struct StepCommand {
     #[command(flatten)]
     spec: ExperimentSpec,
-    /// Updates to time
+    /// Updates to time; Langevin steps with entropy-sgd
     #[arg(long, default_value_t = 10)]
     steps: usize,
     /// Updates before that are not timed

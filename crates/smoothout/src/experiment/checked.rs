@@ -178,12 +178,12 @@ impl Experiment {
         self.ghosts
     }
 
-    /// Learning rates, scaling and adaptation included.
+    /// Learning rates; scaling, adaptation and SWA's included.
     pub fn regime(&self) -> &Regime {
         &self.regime
     }
 
-    /// The perturbation, unless training is plain.
+    /// The perturbation of SmoothOut and AdaSmoothOut.
     pub fn perturbation(&self) -> Option<&Perturbation> {
         self.perturbation.as_ref()
     }
