@@ -181,3 +181,84 @@ fn applies<T: Serialize>(
 fn constant(learning_rate: f64) -> RegimeSpec {
     RegimeSpec(vec![RegimeStep { epoch: 0, learning_rate }])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(json: &str) -> ExperimentSpec {
+        serde_json::from_str(json).unwrap()
+    }
+
+    /// A resolved experiment resolves to itself, and knows the settings of its method alone: they
+    /// stay when foreign ones are left out, and go when another method overrides it.
+    #[test]
+    fn a_resolved_experiment_resolves_to_itself() {
+        let methods = [
+            (r#"{ "model": "f1" }"#, &[][..]),
+            (r#"{ "model": "f1", "method": "smoothout", "radius": 0.01 }"#, &["radius"]),
+            (r#"{ "model": "f1", "method": "adasmoothout", "radius": 0.1 }"#, &["adapt_type"]),
+            (r#"{ "model": "f1", "method": "sam" }"#, &["rho", "ascent_scope"]),
+            (r#"{ "model": "f1", "method": "asam" }"#, &["rho", "eta", "ascent_scope"]),
+            (
+                r#"{ "model": "f1", "method": "lpf-sgd" }"#,
+                &["lpf_gamma", "lpf_alpha", "perturb_norm"],
+            ),
+            (
+                r#"{ "model": "f1", "method": "entropy-sgd" }"#,
+                &[
+                    "langevin_steps",
+                    "langevin_rate",
+                    "langevin_noise",
+                    "entropy_gamma",
+                    "entropy_scoping",
+                ],
+            ),
+            (
+                r#"{ "model": "f1", "method": "swa" }"#,
+                &["swa_start", "swa_cycle", "swa_learning_rate"],
+            ),
+        ];
+        let plain = spec(methods[0].0).resolve().unwrap();
+        for (json, settings) in methods {
+            let resolved = spec(json).resolve().unwrap();
+            let fields = serde_json::to_value(resolved.spec()).unwrap();
+            for name in settings {
+                assert!(fields.get(name).is_some(), "{name} in {fields}");
+            }
+            assert_eq!(spec(&fields.to_string()).resolve().unwrap().spec(), resolved.spec());
+            assert_eq!(&resolved.spec().clone().without_foreign_settings(), resolved.spec());
+            let to_plain = ExperimentSpec { method: Some(Method::Plain), ..Default::default() };
+            let overridden = resolved.spec().overridden_by(&to_plain);
+            assert_eq!(overridden.resolve().unwrap().spec(), plain.spec(), "{json}");
+        }
+    }
+
+    /// F1's 50 epochs: SWA begins after the 38th with half of the learning rate 0.1, whatever the
+    /// regime says of the rest; scaling and regime adaptation act on both.
+    #[test]
+    fn swa_replaces_the_rest_of_the_regime() {
+        let swa = spec(r#"{ "model": "f1", "method": "swa" }"#).resolve().unwrap();
+        let rates = [0, 10, 20, 30, 37, 38, 49].map(|epoch| swa.regime().learning_rate(epoch));
+        assert_eq!(rates, [0.1, 0.01, 1e-3, 1e-4, 1e-4, 0.05, 0.05]);
+        let large = spec(
+            r#"{ "model": "f1", "method": "swa", "epochs": 5, "batch_size": 512, "swa_start": 2,
+                 "swa_cycle": 3, "swa_learning_rate": 0.02, "regime_adaptation": true }"#,
+        );
+        let large = large.resolve().unwrap();
+        let rates = [7, 8, 19].map(|epoch| large.regime().learning_rate(epoch));
+        assert_eq!(rates, [0.2, 0.04, 0.04]);
+        let mut swa = large.swa().unwrap();
+        let observed = (1..=20).filter(|&epoch| swa.observe(epoch, &[1.0]));
+        assert_eq!(observed.collect::<Vec<_>>(), [8, 20]);
+    }
+
+    #[test]
+    fn sam_and_asam_ask_twice() {
+        let gradients = |json| spec(json).resolve().unwrap().gradients();
+        assert_eq!(gradients(r#"{ "model": "f1" }"#), 1);
+        assert_eq!(gradients(r#"{ "model": "f1", "method": "asam" }"#), 2);
+        let copies = r#"{ "model": "f1", "method": "smoothout", "radius": 0.1, "copies": 3 }"#;
+        assert_eq!(gradients(copies), 3);
+    }
+}
