@@ -36,4 +36,5 @@ pub mod reproduce;
 pub mod run;
 pub mod stop;
 pub mod theory;
+pub mod timing;
 pub mod training;

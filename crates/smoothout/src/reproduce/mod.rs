@@ -4,5 +4,11 @@
 //! [`RunResult`](results::RunResult), each of its pictures a
 //! [`PictureResult`](results::PictureResult); reports are made from these files alone.
 
+pub mod built_in;
+pub mod drawing;
+pub mod estimate;
+pub mod measuring;
+pub mod plan;
 pub mod results;
+pub mod store;
 pub mod study;
