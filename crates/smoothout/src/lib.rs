@@ -22,12 +22,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub mod chart;
 mod averaging;
+pub mod chart;
 pub mod checkpoint;
 pub mod cli;
 pub mod data;
 pub mod evaluation;
+mod examination;
 pub mod experiment;
 pub mod measure;
 pub mod oracle;
@@ -35,6 +36,7 @@ pub mod regimes;
 mod remedy;
 pub mod reproduce;
 pub mod run;
+pub mod stop;
 pub mod theory;
 pub mod timing;
 pub mod training;

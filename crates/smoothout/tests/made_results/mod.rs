@@ -47,6 +47,7 @@ pub fn run(study: &Study, arm: &str, seed: u64, top1: f64, sharpness: f64) -> Ru
     let measured = measured.collect();
     let stretches = vec![Stretch {
         first_epoch: 1,
+        first_batch: 0,
         version: "9.9.9".to_owned(),
         cpu: "A Processor <of> 2018".to_owned(),
         threads: 2,
@@ -71,6 +72,7 @@ fn record(epoch: usize, top1: f64) -> EpochRecord {
         test_top1: if epoch == 5 { top1 + 0.05 } else { top1 - 0.4 * left },
         test_top5: 99.9,
         seconds: 1.5,
+        averaged: 0,
     }
 }
 
