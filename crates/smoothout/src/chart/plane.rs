@@ -49,7 +49,7 @@ impl PlaneChart {
         let specs = self.axes.each_ref().map(|name| AxisSpec::new(name, AxisScale::Linear));
         let content = html! {
             (title)
-            (axes(plot, (&specs[0], &x), (&specs[1], &y)))
+            (axes(plot, 0.0, (&specs[0], &x), (&specs[1], &y)))
             (self.cells(scale, &x, &y))
             @for share in levels() {
                 @let path = contour_path(&self.grid, scale.value(share), &x, &y);

@@ -68,7 +68,7 @@ fn verdict(found: Sign, asked: Sign) -> (Verdict, &'static str) {
     }
 }
 
-const COLUMNS: [&str; 6] = ["quantity", "mean difference", "95 % interval", "p", "pairs", "answer"];
+const COLUMNS: [&str; 6] = ["quantity", "answer", "mean difference", "95 % interval", "p", "pairs"];
 const TOP1: Quantity = Quantity::LastTop1;
 
 /// A question while its rows are gathered.
@@ -105,17 +105,17 @@ impl Draft {
         let cells = match &found {
             Some(found) => {
                 let text = difference(quantity, found);
-                [name, text.mean, text.interval, text.p, found.n.to_string(), answer_text]
+                [name, answer_text, text.mean, text.interval, text.p, found.n.to_string()]
             }
             None => {
                 let dash = || "–".to_owned();
                 [
                     name,
+                    answer_text,
                     dash(),
                     "none: no pair of runs".to_owned(),
                     dash(),
                     "0".to_owned(),
-                    answer_text,
                 ]
             }
         };

@@ -4,7 +4,7 @@ mod pictures;
 mod training;
 
 use super::arms::{ArmView, StudyView, Sweep};
-use super::quantity::{TRAINING, measure_name, plain_number};
+use super::quantity::{TRAINING, examples, measure_name, plain_number};
 use super::tables::split_name;
 use crate::chart::{AxisScale, AxisSpec, Band, Bar, BarChart, Curve, CurveChart, Ink, PlaneChart};
 use crate::reproduce::study::{Measure, Quantity};
@@ -196,8 +196,9 @@ fn sharpness_bars(view: &StudyView<'_>, measure: &Measure) -> Option<Draft> {
         bars,
     };
     let caption = format!(
-        "{}; bars are ± one standard deviation, circles the single seeds.",
-        over_seeds(view.arms.iter())
+        "{}, {} training examples; bars are ± one standard deviation, circles the single seeds.",
+        over_seeds(view.arms.iter()),
+        examples(measure)
     );
     Some(Draft::new(view, &format!("sharpness-{place}"), Drawing::Bars(chart), caption, csv))
 }
