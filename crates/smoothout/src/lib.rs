@@ -35,4 +35,5 @@ mod remedy;
 pub mod reproduce;
 pub mod run;
 pub mod theory;
+pub mod timing;
 pub mod training;

@@ -55,6 +55,19 @@ pub enum Space {
     },
 }
 
+impl Space {
+    /// The span of so many random directions of `parameters` coordinates: kept if they take no more
+    /// than a gigabyte in f32, else drawn anew for each evaluation. The numbers are the same.
+    pub fn random(dimension: usize, parameters: usize) -> Self {
+        const MOST_STORED: usize = 1 << 28;
+        if dimension.saturating_mul(parameters) <= MOST_STORED {
+            Self::Subspace { dimension }
+        } else {
+            Self::ImplicitSubspace { dimension }
+        }
+    }
+}
+
 impl fmt::Display for Space {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,17 +1,13 @@
 //! `smoothout bench`: the time of a parameter update, and what the machine can do.
 
-use std::time::Instant;
-
 use clap::{Args, Subcommand};
-use ndarray::Array4;
 use serde::Serialize;
-use smoothout_nn::{Mode, Network};
+use smoothout_nn::Network;
 use smoothout_tensor::kernels::{kernels_in_use, machine};
-use smoothout_tensor::{Purpose, StreamKey, fill_gaussian};
 
 use super::{BadInput, Compute};
 use crate::experiment::{ExperimentSpec, Method};
-use crate::oracle::{BatchOracle, GhostScratch, Tally};
+use crate::timing::StepTimer;
 
 /// Measure.
 #[derive(Debug, Subcommand)]
@@ -87,45 +83,12 @@ impl StepCommand {
         let network = Network::by_name(&experiment.model, spec.classes.unwrap_or(10))?;
         let batch_size = experiment.batch_size;
         let mut times = self.compute.run(|| {
-            let [height, width, channels] = network.input_shape();
-            let mut images = Array4::zeros((batch_size, height, width, channels));
-            let pixels = images.as_slice_mut().expect("a new array is contiguous");
-            fill_gaussian(StreamKey::new(experiment.seed, Purpose::Data), pixels);
-            let labels: Vec<usize> = (0..batch_size).map(|i| i % network.classes()).collect();
-
-            let mut w = network.initial_parameters(experiment.seed);
-            let mut buffers = network.initial_buffers();
-            let mut tally = Tally::default();
-            let rounds = self.warm_up + self.steps;
-            let mut optimizer = experiment.optimizer(&network, rounds as u64)?;
-            let ghosts = batch_size / experiment.ghosts.size();
-            let in_flight = ghosts.min(rayon::current_num_threads());
-            let capacity = if self.forward { batch_size } else { experiment.ghosts.capacity() };
-            let mut scratch: Vec<_> = (0..if self.forward { 1 } else { in_flight })
-                .map(|_| GhostScratch::new(&network, capacity))
-                .collect();
-            let mut times = Vec::with_capacity(rounds);
-            for round in 0..rounds {
-                let start = Instant::now();
-                if self.forward {
-                    let (mode, workspace) = (Mode::evaluate(&buffers), &mut scratch[0].workspace);
-                    network.loss(&w, mode, images.view(), &labels, workspace)?;
-                } else {
-                    let key = StreamKey::new(experiment.seed, Purpose::Dropout).step(round as u64);
-                    let mut oracle = BatchOracle::new(
-                        &network,
-                        images.view(),
-                        &labels,
-                        experiment.ghosts,
-                        key,
-                        &mut buffers,
-                        &mut tally,
-                    );
-                    optimizer.step(&mut w, &mut oracle, &mut scratch, 1e-3)?;
-                }
-                times.push(start.elapsed().as_secs_f64() * 1e3);
+            let step = StepTimer { warm_up: self.warm_up, steps: self.steps };
+            if self.forward {
+                Ok(step.forward(&experiment, &network)?)
+            } else {
+                Ok(step.updates(&experiment, &network, batch_size)?)
             }
-            Ok(times.split_off(self.warm_up))
         })?;
         times.sort_by(f64::total_cmp);
         let ms = times[times.len() / 2];

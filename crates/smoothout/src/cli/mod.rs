@@ -7,6 +7,7 @@ mod eval;
 mod landscape;
 mod models;
 mod progress;
+mod reproduce;
 mod sharpness;
 mod subject;
 mod theory;
@@ -22,6 +23,9 @@ use smoothout_tensor::kernels::KernelChoice;
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
 use crate::experiment::ExperimentError;
+use crate::reproduce::plan::PlanError;
+use crate::reproduce::store::StoreError;
+use crate::reproduce::study::StudyError;
 use crate::run::{RunError, read_stretches};
 use crate::training::TrainError;
 
@@ -39,6 +43,8 @@ enum Command {
     Train(train::TrainCommand),
     /// Train plain, with SmoothOut and with AdaSmoothOut, and print a table
     Compare(compare::CompareCommand),
+    /// Train and measure what the paper shows, and write its tables and figures
+    Reproduce(Box<reproduce::ReproduceCommand>),
     /// Loss and accuracy of a saved network
     Eval(eval::EvalCommand),
     /// How flat the minimum of a saved network is, with error bars
@@ -121,6 +127,7 @@ pub fn run() -> ExitCode {
     let result = match Program::parse().command {
         Command::Train(command) => command.run(),
         Command::Compare(command) => command.run(),
+        Command::Reproduce(command) => command.run(),
         Command::Eval(command) => command.run(),
         Command::Sharpness(command) => command.run(),
         Command::Landscape(command) => command.run(),
@@ -169,6 +176,13 @@ fn is_bad_input(error: &anyhow::Error) -> bool {
         if let Some(error) = cause.downcast_ref::<RunError>() {
             return error.is_bad_input();
         }
-        cause.is::<BadInput>() || cause.is::<ExperimentError>() || cause.is::<NnError>()
+        if let Some(error) = cause.downcast_ref::<StoreError>() {
+            return error.is_bad_input();
+        }
+        cause.is::<BadInput>()
+            || cause.is::<ExperimentError>()
+            || cause.is::<NnError>()
+            || cause.is::<PlanError>()
+            || cause.is::<StudyError>()
     })
 }

@@ -204,7 +204,8 @@ impl Experiment {
         }
         if let Some(perturbation) = &self.perturbation {
             let layout = network.parameters().clone();
-            let source = SeededPerturbation::new(layout, perturbation.clone(), self.seed);
+            let source = SeededPerturbation::new(layout, perturbation.clone(), self.seed)
+                .shared(self.spec.shared_perturbation == Some(true));
             optimizer = optimizer.smoothing(
                 Smoothing::new(source)
                     .schedule(self.radius_schedule, total_steps)?

@@ -114,6 +114,14 @@ impl ExperimentSpec {
             denoise: applies(perturbed, "denoise", self.denoise, true)?,
             perturb_norm: applies(perturbed, "perturb_norm", self.perturb_norm, false)?,
             copies: applies(perturbed, "copies", self.copies, 1)?,
+            // Written down only where it is on: experiments older than the setting stay the same.
+            shared_perturbation: applies(
+                perturbed,
+                "shared_perturbation",
+                self.shared_perturbation,
+                false,
+            )?
+            .filter(|shared| *shared),
             seed: Some(self.seed.unwrap_or(1)),
         };
         Experiment::new(resolved)

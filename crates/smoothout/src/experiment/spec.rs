@@ -147,6 +147,10 @@ pub struct ExperimentSpec {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub copies: Option<usize>,
+    /// One perturbation for all ghost batches of an update [default: false]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared_perturbation: Option<bool>,
     /// Seed of weights, data order, augmentation, dropout and perturbations [default: 1]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -221,6 +225,7 @@ impl ExperimentSpec {
             self.denoise = None;
             self.perturb_norm = None;
             self.copies = None;
+            self.shared_perturbation = None;
         }
         self
     }

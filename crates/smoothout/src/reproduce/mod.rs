@@ -4,7 +4,13 @@
 //! [`RunResult`](results::RunResult), each of its pictures a
 //! [`PictureResult`](results::PictureResult); reports are made from these files alone.
 
+pub mod built_in;
+pub mod drawing;
+pub mod estimate;
+pub mod measuring;
+pub mod plan;
 pub mod report;
 pub mod results;
 pub mod statistics;
+pub mod store;
 pub mod study;

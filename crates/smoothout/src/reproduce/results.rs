@@ -57,6 +57,20 @@ pub struct Measured {
     pub seconds: f64,
 }
 
+impl Measured {
+    /// The measure and its number in a line.
+    pub fn spoken(&self) -> String {
+        let measure = self.measure;
+        match (self.value, self.standard_error, &self.failure) {
+            (Some(value), Some(error), _) => format!("{measure}: {value:.4} \u{b1} {error:.4}"),
+            (Some(value), None, _) => format!("{measure}: {value:.4}"),
+            (None, _, failure) => {
+                format!("{measure}: failed, {}", failure.as_deref().unwrap_or("without a word"))
+            }
+        }
+    }
+}
+
 impl RunResult {
     /// The seed.
     pub fn seed(&self) -> u64 {

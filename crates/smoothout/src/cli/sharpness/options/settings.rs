@@ -81,20 +81,14 @@ impl Options {
         Ok(settings)
     }
 
-    /// For a network of so many parameters. The directions of a subspace are kept if they take no
-    /// more than a gigabyte in f32, and else drawn anew for each evaluation: the same numbers.
+    /// For a network of so many parameters.
     pub(in crate::cli::sharpness) fn keskar(
         &self,
         parameters: usize,
     ) -> Result<Keskar, SharpnessError> {
-        const MOST_STORED: usize = 1 << 28;
         let mut settings = Keskar::new(self.epsilon.unwrap_or(1e-3))?.selection(self.selection());
         if let Some(dimension) = self.subspace {
-            settings = settings.space(if dimension.saturating_mul(parameters) <= MOST_STORED {
-                Space::Subspace { dimension }
-            } else {
-                Space::ImplicitSubspace { dimension }
-            })?;
+            settings = settings.space(Space::random(dimension, parameters))?;
         }
         if let Some(count) = self.starts {
             let random = std::iter::repeat(Start::Random);

@@ -1,0 +1,108 @@
+//! How long parameter updates take, on one batch of random images.
+
+use std::time::Instant;
+
+use ndarray::Array4;
+use smoothout_nn::{Mode, Network};
+use smoothout_optim::StepError;
+use smoothout_tensor::{Purpose, StreamKey, fill_gaussian};
+
+use crate::experiment::Experiment;
+use crate::oracle::{BatchOracle, GhostScratch, Tally};
+use crate::training::TrainError;
+
+/// How often to run what is timed.
+#[derive(Debug, Clone, Copy)]
+pub struct StepTimer {
+    /// Rounds that are not timed.
+    pub warm_up: usize,
+    /// Rounds that are.
+    pub steps: usize,
+}
+
+impl StepTimer {
+    /// Milliseconds of each update (ghost batches, backward passes, optimiser) on a batch of
+    /// `batch_size` images.
+    ///
+    /// # Errors
+    /// If the loss or gradient is infinite or NaN.
+    pub fn updates(
+        self,
+        experiment: &Experiment,
+        network: &Network,
+        batch_size: usize,
+    ) -> Result<Vec<f64>, TrainError> {
+        let (images, labels) = random_batch(experiment, network, batch_size);
+        let mut w = network.initial_parameters(experiment.seed);
+        let mut buffers = network.initial_buffers();
+        let mut tally = Tally::default();
+        let mut optimizer =
+            experiment.optimizer(network, (self.warm_up + self.steps).max(1) as u64)?;
+        let in_flight = (batch_size / experiment.ghosts.size()).min(rayon::current_num_threads());
+        let capacity = experiment.ghosts.capacity();
+        let mut scratch: Vec<_> =
+            (0..in_flight.max(1)).map(|_| GhostScratch::new(network, capacity)).collect();
+        self.times(|round| {
+            let key = StreamKey::new(experiment.seed, Purpose::Dropout).step(round as u64);
+            let mut oracle = BatchOracle::new(
+                network,
+                images.view(),
+                &labels,
+                experiment.ghosts,
+                key,
+                &mut buffers,
+                &mut tally,
+            );
+            let failed = |source: StepError<_>| TrainError::Step { epoch: 1, source };
+            optimizer.step(&mut w, &mut oracle, &mut scratch, 1e-3).map_err(failed)?;
+            Ok(())
+        })
+    }
+
+    /// Milliseconds of each forward pass in evaluation, on the experiment's batch size.
+    ///
+    /// # Errors
+    /// If the network cannot be evaluated.
+    pub fn forward(
+        self,
+        experiment: &Experiment,
+        network: &Network,
+    ) -> Result<Vec<f64>, TrainError> {
+        let (images, labels) = random_batch(experiment, network, experiment.batch_size);
+        let w = network.initial_parameters(experiment.seed);
+        let buffers = network.initial_buffers();
+        let mut scratch = GhostScratch::new(network, experiment.batch_size);
+        self.times(|_| {
+            let (mode, workspace) = (Mode::evaluate(&buffers), &mut scratch.workspace);
+            network.loss(&w, mode, images.view(), &labels, workspace)?;
+            Ok(())
+        })
+    }
+
+    fn times(
+        self,
+        mut round: impl FnMut(usize) -> Result<(), TrainError>,
+    ) -> Result<Vec<f64>, TrainError> {
+        let mut times = Vec::with_capacity(self.steps);
+        for number in 0..self.warm_up + self.steps {
+            let start = Instant::now();
+            round(number)?;
+            if number >= self.warm_up {
+                times.push(start.elapsed().as_secs_f64() * 1e3);
+            }
+        }
+        Ok(times)
+    }
+}
+
+fn random_batch(
+    experiment: &Experiment,
+    network: &Network,
+    batch_size: usize,
+) -> (Array4<f32>, Vec<usize>) {
+    let [height, width, channels] = network.input_shape();
+    let mut images = Array4::zeros((batch_size, height, width, channels));
+    let pixels = images.as_slice_mut().expect("a new array is contiguous");
+    fill_gaussian(StreamKey::new(experiment.seed, Purpose::Data), pixels);
+    (images, (0..batch_size).map(|i| i % network.classes()).collect())
+}
