@@ -69,7 +69,7 @@ fn answers_follow_from_the_intervals() {
     assert_eq!(ada[1], "cannot tell: the interval of the gain includes 0");
     let flatter = "### Are the smoothed solutions flatter";
     assert!(text[text.find(flatter).unwrap()..].contains("Of 6 comparisons: yes in "));
-    let sharper = row(text, "### Are the large-batch solutions sharper", "λ\\_max");
+    let sharper = row(text, "### Are the large-batch solutions sharper", "largest eigenvalue");
     assert_eq!(sharper[1], "yes");
     // A sweep on held-out examples chooses a radius and answers nothing.
     let alone = &written(&[sweep()])["tables.md"];

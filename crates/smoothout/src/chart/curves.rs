@@ -99,7 +99,7 @@ impl CurveChart {
         let (title, below) = heading(&self.title);
         let named = LINE * self.marks.len() as f64;
         let top = below + LINE + 4.0 + named;
-        let plot = Plot { left: 58.0, right: WIDTH - 16.0, top, bottom: top + 200.0 };
+        let plot = Plot { left: 52.0, right: WIDTH - 14.0, top, bottom: top + 190.0 };
         let points = || self.curves.iter().flat_map(|curve| &curve.points);
         let x = Ruler::over(points().map(|p| p.0), self.x.scale, 0.02, plot.across());
         let y = Ruler::over(self.heights(), self.y.scale, 0.05, plot.up());

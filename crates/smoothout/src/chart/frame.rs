@@ -6,11 +6,11 @@ use super::axis::{AxisSpec, Ruler};
 use super::style::{lines, px};
 
 /// The width of every chart.
-pub(super) const WIDTH: f64 = 420.0;
+pub(super) const WIDTH: f64 = 380.0;
 /// The height of a line of text.
 pub(super) const LINE: f64 = 16.0;
 /// Characters of a title that fit a line, and of a legend.
-const TITLE: usize = 50;
+const TITLE: usize = 46;
 /// A letter's width in the legend, on the safe side.
 const LETTER: f64 = 6.6;
 

@@ -253,12 +253,18 @@ fn large_and_small<'v, 'a>(view: &'v StudyView<'a>) -> Vec<(&'v ArmView<'a>, &'v
     plain()
         .filter(|arm| arm.batch_size() > smallest)
         .filter_map(|large| Some((large, partner(large)?)))
+        .filter(both_ran)
         .collect()
+}
+
+/// Arms without a run have nothing to say yet.
+fn both_ran((a, b): &(&ArmView<'_>, &ArmView<'_>)) -> bool {
+    !a.runs.is_empty() && !b.runs.is_empty()
 }
 
 fn smoothed_and_plain<'v, 'a>(view: &'v StudyView<'a>) -> Vec<(&'v ArmView<'a>, &'v ArmView<'a>)> {
     let smoothed = view.arms.iter().filter(|arm| arm.is_smoothed());
-    smoothed.filter_map(|arm| Some((arm, view.plain_of(arm)?))).collect()
+    smoothed.filter_map(|arm| Some((arm, view.plain_of(arm)?))).filter(both_ran).collect()
 }
 
 #[cfg(test)]

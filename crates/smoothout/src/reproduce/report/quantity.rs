@@ -24,19 +24,8 @@ pub(super) fn name(quantity: Quantity, split: &str) -> String {
 /// What is measured, with its settings but for the examples: see [`examples`].
 pub(super) fn measure_name(measure: &Measure) -> String {
     match measure {
-        Measure::ExpectedLoss { geometry, radius, .. } => format!(
-            "expected loss's rise, {}, a = {}",
-            geometry_name(*geometry),
-            plain_number(*radius)
-        ),
-        Measure::Keskar { epsilon, subspace, .. } => {
-            let space = match subspace {
-                Some(dimension) => format!("p = {dimension}"),
-                None => "full space".to_owned(),
-            };
-            format!("Keskar sharpness %, ε = {}, {space}", plain_number(*epsilon))
-        }
-        Measure::LargestEigenvalue { .. } => "λ_max of the Hessian".to_owned(),
+        Measure::Keskar { .. } => format!("{measure}, %"),
+        _ => measure.to_string(),
     }
 }
 
