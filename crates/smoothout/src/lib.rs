@@ -23,6 +23,7 @@
 //! ```
 
 pub mod chart;
+mod averaging;
 pub mod checkpoint;
 pub mod cli;
 pub mod data;
