@@ -22,8 +22,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub mod chart;
 mod averaging;
+pub mod chart;
 pub mod checkpoint;
 pub mod cli;
 pub mod data;
