@@ -25,6 +25,8 @@ pub struct Bar {
 pub struct BarChart {
     /// The title.
     pub title: String,
+    /// What it is about, in smaller letters below the title; may be empty.
+    pub about: String,
     /// What the lengths are.
     pub value: String,
     /// The bars, from above.
@@ -39,15 +41,19 @@ const ROW: f64 = 34.0;
 const NAME: usize = 18;
 
 impl BarChart {
+    fn headings(&self) -> [&str; 2] {
+        [&self.title, &self.about]
+    }
+
     /// The chart as an SVG element, styled by [`STYLE`](super::STYLE). `id` must be unique on the
     /// page that it is put in.
     pub fn svg(&self, id: &str) -> String {
-        let (title, top) = heading(&self.title);
+        let (title, top) = heading(self.headings());
         let height = ROW * self.bars.len() as f64;
         let plot = Plot { left: 130.0, right: WIDTH - 20.0, top, bottom: top + height };
         let values = || self.bars.iter().filter_map(|bar| bar.value).filter(|v| v.is_finite());
         if values().next().is_none() {
-            return nothing(id, &self.title);
+            return nothing(id, self.headings());
         }
         let scale = AxisScale::spanning(values(), ORDERS);
         let ends = self.bars.iter().flat_map(|bar| {
@@ -56,7 +62,7 @@ impl BarChart {
         });
         let zero = (scale == AxisScale::Linear).then_some(0.0);
         let Some(ruler) = Ruler::over(ends.chain(zero), scale, 0.03, plot.across()) else {
-            return nothing(id, &self.title);
+            return nothing(id, self.headings());
         };
         let label = match scale {
             AxisScale::Linear => self.value.clone(),
@@ -69,7 +75,7 @@ impl BarChart {
                 (bar.draw(i, plot.top + ROW * i as f64, scale, &ruler))
             }
         };
-        svg(id, &self.title, plot.bottom + 2.0 * LINE + 10.0, &content)
+        svg(id, self.headings(), plot.bottom + 2.0 * LINE + 10.0, &content)
     }
 }
 
@@ -115,14 +121,15 @@ mod tests {
 
     fn chart(values: &[Option<f64>]) -> String {
         let bars = values.iter().copied().map(bar).collect();
-        BarChart { title: "sharpness".into(), value: "percent".into(), bars }.svg("a")
+        BarChart { title: "sharpness".into(), value: "percent".into(), bars, ..BarChart::default() }
+            .svg("a")
     }
 
     #[test]
     fn bars_start_at_zero_and_dots_are_for_orders_of_magnitude() {
         let bars = chart(&[Some(1.0), Some(3.0), None]);
         assert_eq!((bars.matches("<rect").count(), bars.matches("no value").count()), (2, 1));
-        assert!(bars.contains(">0.0<") && bars.contains("&lt;of&gt;"));
+        assert!(bars.contains(">0<") && bars.contains("&lt;of&gt;"));
         let dots = chart(&[Some(1.0), Some(205.0)]);
         assert!(dots.contains("(logarithmic axis)") && !dots.contains("<rect"));
         for svg in [bars, dots] {

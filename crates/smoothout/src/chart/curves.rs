@@ -60,8 +60,40 @@ pub struct Curve {
     pub spread: Vec<f64>,
     /// Colour and dash.
     pub ink: Ink,
-    /// Whether each point is marked.
-    pub marked: bool,
+    /// What is drawn of it.
+    pub drawn: Drawn,
+}
+
+/// What is drawn of a curve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Drawn {
+    /// A line through its points.
+    #[default]
+    Line,
+    /// The points.
+    Dots,
+    /// Both.
+    LineAndDots,
+}
+
+impl Curve {
+    /// A line through points.
+    pub fn line(label: &str, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        Self { label: label.to_owned(), points: points.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Points without a line.
+    pub fn dots(label: &str, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        Self { drawn: Drawn::Dots, ..Self::line(label, points) }
+    }
+
+    fn has_line(&self) -> bool {
+        self.drawn != Drawn::Dots
+    }
+
+    fn has_dots(&self) -> bool {
+        self.drawn != Drawn::Line
+    }
 }
 
 /// A value that does not depend on x, drawn across the chart.
@@ -80,6 +112,8 @@ pub struct Band {
 pub struct CurveChart {
     /// The title.
     pub title: String,
+    /// What it is about, in smaller letters below the title; may be empty.
+    pub about: String,
     /// The horizontal axis.
     pub x: AxisSpec,
     /// The vertical axis.
@@ -93,17 +127,38 @@ pub struct CurveChart {
 }
 
 impl CurveChart {
+    /// Curves in inks of their own, in their order.
+    ///
+    /// # Examples
+    /// ```
+    /// use smoothout::chart::{AxisScale, AxisSpec, Curve, CurveChart};
+    ///
+    /// let axis = |name| AxisSpec::new(name, AxisScale::Linear);
+    /// let curve = Curve::line("x squared", (0..5).map(|x| (f64::from(x), f64::from(x * x))));
+    /// let svg = CurveChart::new("A parabola", axis("x"), axis("y"), vec![curve]).svg("parabola");
+    /// assert!(svg.contains("A parabola") && svg.contains("x squared"));
+    /// ```
+    pub fn new(title: &str, x: AxisSpec, y: AxisSpec, curves: Vec<Curve>) -> Self {
+        let inked = |(i, curve)| Curve { ink: Ink::of(i), ..curve };
+        let curves = curves.into_iter().enumerate().map(inked).collect();
+        Self { title: title.to_owned(), x, y, curves, ..Self::default() }
+    }
+
+    fn headings(&self) -> [&str; 2] {
+        [&self.title, &self.about]
+    }
+
     /// The chart as an SVG element, styled by [`STYLE`](super::STYLE). `id` must be unique on the
     /// page that it is put in.
     pub fn svg(&self, id: &str) -> String {
-        let (title, below) = heading(&self.title);
+        let (title, below) = heading(self.headings());
         let named = LINE * self.marks.len() as f64;
         let top = below + LINE + 4.0 + named;
         let plot = Plot { left: 52.0, right: WIDTH - 14.0, top, bottom: top + 190.0 };
         let points = || self.curves.iter().flat_map(|curve| &curve.points);
         let x = Ruler::over(points().map(|p| p.0), self.x.scale, 0.02, plot.across());
         let y = Ruler::over(self.heights(), self.y.scale, 0.05, plot.up());
-        let (Some(x), Some(y)) = (x, y) else { return nothing(id, &self.title) };
+        let (Some(x), Some(y)) = (x, y) else { return nothing(id, self.headings()) };
         let (names, height) = legend(&self.entries(), plot.bottom + 2.0 * LINE + 10.0);
         let content = html! {
             (title)
@@ -118,7 +173,7 @@ impl CurveChart {
             @for curve in &self.curves { (curve.draw(&x, &y)) }
             (names)
         };
-        svg(id, &self.title, plot.bottom + 2.0 * LINE + 16.0 + height, &content)
+        svg(id, self.headings(), plot.bottom + 2.0 * LINE + 16.0 + height, &content)
     }
 
     /// All heights that must be in sight.
@@ -139,12 +194,15 @@ impl CurveChart {
     fn entries(&self) -> Vec<Entry<'_>> {
         let curve = |curve: &'_ Curve| {
             let class = format!("line {}", curve.ink.stroke());
-            let dot = curve.marked.then(|| curve.ink.colour % COLOURS);
+            let (line, dots) = (curve.has_line(), curve.has_dots());
+            let colour = format!("f{}", curve.ink.colour % COLOURS);
             let sample = move |x: f64, y: f64| {
                 html! {
-                    line class=(class) x1=(px(x)) x2=(px(x + SAMPLE)) y1=(px(y)) y2=(px(y)) {}
-                    @if let Some(colour) = dot {
-                        circle class=(format!("f{colour}")) cx=(px(x + SAMPLE / 2.0)) cy=(px(y)) r="3" {}
+                    @if line {
+                        line class=(class) x1=(px(x)) x2=(px(x + SAMPLE)) y1=(px(y)) y2=(px(y)) {}
+                    }
+                    @if dots {
+                        circle class=(colour) cx=(px(x + SAMPLE / 2.0)) cy=(px(y)) r="3" {}
                     }
                 }
             };
@@ -182,7 +240,7 @@ impl Curve {
         let stroke = self.ink.stroke();
         let colour = format!("f{}", self.ink.colour % COLOURS);
         html! {
-            @if let Some(path) = path(&pixels) {
+            @if let Some(path) = path(&pixels).filter(|_| self.has_line()) {
                 path class=(format!("line {stroke}")) d=(path) {}
             }
             @for (i, at) in pixels.iter().enumerate() {
@@ -193,7 +251,7 @@ impl Curve {
                         @let bar = format!("M{0} {1}V{2}M{3} {1}h8M{3} {2}h8", px(px_x), px(low), px(high), px(px_x - 4.0));
                         path class=(format!("whisker c{}", self.ink.colour % COLOURS)) d=(bar) {}
                     }
-                    @if self.marked || alone(&pixels, i) {
+                    @if self.has_dots() || alone(&pixels, i) {
                         circle class=(colour) cx=(px(px_x)) cy=(px(px_y)) r="3" {}
                     }
                 }

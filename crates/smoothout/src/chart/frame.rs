@@ -9,8 +9,10 @@ use super::style::{lines, px};
 pub(super) const WIDTH: f64 = 380.0;
 /// The height of a line of text.
 pub(super) const LINE: f64 = 16.0;
-/// Characters of a title that fit a line, and of a legend.
+/// Characters of a title that fit a line.
 const TITLE: usize = 46;
+/// Characters of what a chart is about that fit a line.
+const ABOUT: usize = 54;
 /// A letter's width in the legend, on the safe side.
 const LETTER: f64 = 6.6;
 
@@ -36,13 +38,13 @@ impl Plot {
 }
 
 /// The whole SVG element: `id` must be unique on the page.
-pub(super) fn svg(id: &str, title: &str, height: f64, content: &Markup) -> String {
+pub(super) fn svg(id: &str, title: [&str; 2], height: f64, content: &Markup) -> String {
     let name = format!("{id}-title");
     let view = format!("0 0 {} {}", px(WIDTH), px(height));
     html! {
         svg class="chart" xmlns="http://www.w3.org/2000/svg" viewBox=(view) width=(px(WIDTH))
             height=(px(height)) role="img" aria-labelledby=(name) {
-            title id=(name) { (title) }
+            title id=(name) { (whole(title)) }
             (content)
         }
     }
@@ -50,7 +52,7 @@ pub(super) fn svg(id: &str, title: &str, height: f64, content: &Markup) -> Strin
 }
 
 /// A chart without a value.
-pub(super) fn nothing(id: &str, title: &str) -> String {
+pub(super) fn nothing(id: &str, title: [&str; 2]) -> String {
     let (heading, top) = heading(title);
     let content = html! {
         (heading)
@@ -59,13 +61,20 @@ pub(super) fn nothing(id: &str, title: &str) -> String {
     svg(id, title, top + 4.0 * LINE, &content)
 }
 
-/// The title, and where what comes below it may begin.
-pub(super) fn heading(title: &str) -> (Markup, f64) {
-    let lines = lines(title, TITLE);
-    let below = 6.0 + LINE * lines.len() as f64;
+/// The title and what it is about in one line.
+fn whole([title, about]: [&str; 2]) -> String {
+    if about.is_empty() { title.to_owned() } else { format!("{title}: {about}") }
+}
+
+/// The title and below it what it is about, and where what comes below them may begin.
+pub(super) fn heading([title, about]: [&str; 2]) -> (Markup, f64) {
+    let (title, about) = (lines(title, TITLE), lines(about, ABOUT));
+    let below = 6.0 + LINE * (title.len() + about.len()) as f64;
+    let y = |i: usize| px(LINE * (i + 1) as f64);
     let heading = html! {
-        @for (i, line) in lines.iter().enumerate() {
-            text class="title" x="10" y=(px(LINE * (i + 1) as f64)) { (line) }
+        @for (i, line) in title.iter().enumerate() { text class="title" x="10" y=(y(i)) { (line) } }
+        @for (i, line) in about.iter().enumerate() {
+            text class="about" x="10" y=(y(title.len() + i)) { (line) }
         }
     };
     (heading, below)

@@ -13,7 +13,7 @@ mod style;
 
 pub use axis::{AxisScale, AxisSpec};
 pub use bars::{Bar, BarChart};
-pub use curves::{Band, Curve, CurveChart, Dash, Ink};
+pub use curves::{Band, Curve, CurveChart, Dash, Drawn, Ink};
 pub use plane::PlaneChart;
 pub use style::STYLE;
 

@@ -12,6 +12,8 @@ use super::style::px;
 pub struct PlaneChart {
     /// The title.
     pub title: String,
+    /// What it is about, in smaller letters below the title; may be empty.
+    pub about: String,
     /// The names of both axes.
     pub axes: [String; 2],
     /// The values.
@@ -26,16 +28,20 @@ const LEVELS: usize = 9;
 const HEIGHT: f64 = 240.0;
 
 impl PlaneChart {
+    fn headings(&self) -> [&str; 2] {
+        [&self.title, &self.about]
+    }
+
     /// The chart as an SVG element, styled by [`STYLE`](super::STYLE). `id` must be unique on the
     /// page that it is put in. A grid of another number of axes than two has nothing to draw.
     pub fn svg(&self, id: &str) -> String {
-        let (title, below) = heading(&self.title);
+        let (title, below) = heading(self.headings());
         let top = below + LINE + 4.0;
         let plot = Plot { left: 46.0, right: WIDTH - 84.0, top, bottom: top + HEIGHT };
         let (&[x_axis, y_axis], Some(ends)) =
             (self.grid.axes(), extent(self.grid.values().iter().copied()))
         else {
-            return nothing(id, &self.title);
+            return nothing(id, self.headings());
         };
         let ruler = |axis: Axis, pixels| {
             let half = half_cell(axis);
@@ -43,7 +49,7 @@ impl PlaneChart {
             Ruler::over([low, high].into_iter(), AxisScale::Linear, 0.0, pixels)
         };
         let (Some(x), Some(y)) = (ruler(x_axis, plot.across()), ruler(y_axis, plot.up())) else {
-            return nothing(id, &self.title);
+            return nothing(id, self.headings());
         };
         let scale = ColourScale::of(ends);
         let specs = self.axes.each_ref().map(|name| AxisSpec::new(name, AxisScale::Linear));
@@ -60,7 +66,7 @@ impl PlaneChart {
                 (point(name, i, (x.clamped(at[0]), y.clamped(at[1])), plot))
             }
         };
-        svg(id, &self.title, plot.bottom + 2.0 * LINE + 10.0, &content)
+        svg(id, self.headings(), plot.bottom + 2.0 * LINE + 10.0, &content)
     }
 
     /// A rectangle for each finite value, a little over its neighbours: no seams between them.
@@ -164,7 +170,14 @@ mod tests {
         grid.fill(&f, &Chart::new(&[0.0, 0.0], vec![vec![1.0, 0.0], vec![0.0, 1.0]]).unwrap())
             .unwrap();
         let points = vec![("A & B".to_owned(), [0.0, 0.0])];
-        PlaneChart { title: "plane".into(), axes: ["x".into(), "y".into()], grid, points }.svg("p")
+        PlaneChart {
+            title: "plane".into(),
+            about: String::new(),
+            axes: ["x".into(), "y".into()],
+            grid,
+            points,
+        }
+        .svg("p")
     }
 
     /// NaN is one rectangle less; the point is named.
@@ -180,7 +193,13 @@ mod tests {
     fn a_line_is_no_plane() {
         let grid = Grid::new("loss", &[Axis { from: 0.0, to: 1.0, count: 3 }]).unwrap();
         let axes = ["x".into(), "y".into()];
-        let chart = PlaneChart { title: "line".into(), axes, grid, points: Vec::new() };
+        let chart = PlaneChart {
+            title: "line".into(),
+            about: String::new(),
+            axes,
+            grid,
+            points: Vec::new(),
+        };
         assert!(chart.svg("p").contains("nothing to draw"));
     }
 

@@ -6,6 +6,7 @@ pub const STYLE: &str = "
 @media(prefers-color-scheme:dark){.chart{--ink:#e8e8e8;--faint:#454a52;--paper:#16191d;--k:#fff}}
 .chart text{fill:var(--ink)}
 .chart .title{font-weight:600;font-size:13px}
+.chart .about{opacity:.75}
 .chart .grid{stroke:var(--faint);stroke-width:1}
 .chart .axis{stroke:var(--ink);stroke-width:1}
 .chart .mark{stroke:var(--ink);stroke-width:1;stroke-dasharray:2 3}

@@ -9,6 +9,11 @@ use super::table::{Row, Table};
 use crate::reproduce::statistics::{Certainty, PairedDifference};
 use crate::reproduce::study::Quantity;
 
+/// What must be known to read the answers.
+pub(super) const HOW_ANSWERED: &str = "The paper's claim is \"yes\" to each. An answer follows from \
+    the 95 % interval of a difference paired by seed; an interval that includes 0 shows nothing, \
+    neither a difference nor that there is none.";
+
 /// A question with all that the studies say to it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Question {
@@ -242,8 +247,8 @@ fn against(a: &ArmView<'_>, b: &ArmView<'_>) -> String {
 /// Plain arms of a larger batch, each with the plain arm of the smallest batch that shares its other
 /// settings.
 fn large_and_small<'v, 'a>(view: &'v StudyView<'a>) -> Vec<(&'v ArmView<'a>, &'v ArmView<'a>)> {
-    let plain = || view.arms.iter().filter(|arm| !arm.is_smoothed());
-    let smallest = view.arms.iter().map(ArmView::batch_size).min().unwrap_or_default();
+    let plain = || view.arms.iter().filter(|arm| arm.is_plain());
+    let smallest = plain().map(ArmView::batch_size).min().unwrap_or_default();
     let partner = |large: &ArmView<'_>| {
         plain().find(|small| {
             small.batch_size() == smallest
@@ -253,18 +258,18 @@ fn large_and_small<'v, 'a>(view: &'v StudyView<'a>) -> Vec<(&'v ArmView<'a>, &'v
     plain()
         .filter(|arm| arm.batch_size() > smallest)
         .filter_map(|large| Some((large, partner(large)?)))
-        .filter(both_ran)
+        .filter(both_there)
         .collect()
 }
 
-/// Arms without a run have nothing to say yet.
-fn both_ran((a, b): &(&ArmView<'_>, &ArmView<'_>)) -> bool {
-    !a.runs.is_empty() && !b.runs.is_empty()
+/// Arms without a common seed have nothing to say yet.
+fn both_there((a, b): &(&ArmView<'_>, &ArmView<'_>)) -> bool {
+    a.shares_a_seed(b)
 }
 
 fn smoothed_and_plain<'v, 'a>(view: &'v StudyView<'a>) -> Vec<(&'v ArmView<'a>, &'v ArmView<'a>)> {
     let smoothed = view.arms.iter().filter(|arm| arm.is_smoothed());
-    smoothed.filter_map(|arm| Some((arm, view.plain_of(arm)?))).filter(both_ran).collect()
+    smoothed.filter_map(|arm| Some((arm, view.plain_of(arm)?))).filter(both_there).collect()
 }
 
 #[cfg(test)]

@@ -137,7 +137,7 @@ impl<'a> StudyView<'a> {
 
     /// The plain arm with the same recipe.
     pub(super) fn plain_of(&self, arm: &ArmView<'_>) -> Option<&ArmView<'a>> {
-        let same = |other: &&ArmView<'_>| !other.is_smoothed() && other.recipe() == arm.recipe();
+        let same = |other: &&ArmView<'_>| other.is_plain() && other.recipe() == arm.recipe();
         self.arms.iter().find(same)
     }
 }
@@ -164,8 +164,17 @@ impl ArmView<'_> {
         Sample { lost: values.len() - finite.len(), values: finite }
     }
 
+    /// SmoothOut or AdaSmoothOut, in any variant.
     pub(super) fn is_smoothed(&self) -> bool {
-        self.spec.method.unwrap_or(Method::Plain) != Method::Plain
+        self.method().smooths()
+    }
+
+    pub(super) fn is_plain(&self) -> bool {
+        self.method() == Method::Plain
+    }
+
+    fn method(&self) -> Method {
+        self.spec.method.unwrap_or(Method::Plain)
     }
 
     pub(super) fn batch_size(&self) -> usize {
@@ -185,6 +194,11 @@ impl ArmView<'_> {
     /// The settings that a large-batch arm shares with its small-batch one.
     pub(super) fn recipe_but_for_the_batch(&self) -> ExperimentSpec {
         ExperimentSpec { batch_size: None, ghost_batch_size: None, ..self.recipe() }
+    }
+
+    /// Whether a seed has a run of both.
+    pub(super) fn shares_a_seed(&self, other: &ArmView<'_>) -> bool {
+        self.runs.iter().any(|run| other.runs.iter().any(|its| its.seed() == run.seed()))
     }
 
     /// The seeds that the profile asks for and that have no run.

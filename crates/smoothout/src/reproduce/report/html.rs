@@ -6,6 +6,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::ReportAbout;
+use super::answers::HOW_ANSWERED;
 use super::document::{Document, Section};
 use super::figures::Figure;
 use super::tables::PAPER_BLANK;
@@ -70,7 +71,7 @@ fn answers(document: &Document) -> Markup {
     html! {
         section id="questions" {
             h2 { "The paper's questions" }
-            p { "Each answer follows from a 95 % interval of a difference paired by seed. An interval that includes 0 shows nothing, neither a difference nor that there is none." }
+            p { (HOW_ANSWERED) }
             @for question in &document.questions {
                 h3 { (question.text) }
                 p class="answer" { (question.summary) }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::ReportAbout;
+use super::answers::HOW_ANSWERED;
 use super::document::{Document, Section};
 use super::table::escape;
 use super::tables::PAPER_BLANK;
@@ -40,7 +41,7 @@ pub(super) fn reproduction(about: &ReportAbout, document: &Document) -> String {
 }
 
 fn questions(text: &mut String, document: &Document) {
-    text.push_str("\n## The paper's questions\n");
+    let _ = write!(text, "\n## The paper's questions\n\n{HOW_ANSWERED}\n");
     for question in &document.questions {
         let _ = write!(text, "\n### {}\n\n{}\n", question.text, escape(&question.summary));
         if !question.table.rows.is_empty() {

@@ -113,6 +113,10 @@ fn comparisons(view: &StudyView<'_>) -> Option<Table> {
         let (first, second) = (view.label(&comparison.arm), view.label(&comparison.baseline));
         table.rows.push(Row::Heading(format!("{first} − {second}")));
         let pair = view.arm(&comparison.arm).zip(view.arm(&comparison.baseline));
+        if !pair.is_some_and(|(a, b)| a.shares_a_seed(b)) {
+            table.row(no_pair("all".to_owned()));
+            continue;
+        }
         for &quantity in &quantities {
             let found = pair.and_then(|(a, b)| a.sample(quantity).minus(&b.sample(quantity)));
             let Some(found) = found else {

@@ -6,7 +6,9 @@ mod training;
 use super::arms::{ArmView, StudyView, Sweep};
 use super::quantity::{TRAINING, examples, measure_name};
 use super::tables::split_name;
-use crate::chart::{AxisScale, AxisSpec, Band, Bar, BarChart, Curve, CurveChart, Ink, PlaneChart};
+use crate::chart::{
+    AxisScale, AxisSpec, Band, Bar, BarChart, Curve, CurveChart, Drawn, Ink, PlaneChart,
+};
 use crate::reproduce::study::{Measure, Quantity};
 
 /// A figure before it has a file name of its own.
@@ -137,13 +139,14 @@ fn accuracy_against_radius(view: &StudyView<'_>, sweep: &Sweep<'_, '_>) -> Optio
         points: found.iter().map(|(radius, summary)| (*radius, summary.mean)).collect(),
         spread: found.iter().map(|(_, summary)| summary.deviation.unwrap_or(0.0)).collect(),
         ink: Ink::of(0),
-        marked: true,
+        drawn: Drawn::LineAndDots,
     };
     let split = split_name(view);
-    let title = format!("{}: accuracy against radius, {}", view.study.title, sweep.name());
+    let title = format!("Accuracy against radius, {}", sweep.name());
     let scale = AxisScale::spanning(found.iter().map(|(radius, _)| *radius), 3.0);
     let chart = CurveChart {
         title,
+        about: view.study.title.clone(),
         x: AxisSpec::new("radius a", scale),
         y: AxisSpec::new(&format!("{split} top-1, % (last epoch)"), AxisScale::Linear),
         curves: vec![curve],
@@ -191,7 +194,8 @@ fn sharpness_bars(view: &StudyView<'_>, measure: &Measure) -> Option<Draft> {
     let place = view.study.measures.iter().position(|other| other == measure)? + 1;
     let name = measure_name(measure);
     let chart = BarChart {
-        title: format!("{}: {name}", view.study.title),
+        title: name,
+        about: view.study.title.clone(),
         value: unit(measure).to_owned(),
         bars,
     };

@@ -1,7 +1,7 @@
 //! Pictures through trained networks: lines, noise, planes.
 
 use super::{Csv, Draft, Drawing, ink, number};
-use crate::chart::{AxisScale, AxisSpec, Curve, CurveChart, Dash, Ink, PlaneChart};
+use crate::chart::{AxisScale, AxisSpec, Curve, CurveChart, Dash, Drawn, Ink, PlaneChart};
 use crate::data::Split;
 use crate::reproduce::report::arms::StudyView;
 use crate::reproduce::report::quantity::geometry_name;
@@ -36,7 +36,10 @@ fn lines(view: &StudyView<'_>, result: &PictureResult, of: SeriesOf) -> Option<D
             points: one.x.iter().copied().zip(one.y.iter().copied()).collect(),
             spread: one.standard_error.clone(),
             ink: curve_ink(view, kind, one),
-            marked: matches!(kind, PictureKind::Noise { .. }),
+            drawn: match kind {
+                PictureKind::Noise { .. } => Drawn::LineAndDots,
+                _ => Drawn::Line,
+            },
         });
     }
     let (name, unit) = match of {
@@ -63,6 +66,7 @@ fn lines(view: &StudyView<'_>, result: &PictureResult, of: SeriesOf) -> Option<D
     };
     let chart = CurveChart {
         title: format!("{}: {name}", result.picture.title),
+        about: view.study.title.clone(),
         x,
         y: AxisSpec::new(unit, y_scale),
         curves,
@@ -104,6 +108,7 @@ fn plane(view: &StudyView<'_>, result: &PictureResult) -> Option<Draft> {
     let names = |k: usize| labels.get(k).copied().unwrap_or_default();
     let chart = PlaneChart {
         title: result.picture.title.clone(),
+        about: view.study.title.clone(),
         axes: [format!("towards {}", names(1)), format!("towards {}", names(2))],
         grid: grid.clone(),
         points: labels.iter().map(|label| (*label).to_owned()).zip(places).collect(),

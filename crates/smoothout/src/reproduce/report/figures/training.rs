@@ -1,7 +1,7 @@
 //! Training curves: accuracy and loss by epoch, the mean over seeds.
 
 use super::{Csv, Draft, Drawing, has_records, number, over_seeds};
-use crate::chart::{AxisScale, AxisSpec, Curve, CurveChart, Ink};
+use crate::chart::{AxisScale, AxisSpec, Curve, CurveChart};
 use crate::reproduce::report::arms::{ArmView, StudyView};
 use crate::reproduce::report::tables::split_name;
 use crate::reproduce::statistics::Summary;
@@ -24,11 +24,11 @@ pub(super) fn curves(view: &StudyView<'_>) -> Vec<Draft> {
     let mut drafts = Vec::new();
     for (batch, arms) in &groups {
         let (title, kind) = match batch {
-            Some(batch) => (format!("{}, B = {batch}", view.study.title), format!("-b{batch}")),
-            None => (view.study.title.clone(), String::new()),
+            Some(batch) => (format!(", B = {batch}"), format!("-b{batch}")),
+            None => (String::new(), String::new()),
         };
         let accuracy = Curves {
-            title: format!("{title}: {split} accuracy while training"),
+            title: format!("Accuracy while training{title}"),
             unit: format!("{split} top-1, %"),
             scale: AxisScale::Linear,
             value: |record| record.test_top1,
@@ -36,7 +36,7 @@ pub(super) fn curves(view: &StudyView<'_>) -> Vec<Draft> {
         drafts.push(accuracy.draft(view, &format!("training-accuracy{kind}"), arms));
         let losses = arms.iter().flat_map(|arm| &arm.runs).flat_map(|run| &run.records);
         let loss = Curves {
-            title: format!("{title}: training loss"),
+            title: format!("Training loss{title}"),
             unit: "train loss (at the weights of each update)".to_owned(),
             scale: AxisScale::spanning(losses.map(|record| record.train_loss), 20.0),
             value: |record| record.train_loss,
@@ -58,7 +58,7 @@ impl Curves {
     fn draft(self, view: &StudyView<'_>, kind: &str, arms: &[&ArmView<'_>]) -> Draft {
         let mut csv = Csv::new("arm,epoch,n,mean,deviation");
         let mut curves = Vec::new();
-        for (i, arm) in arms.iter().enumerate() {
+        for arm in arms {
             let mut points = Vec::new();
             for (epoch, summary) in self.by_epoch(arm) {
                 points.push((epoch as f64, summary.map_or(f64::NAN, |summary| summary.mean)));
@@ -73,16 +73,12 @@ impl Curves {
                     ]);
                 }
             }
-            let label = arm.arm.label.clone();
-            curves.push(Curve { label, points, ink: Ink::of(i), ..Curve::default() });
+            curves.push(Curve::line(&arm.arm.label, points));
         }
-        let chart = CurveChart {
-            title: self.title,
-            x: AxisSpec::new("epoch", AxisScale::Linear),
-            y: AxisSpec::new(&self.unit, self.scale),
-            curves,
-            ..CurveChart::default()
-        };
+        let x = AxisSpec::new("epoch", AxisScale::Linear);
+        let y = AxisSpec::new(&self.unit, self.scale);
+        let chart = CurveChart::new(&self.title, x, y, curves);
+        let chart = CurveChart { about: view.study.title.clone(), ..chart };
         let caption = format!("{}.", over_seeds(arms.iter().copied()));
         Draft::new(view, kind, Drawing::Curves(chart), caption, csv)
     }
