@@ -48,17 +48,26 @@ pub struct SeededPerturbation {
     layout: ParameterLayout,
     perturbation: Perturbation,
     seed: u64,
+    shared: bool,
 }
 
 impl SeededPerturbation {
-    /// Perturbations of the parameters of `layout`.
+    /// Perturbations of the parameters of `layout`, a fresh one for each copy.
     pub fn new(layout: ParameterLayout, perturbation: Perturbation, seed: u64) -> Self {
-        Self { layout, perturbation, seed }
+        Self { layout, perturbation, seed, shared: false }
+    }
+
+    /// Whether all copies of a step take the same perturbation, as if the batch were not cut into
+    /// ghost batches.
+    #[must_use]
+    pub fn shared(self, shared: bool) -> Self {
+        Self { shared, ..self }
     }
 }
 
 impl<R: Real> PerturbationSource<R> for SeededPerturbation {
     fn perturb(&self, c: f64, step: u64, copy: u64, w: &[R], out: &mut [R]) {
+        let copy = if self.shared { 0 } else { copy };
         let key = PerturbationKey::new(self.seed).step(step).copy(copy);
         self.perturbation.apply_scaled(c, &self.layout, key, w, out);
     }
@@ -354,6 +363,19 @@ mod tests {
             assert_eq!(expected, run(7, 4, denoise));
             assert_eq!(expected, run(2, 100, denoise));
         }
+    }
+
+    /// A shared perturbation is one theta a step, another at the next.
+    #[test]
+    fn a_shared_perturbation_is_drawn_once_a_step() {
+        let source = perturbation(Geometry::Absolute).shared(true);
+        let theta = |step, copy| {
+            let mut out = vec![0.0_f32; 16];
+            source.perturb(1.0, step, copy, &[0.0; 16], &mut out);
+            out
+        };
+        assert_eq!(theta(0, 0), theta(0, 5));
+        assert_ne!(theta(0, 0), theta(1, 0));
     }
 
     /// 10,000 steps give the bits of a plain reference that keeps its own clean copy.

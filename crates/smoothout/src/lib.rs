@@ -23,6 +23,7 @@
 //! ```
 
 mod averaging;
+pub mod chart;
 pub mod checkpoint;
 pub mod cli;
 pub mod data;

@@ -25,6 +25,7 @@ use crate::data::DataError;
 use crate::experiment::ExperimentError;
 use crate::reproduce::plan::PlanError;
 use crate::reproduce::store::StoreError;
+use crate::reproduce::study::StudyError;
 use crate::run::{RunError, read_stretches};
 use crate::training::TrainError;
 
@@ -182,5 +183,6 @@ fn is_bad_input(error: &anyhow::Error) -> bool {
             || cause.is::<ExperimentError>()
             || cause.is::<NnError>()
             || cause.is::<PlanError>()
+            || cause.is::<StudyError>()
     })
 }

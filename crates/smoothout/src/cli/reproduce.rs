@@ -12,14 +12,15 @@ use super::{BadInput, Compute};
 use crate::checkpoint::load_model;
 use crate::data::{DataSet, DataSetName, Split};
 use crate::experiment::ExperimentSpec;
-use crate::reproduce::built_in::studies;
+use crate::reproduce::built_in;
 use crate::reproduce::drawing::{Scene, drawn};
 use crate::reproduce::estimate::{Estimate, spoken};
 use crate::reproduce::measuring::measured;
-use crate::reproduce::plan::{Job, Plan, Request, Shard};
+use crate::reproduce::plan::{Job, Plan, PlanError, Request, Shard};
+use crate::reproduce::report::{ReportAbout, StudyResults, write_report};
 use crate::reproduce::results::{PictureResult, RunResult};
 use crate::reproduce::store::Store;
-use crate::reproduce::study::{Picture, Profile};
+use crate::reproduce::study::{Picture, Profile, Study};
 use crate::run::read_records;
 
 /// Train the paper's networks plain, with SmoothOut and with AdaSmoothOut, measure how flat they
@@ -68,12 +69,31 @@ struct Choice {
     /// So many seeds [default: the profile's]
     #[arg(long)]
     seeds: Option<u64>,
+    /// Studies of one's own, JSON files as --show prints them, instead of those built in
+    #[arg(long, value_name = "FILE")]
+    study: Vec<PathBuf>,
 }
 
 impl Choice {
     fn plan(&self, shard: Option<Shard>) -> anyhow::Result<Plan> {
         let request = Request { only: self.only.clone(), seeds: self.seeds, shard };
-        Ok(Plan::new(studies(), self.profile, &request)?)
+        Ok(Plan::new(self.studies()?, self.profile, &request)?)
+    }
+
+    /// The command that makes the same again.
+    fn command(&self) -> String {
+        let mut words = vec![format!("smoothout reproduce --profile {}", self.profile.as_str())];
+        words.extend(self.only.iter().map(|name| format!("--only {name}")));
+        words.extend(self.seeds.map(|seeds| format!("--seeds {seeds}")));
+        words.extend(self.study.iter().map(|file| format!("--study {}", file.display())));
+        words.join(" ")
+    }
+
+    fn studies(&self) -> anyhow::Result<Vec<Study>> {
+        if self.study.is_empty() {
+            return Ok(built_in::studies());
+        }
+        self.study.iter().map(|file| Ok(Study::read(file)?)).collect()
     }
 }
 
@@ -96,16 +116,15 @@ impl ReproduceCommand {
             return merge.run();
         }
         if self.list {
-            list();
+            list(&self.choice.studies()?);
             return Ok(());
         }
         if let Some(name) = &self.show {
-            let request = Request { only: vec![name.clone()], ..Request::default() };
-            let study = studies().into_iter().find(|study| study.name == *name);
-            return match study {
-                Some(study) => Ok(println!("{}", serde_json::to_string_pretty(&study)?)),
-                None => Err(Plan::new(studies(), Profile::Full, &request).unwrap_err().into()),
-            };
+            let studies = self.choice.studies()?;
+            let study = studies.iter().find(|study| study.name == *name);
+            let study = study.ok_or_else(|| PlanError::unknown(name, &studies))?;
+            println!("{}", serde_json::to_string_pretty(study)?);
+            return Ok(());
         }
         let plan = self.choice.plan(self.shard)?;
         let out = self.out.clone().unwrap_or_else(|| {
@@ -121,7 +140,7 @@ impl ReproduceCommand {
                 self.picture(&plan, &store, place, picture)?;
             }
         }
-        report(&plan, &store)
+        report(&plan, &store, &self.choice)
     }
 
     /// Trains and measures what is not trained and measured yet.
@@ -234,7 +253,8 @@ impl ReproduceCommand {
 impl MergeCommand {
     fn run(self) -> anyhow::Result<()> {
         let (first, profile) = Store::existing(&self.from[0])?;
-        let plan = Choice { profile, ..self.choice.clone() }.plan(None)?;
+        let choice = Choice { profile, ..self.choice.clone() };
+        let plan = choice.plan(None)?;
         let store = Store::open(&self.out, profile)?;
         for folder in &self.from {
             let (other, found) = Store::existing(folder)?;
@@ -251,7 +271,7 @@ impl MergeCommand {
             let taken = store.merge(&plan, &other)?;
             println!("{}: {taken} runs", folder.display());
         }
-        report(&plan, &store)
+        report(&plan, &store, &choice)
     }
 }
 
@@ -272,8 +292,8 @@ fn prepare(folder: &Path, job: &Job) -> anyhow::Result<bool> {
     if spec == job.resolved() {
         return Ok(folder.join("training.safetensors").exists());
     }
-    let aside = (1..).map(|k| folder.with_extension(format!("before-{k}")));
-    let aside = aside.into_iter().find(|aside| !aside.exists()).expect("a free name");
+    let mut aside = (1..).map(|k| folder.with_extension(format!("before-{k}")));
+    let aside = aside.find(|aside| !aside.exists()).expect("a free name");
     eprintln!(
         "the experiment has changed: {} is put aside as {}",
         folder.display(),
@@ -294,8 +314,8 @@ fn data(spec: &ExperimentSpec, split: Split) -> anyhow::Result<DataSet> {
     Ok(DataSet::load(name, spec.data_dir.as_deref(), split)?)
 }
 
-fn list() {
-    for study in studies() {
+fn list(studies: &[Study]) {
+    for study in studies {
         let profiles: Vec<_> = study
             .profiles
             .iter()
@@ -344,8 +364,30 @@ fn announce(plan: &Plan, store: &Store, compute: Compute) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Writes the report from all results that are there.
-fn report(plan: &Plan, store: &Store) -> anyhow::Result<()> {
-    let _ = (plan, store);
+/// Writes the report from all results that are there, and says where it is.
+fn report(plan: &Plan, store: &Store, choice: &Choice) -> anyhow::Result<()> {
+    let mut all = Vec::new();
+    for (place, study) in plan.studies.iter().enumerate() {
+        let (mut runs, mut pictures) = (Vec::new(), Vec::new());
+        for job in plan.of(place) {
+            runs.extend(store.run(study, job)?);
+        }
+        for picture in &study.pictures {
+            if let Some(jobs) = first_seed(plan, place, picture) {
+                let specs: Vec<_> = jobs.iter().map(|job| job.resolved()).collect();
+                pictures.extend(store.picture(study, picture, &specs)?);
+            }
+        }
+        let wanted = plan.of(place).count();
+        all.push(StudyResults { study: study.clone(), runs, pictures, wanted });
+    }
+    let about = ReportAbout {
+        profile: plan.profile,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        command: choice.command(),
+    };
+    write_report(store.path(), &about, &all)?;
+    let (runs, wanted) = (all.iter().map(|study| study.runs.len()).sum::<usize>(), plan.jobs.len());
+    println!("{runs} of {wanted} runs: {}", store.path().join("report.html").display());
     Ok(())
 }

@@ -133,6 +133,14 @@ impl ExperimentSpec {
                 }
                 _ => applies(perturbed, "copies", self.copies, 1)?,
             },
+            // Written down only where it is on: experiments older than the setting stay the same.
+            shared_perturbation: applies(
+                perturbed,
+                "shared_perturbation",
+                self.shared_perturbation,
+                false,
+            )?
+            .filter(|shared| *shared),
             rho: applies(ascends, "rho", self.rho, rho)?,
             eta: applies(asam, "eta", self.eta, 0.01)?,
             ascent_scope: applies(ascends, "ascent_scope", self.ascent_scope, AscentScope::Batch)?,

@@ -147,6 +147,10 @@ pub struct ExperimentSpec {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub copies: Option<usize>,
+    /// One perturbation for all ghost batches of an update [default: false]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared_perturbation: Option<bool>,
     /// How far sam and asam go up; asam's is a share of the weights [default: sam 0.05, asam 0.5]
     #[arg(long, allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -272,6 +276,7 @@ impl ExperimentSpec {
             self.tanh_scale = None;
             self.denoise = None;
             self.copies = None;
+            self.shared_perturbation = None;
         }
         if !method.smooths() && method != Method::LpfSgd {
             self.perturb_norm = None;

@@ -107,6 +107,14 @@ pub enum PlanError {
     },
 }
 
+impl PlanError {
+    /// A name that is none of these studies'.
+    pub fn unknown(found: &str, studies: &[Study]) -> Self {
+        let known: Vec<_> = studies.iter().map(|study| study.name.as_str()).collect();
+        Self::Unknown { found: found.to_owned(), known: known.join(", ") }
+    }
+}
+
 /// One training.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -151,8 +159,7 @@ impl Plan {
         }
         for name in &request.only {
             let Some(study) = all.iter().find(|study| study.name == *name) else {
-                let known: Vec<_> = all.iter().map(|study| study.name.as_str()).collect();
-                return Err(PlanError::Unknown { found: name.clone(), known: known.join(", ") });
+                return Err(PlanError::unknown(name, &all));
             };
             if !study.profiles.contains_key(&profile) {
                 let others: Vec<_> = study.profiles.keys().map(|other| other.as_str()).collect();
@@ -167,7 +174,8 @@ impl Plan {
             study.profiles.contains_key(&profile)
                 && (request.only.is_empty() || request.only.contains(&study.name))
         };
-        let studies: Vec<Study> = all.into_iter().filter(asked).collect();
+        let studies: Vec<Study> =
+            all.into_iter().filter(asked).map(|study| study.at(profile)).collect();
         let mut jobs = Vec::new();
         for (place, study) in studies.iter().enumerate() {
             study.check_names()?;
@@ -210,6 +218,19 @@ impl Study {
         scaled.overridden_by(&arm.spec).overridden_by(&seeded)
     }
 
+    /// The study with what the profile measures and draws.
+    fn at(mut self, profile: Profile) -> Self {
+        if let Some(scale) = self.profiles.get(&profile) {
+            if let Some(measures) = &scale.measures {
+                self.measures.clone_from(measures);
+            }
+            if let Some(drawn) = &scale.pictures {
+                self.pictures.retain(|picture| drawn.contains(&picture.name));
+            }
+        }
+        self
+    }
+
     /// Every arm that is named is there.
     fn check_names(&self) -> Result<(), PlanError> {
         let compared = self.comparisons.iter().flat_map(|c| [c.arm.as_str(), c.baseline.as_str()]);
@@ -222,5 +243,81 @@ impl Study {
                 Err(PlanError::NoArm { study: self.name.clone(), found: found.to_owned() })
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reproduce::built_in::studies;
+
+    const PROFILES: [Profile; 3] = [Profile::Quick, Profile::Short, Profile::Full];
+
+    /// Every experiment of every study resolves, and what a study names is there.
+    #[test]
+    fn the_built_in_studies_are_sound() {
+        for profile in PROFILES {
+            let plan = Plan::new(studies(), profile, &Request::default()).unwrap();
+            assert!(!plan.jobs.is_empty());
+            for study in &plan.studies {
+                let drawn = study.profiles[&profile].pictures.iter().flatten();
+                let known = |name: &String| study.pictures.iter().any(|p| p.name == *name);
+                assert!(drawn.clone().all(known), "{}: {drawn:?}", study.name);
+            }
+        }
+        let names: Vec<_> = studies().into_iter().map(|study| study.name).collect();
+        let mut unique = names.clone();
+        unique.sort_unstable();
+        unique.dedup();
+        assert_eq!(unique.len(), names.len(), "{names:?}");
+    }
+
+    /// Quick needs nothing that is not in the repository.
+    #[test]
+    fn quick_is_mnist_alone() {
+        let plan = Plan::new(studies(), Profile::Quick, &Request::default()).unwrap();
+        let mnist = crate::data::DataSetName::Mnist;
+        assert!(plan.jobs.iter().all(|job| job.experiment.dataset == mnist));
+    }
+
+    #[test]
+    fn shards_share_the_jobs_out() {
+        let count = |shard: &str| {
+            let shard = Some(shard.parse().unwrap());
+            let request = Request { shard, ..Request::default() };
+            Plan::new(studies(), Profile::Short, &request).unwrap().shard().count()
+        };
+        let all = count("1/1");
+        assert_eq!(count("1/3") + count("2/3") + count("3/3"), all);
+        for text in ["0/3", "4/3", "1", "a/b", "1/0"] {
+            assert!(text.parse::<Shard>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_planned_is_said() {
+        let plan = |only: &[&str], profile, seeds| {
+            let only = only.iter().map(ToString::to_string).collect();
+            Plan::new(studies(), profile, &Request { only, seeds, shard: None })
+        };
+        let message = |plan: Result<Plan, PlanError>| plan.unwrap_err().to_string();
+        assert!(message(plan(&["f2"], Profile::Full, None)).contains("f1-mnist-sgd"));
+        assert!(message(plan(&["f1-mnist-radii"], Profile::Quick, None)).contains("short or full"));
+        assert!(message(plan(&[], Profile::Full, Some(0))).contains("1 to 1000"));
+        let mut study = studies().remove(0);
+        study.comparisons[0].arm = "none".to_owned();
+        let error = Plan::new(vec![study], Profile::Quick, &Request::default());
+        assert!(message(error).contains("\"none\""));
+    }
+
+    /// The profile changes the common settings, the arm changes those.
+    #[test]
+    fn settings_are_laid_over_each_other() {
+        let plan = Plan::new(studies(), Profile::Quick, &Request::default()).unwrap();
+        let job = plan.jobs.iter().find(|job| job.arm == "lb-plain" && job.seed() == 2).unwrap();
+        assert_eq!(job.spec.epochs, Some(3));
+        assert_eq!(job.spec.batch_size, Some(4096));
+        assert_eq!(plan.studies[0].measures.len(), 2);
+        assert_eq!(plan.studies[0].pictures.len(), 2);
     }
 }

@@ -7,12 +7,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use smoothout_sharpness::Axis;
 use smoothout_tensor::Geometry;
+use thiserror::Error;
 
 use crate::experiment::ExperimentSpec;
+use crate::remedy::remedy;
 
 /// How much computing a reproduction takes.
 #[derive(
@@ -71,6 +74,71 @@ pub struct Study {
     pub published: Vec<Published>,
 }
 
+impl Study {
+    /// Reads a study from a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or has an unknown field or a value of the wrong type.
+    pub fn read(path: &Path) -> Result<Self, StudyError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| StudyError::Read { path: path.to_owned(), source })?;
+        let study: Self =
+            serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(&text))
+                .map_err(|error| StudyError::Json {
+                    path: path.to_owned(),
+                    problem: error.to_string(),
+                })?;
+        let names = study.arms.iter().map(|arm| &arm.name);
+        let names = names.chain(study.pictures.iter().map(|picture| &picture.name));
+        let odd = names.chain([&study.name]).find(|name| !is_plain(name)).cloned();
+        match odd {
+            None => Ok(study),
+            Some(name) => Err(StudyError::Name { path: path.to_owned(), name }),
+        }
+    }
+}
+
+/// Names become names of files and folders.
+fn is_plain(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(plain)
+}
+
+/// A file that is no study.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StudyError {
+    /// It cannot be read.
+    #[error("{path} cannot be read: {source}; {}", remedy(source))]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// It is of another shape.
+    #[error(
+        "{path} is not a study: {problem}; `smoothout reproduce --show f1-mnist-sgd` prints one"
+    )]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// The field, what is wrong with it, and the line.
+        problem: String,
+    },
+    /// A name that is no file name.
+    #[error(
+        "{path} has the name {name:?}: names of studies, arms and pictures become folders, and \
+         take letters, digits, dots, dashes and underscores"
+    )]
+    Name {
+        /// The file.
+        path: PathBuf,
+        /// The name.
+        name: String,
+    },
+}
+
 /// One way of training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,6 +160,12 @@ pub struct Scale {
     /// What it changes of the common settings, before the arms change theirs.
     #[serde(default)]
     pub spec: ExperimentSpec,
+    /// What it measures instead of the study's measures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measures: Option<Vec<Measure>>,
+    /// The only pictures that it draws.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<Vec<String>>,
 }
 
 /// A number that is measured of a trained network, on training examples, with frozen batch norm.
