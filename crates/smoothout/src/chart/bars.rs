@@ -36,7 +36,7 @@ const ORDERS: f64 = 30.0;
 /// The height of a bar and its gap.
 const ROW: f64 = 34.0;
 /// Characters of a name in one line.
-const NAME: usize = 19;
+const NAME: usize = 18;
 
 impl BarChart {
     /// The chart as an SVG element, styled by [`STYLE`](super::STYLE). `id` must be unique on the
@@ -44,7 +44,7 @@ impl BarChart {
     pub fn svg(&self, id: &str) -> String {
         let (title, top) = heading(&self.title);
         let height = ROW * self.bars.len() as f64;
-        let plot = Plot { left: 138.0, right: WIDTH - 22.0, top, bottom: top + height };
+        let plot = Plot { left: 130.0, right: WIDTH - 20.0, top, bottom: top + height };
         let values = || self.bars.iter().filter_map(|bar| bar.value).filter(|v| v.is_finite());
         if values().next().is_none() {
             return nothing(id, &self.title);
@@ -60,7 +60,7 @@ impl BarChart {
         };
         let label = match scale {
             AxisScale::Linear => self.value.clone(),
-            AxisScale::Logarithmic => format!("{} (logarithmic)", self.value),
+            AxisScale::Logarithmic => format!("{} (logarithmic axis)", self.value),
         };
         let content = html! {
             (title)
@@ -82,7 +82,7 @@ impl Bar {
         let end = self.value.and_then(|value| ruler.pixel(value));
         html! {
             @for (line, name) in names.iter().enumerate() {
-                text x="130" y=(px(first + 14.0 * line as f64)) text-anchor="end" { (name) }
+                text x="122" y=(px(first + 14.0 * line as f64)) text-anchor="end" { (name) }
             }
             @match (end, scale) {
                 (None, _) => text x=(px(ruler.clamped(0.0) + 6.0)) y=(px(middle + 4.0)) { "no value" },
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!((bars.matches("<rect").count(), bars.matches("no value").count()), (2, 1));
         assert!(bars.contains(">0.0<") && bars.contains("&lt;of&gt;"));
         let dots = chart(&[Some(1.0), Some(205.0)]);
-        assert!(dots.contains("(logarithmic)") && !dots.contains("<rect"));
+        assert!(dots.contains("(logarithmic axis)") && !dots.contains("<rect"));
         for svg in [bars, dots] {
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         }

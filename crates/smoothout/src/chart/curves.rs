@@ -97,9 +97,9 @@ impl CurveChart {
     /// page that it is put in.
     pub fn svg(&self, id: &str) -> String {
         let (title, below) = heading(&self.title);
-        let named = if self.marks.is_empty() { 0.0 } else { LINE };
+        let named = LINE * self.marks.len() as f64;
         let top = below + LINE + 4.0 + named;
-        let plot = Plot { left: 58.0, right: WIDTH - 16.0, top, bottom: top + 200.0 };
+        let plot = Plot { left: 52.0, right: WIDTH - 14.0, top, bottom: top + 190.0 };
         let points = || self.curves.iter().flat_map(|curve| &curve.points);
         let x = Ruler::over(points().map(|p| p.0), self.x.scale, 0.02, plot.across());
         let y = Ruler::over(self.heights(), self.y.scale, 0.05, plot.up());
@@ -107,11 +107,11 @@ impl CurveChart {
         let (names, height) = legend(&self.entries(), plot.bottom + 2.0 * LINE + 10.0);
         let content = html! {
             (title)
-            (axes(plot, (&self.x, &x), (&self.y, &y)))
-            @for (name, at) in &self.marks {
+            (axes(plot, named, (&self.x, &x), (&self.y, &y)))
+            @for (row, (name, at)) in self.marks.iter().rev().enumerate() {
                 @if let Some(at) = x.pixel(*at).filter(|at| (plot.left..=plot.right).contains(at)) {
-                    line class="mark" x1=(px(at)) x2=(px(at)) y1=(px(plot.top)) y2=(px(plot.bottom)) {}
-                    (mark_name(name, at, plot))
+                    line class="mark" x1=(px(at)) x2=(px(at)) y1=(px(plot.top - LINE * row as f64)) y2=(px(plot.bottom)) {}
+                    (mark_name(name, at, row, plot))
                 }
             }
             @if let Some(band) = &self.band { (band.draw(plot, &y)) }
@@ -164,11 +164,11 @@ impl CurveChart {
     }
 }
 
-/// A mark's name above the plot, within the chart's width.
-fn mark_name(name: &str, at: f64, plot: Plot) -> Markup {
+/// A mark's name above the plot, each in a row of its own and within the chart's width.
+fn mark_name(name: &str, at: f64, row: usize, plot: Plot) -> Markup {
     let middle = (plot.left + plot.right) / 2.0;
-    let anchor = if at > middle { "end" } else { "start" };
-    html! { text x=(px(at)) y=(px(plot.top - 4.0)) text-anchor=(anchor) { (name) } }
+    let (anchor, aside) = if at > middle { ("end", -3.0) } else { ("start", 3.0) };
+    html! { text x=(px(at + aside)) y=(px(plot.top - 5.0 - LINE * row as f64)) text-anchor=(anchor) { (name) } }
 }
 
 impl Curve {

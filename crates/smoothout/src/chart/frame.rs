@@ -6,11 +6,11 @@ use super::axis::{AxisSpec, Ruler};
 use super::style::{lines, px};
 
 /// The width of every chart.
-pub(super) const WIDTH: f64 = 420.0;
+pub(super) const WIDTH: f64 = 380.0;
 /// The height of a line of text.
 pub(super) const LINE: f64 = 16.0;
 /// Characters of a title that fit a line, and of a legend.
-const TITLE: usize = 58;
+const TITLE: usize = 46;
 /// A letter's width in the legend, on the safe side.
 const LETTER: f64 = 6.6;
 
@@ -71,8 +71,14 @@ pub(super) fn heading(title: &str) -> (Markup, f64) {
     (heading, below)
 }
 
-/// Both axes with their grids, numbers and names: the vertical one's name stands above it.
-pub(super) fn axes(plot: Plot, x: (&AxisSpec, &Ruler), y: (&AxisSpec, &Ruler)) -> Markup {
+/// Both axes with their grids, numbers and names: the vertical one's name stands above it, by
+/// `aside` above the place next to the plot.
+pub(super) fn axes(
+    plot: Plot,
+    aside: f64,
+    x: (&AxisSpec, &Ruler),
+    y: (&AxisSpec, &Ruler),
+) -> Markup {
     html! {
         @for (value, text) in y.1.ticks(5) {
             @let at = y.1.clamped(value);
@@ -81,7 +87,7 @@ pub(super) fn axes(plot: Plot, x: (&AxisSpec, &Ruler), y: (&AxisSpec, &Ruler)) -
         }
         (bottom_axis(plot, x.0, x.1))
         line class="axis" x1=(px(plot.left)) x2=(px(plot.left)) y1=(px(plot.top)) y2=(px(plot.bottom)) {}
-        text x="10" y=(px(plot.top - 9.0)) { (y.0.label) }
+        text x="10" y=(px(plot.top - 9.0 - aside)) { (y.0.label) }
     }
 }
 

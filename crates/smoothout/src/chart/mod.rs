@@ -1,6 +1,6 @@
 //! Charts as SVG text: [curves](CurveChart), [bars](BarChart), and [planes](PlaneChart).
 //!
-//! A chart is 420 units wide, so that its text can be read on a phone; its colours can be told apart
+//! A chart is 380 units wide, so that its text can be read on a phone; its colours can be told apart
 //! without red against green, no curve is told by its colour alone, and they follow the reader's
 //! choice of a light or dark page. Values that are not finite are holes.
 

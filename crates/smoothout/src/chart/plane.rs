@@ -23,7 +23,7 @@ pub struct PlaneChart {
 /// Contours between the lowest and the highest value.
 const LEVELS: usize = 9;
 /// The height of the map.
-const HEIGHT: f64 = 260.0;
+const HEIGHT: f64 = 240.0;
 
 impl PlaneChart {
     /// The chart as an SVG element, styled by [`STYLE`](super::STYLE). `id` must be unique on the
@@ -31,7 +31,7 @@ impl PlaneChart {
     pub fn svg(&self, id: &str) -> String {
         let (title, below) = heading(&self.title);
         let top = below + LINE + 4.0;
-        let plot = Plot { left: 58.0, right: WIDTH - 86.0, top, bottom: top + HEIGHT };
+        let plot = Plot { left: 46.0, right: WIDTH - 84.0, top, bottom: top + HEIGHT };
         let (&[x_axis, y_axis], Some(ends)) =
             (self.grid.axes(), extent(self.grid.values().iter().copied()))
         else {
@@ -49,14 +49,16 @@ impl PlaneChart {
         let specs = self.axes.each_ref().map(|name| AxisSpec::new(name, AxisScale::Linear));
         let content = html! {
             (title)
-            (axes(plot, (&specs[0], &x), (&specs[1], &y)))
+            (axes(plot, 0.0, (&specs[0], &x), (&specs[1], &y)))
             (self.cells(scale, &x, &y))
             @for share in levels() {
                 @let path = contour_path(&self.grid, scale.value(share), &x, &y);
                 @if !path.is_empty() { path class="contour" d=(path) {} }
             }
             (bar(plot, scale, self.grid.quantity()))
-            @for (name, at) in &self.points { (point(name, (x.clamped(at[0]), y.clamped(at[1])), plot)) }
+            @for (i, (name, at)) in self.points.iter().enumerate() {
+                (point(name, i, (x.clamped(at[0]), y.clamped(at[1])), plot))
+            }
         };
         svg(id, &self.title, plot.bottom + 2.0 * LINE + 10.0, &content)
     }
@@ -123,12 +125,14 @@ fn bar(plot: Plot, scale: ColourScale, quantity: &str) -> Markup {
     }
 }
 
-fn point(name: &str, (x, y): (f64, f64), plot: Plot) -> Markup {
+/// A dot and its name, below the first point and above the others: neighbours keep apart.
+fn point(name: &str, i: usize, (x, y): (f64, f64), plot: Plot) -> Markup {
     let right = x > (plot.left + plot.right) / 2.0;
-    let (anchor, aside) = if right { ("end", -8.0) } else { ("start", 8.0) };
+    let (anchor, aside) = if right { ("end", -7.0) } else { ("start", 7.0) };
+    let down = if i == 0 { 17.0 } else { -7.0 };
     html! {
         circle class="place" cx=(px(x)) cy=(px(y)) r="4" {}
-        text class="on-map" x=(px(x + aside)) y=(px(y - 6.0)) text-anchor=(anchor) { (name) }
+        text class="on-map" x=(px(x + aside)) y=(px(y + down)) text-anchor=(anchor) { (name) }
     }
 }
 

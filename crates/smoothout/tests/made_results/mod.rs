@@ -12,10 +12,10 @@ use smoothout_sharpness::{Axis, Chart, FnObjective, Grid};
 
 /// Last-epoch accuracies of the five seeds: SciPy's `ttest_rel` gives -0.25 for the difference of
 /// the second and the first, between -0.3998 and -0.1002, p = 0.009775.
-pub const SMALL: [f64; 5] = [98.03, 97.81, 97.95, 98.10, 97.99];
-pub const LARGE: [f64; 5] = [97.70, 97.74, 97.61, 97.92, 97.66];
+const SMALL: [f64; 5] = [98.03, 97.81, 97.95, 98.10, 97.99];
+const LARGE: [f64; 5] = [97.70, 97.74, 97.61, 97.92, 97.66];
 
-pub fn about() -> ReportAbout {
+pub(crate) fn about() -> ReportAbout {
     ReportAbout {
         profile: Profile::Full,
         version: "9.9.9".to_owned(),
@@ -24,12 +24,12 @@ pub fn about() -> ReportAbout {
 }
 
 /// A study as its JSON file says it.
-pub fn study(value: Value) -> Study {
+fn study(value: Value) -> Study {
     serde_json::from_value(value).expect("the fixture is a study")
 }
 
 /// One run: its epochs rise to `top1`; every measure gives `sharpness` times its place.
-pub fn run(study: &Study, arm: &str, seed: u64, top1: f64, sharpness: f64) -> RunResult {
+pub(crate) fn run(study: &Study, arm: &str, seed: u64, top1: f64, sharpness: f64) -> RunResult {
     let found = study.arms.iter().find(|found| found.name == arm).expect("the arm is there");
     let mut spec = study.common.overridden_by(&found.spec);
     spec.seed = Some(seed);
@@ -47,6 +47,7 @@ pub fn run(study: &Study, arm: &str, seed: u64, top1: f64, sharpness: f64) -> Ru
     let measured = measured.collect();
     let stretches = vec![Stretch {
         first_epoch: 1,
+        first_batch: 0,
         version: "9.9.9".to_owned(),
         cpu: "A Processor <of> 2018".to_owned(),
         threads: 2,
@@ -76,7 +77,7 @@ fn record(epoch: usize, top1: f64) -> EpochRecord {
 }
 
 /// Five seeds of small and large batches, plain and smoothed.
-pub fn main_study() -> StudyResults {
+pub(crate) fn main_study() -> StudyResults {
     let arm = |name: &str, label: &str, batch: usize, method: &str, radius: Option<f64>| {
         let mut spec = json!({ "batch_size": batch, "method": method });
         if let Some(radius) = radius {
@@ -183,7 +184,7 @@ fn pictures(study: &Study, runs: &[RunResult]) -> Vec<PictureResult> {
 }
 
 /// One seed of four radii on held-out examples; the third is the best.
-pub fn sweep() -> StudyResults {
+pub(crate) fn sweep() -> StudyResults {
     let radii = [0.01, 0.03, 0.1, 0.3];
     let mut arms = vec![json!({ "name": "plain", "label": "plain", "spec": {} })];
     arms.extend(radii.map(|radius| {

@@ -68,7 +68,7 @@ fn verdict(found: Sign, asked: Sign) -> (Verdict, &'static str) {
     }
 }
 
-const COLUMNS: [&str; 6] = ["quantity", "mean difference", "95 % interval", "p", "pairs", "answer"];
+const COLUMNS: [&str; 6] = ["quantity", "answer", "mean difference", "95 % interval", "p", "pairs"];
 const TOP1: Quantity = Quantity::LastTop1;
 
 /// A question while its rows are gathered.
@@ -105,17 +105,17 @@ impl Draft {
         let cells = match &found {
             Some(found) => {
                 let text = difference(quantity, found);
-                [name, text.mean, text.interval, text.p, found.n.to_string(), answer_text]
+                [name, answer_text, text.mean, text.interval, text.p, found.n.to_string()]
             }
             None => {
                 let dash = || "–".to_owned();
                 [
                     name,
+                    answer_text,
                     dash(),
                     "none: no pair of runs".to_owned(),
                     dash(),
                     "0".to_owned(),
-                    answer_text,
                 ]
             }
         };
@@ -253,12 +253,18 @@ fn large_and_small<'v, 'a>(view: &'v StudyView<'a>) -> Vec<(&'v ArmView<'a>, &'v
     plain()
         .filter(|arm| arm.batch_size() > smallest)
         .filter_map(|large| Some((large, partner(large)?)))
+        .filter(both_ran)
         .collect()
+}
+
+/// Arms without a run have nothing to say yet.
+fn both_ran((a, b): &(&ArmView<'_>, &ArmView<'_>)) -> bool {
+    !a.runs.is_empty() && !b.runs.is_empty()
 }
 
 fn smoothed_and_plain<'v, 'a>(view: &'v StudyView<'a>) -> Vec<(&'v ArmView<'a>, &'v ArmView<'a>)> {
     let smoothed = view.arms.iter().filter(|arm| arm.is_smoothed());
-    smoothed.filter_map(|arm| Some((arm, view.plain_of(arm)?))).collect()
+    smoothed.filter_map(|arm| Some((arm, view.plain_of(arm)?))).filter(both_ran).collect()
 }
 
 #[cfg(test)]

@@ -21,26 +21,20 @@ pub(super) fn name(quantity: Quantity, split: &str) -> String {
     }
 }
 
-/// What is measured, with its settings.
+/// What is measured, with its settings but for the examples: see [`examples`].
 pub(super) fn measure_name(measure: &Measure) -> String {
     match measure {
-        Measure::ExpectedLoss { geometry, radius, examples } => format!(
-            "rise of the expected loss, {}, a = {radius} ({examples} training images)",
-            geometry_name(*geometry)
-        ),
-        Measure::Keskar { epsilon, subspace, examples } => {
-            let space = match subspace {
-                Some(dimension) => format!("p = {dimension}"),
-                None => "full space".to_owned(),
-            };
-            format!(
-                "Keskar sharpness %, ε = {}, {space} ({examples} training images)",
-                plain_number(*epsilon)
-            )
-        }
-        Measure::LargestEigenvalue { examples } => {
-            format!("λ_max of the Hessian ({examples} training images)")
-        }
+        Measure::Keskar { .. } => format!("{measure}, %"),
+        _ => measure.to_string(),
+    }
+}
+
+/// How many training examples a measure takes.
+pub(super) fn examples(measure: &Measure) -> usize {
+    match measure {
+        Measure::ExpectedLoss { examples, .. }
+        | Measure::Keskar { examples, .. }
+        | Measure::LargestEigenvalue { examples } => *examples,
     }
 }
 
@@ -90,7 +84,14 @@ pub(super) fn plain_number(value: f64) -> String {
 /// others do.
 pub(super) fn mean(quantity: Quantity, summary: Option<Summary>, expected: usize) -> String {
     let Some(Summary { n, mean, deviation }) = summary else { return "–".to_owned() };
-    let number = |value| fixed(value, decimals(quantity, mean.abs()), false);
+    // Of a measure's deviation at least two digits.
+    let fine = match (quantity, deviation) {
+        (Quantity::Measured(_), Some(d)) if d > 0.0 => {
+            (1.0 - d.log10().floor()).clamp(0.0, 6.0) as usize
+        }
+        _ => 0,
+    };
+    let number = |value| fixed(value, decimals(quantity, mean.abs()).max(fine), false);
     let spread = deviation.map(|d| format!(" ± {}", number(d))).unwrap_or_default();
     let count = if n == expected { String::new() } else { format!(" (n = {n})") };
     format!("{}{spread}{count}", number(mean))

@@ -12,6 +12,9 @@ pub(super) struct Table {
     pub(super) notes: Vec<String>,
 }
 
+/// A cell of more characters may be broken into lines.
+const LONG: usize = 24;
+
 /// A row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Row {
@@ -36,7 +39,7 @@ impl Table {
         html! {
             div class="table" role="region" aria-label=(self.caption) tabindex="0" {
                 table {
-                    caption { (self.caption) }
+                    caption { span { (self.caption) } }
                     thead { tr { @for column in &self.columns { th scope="col" { (column) } } } }
                     tbody {
                         @for row in &self.rows {
@@ -46,7 +49,9 @@ impl Table {
                                 },
                                 Row::Cells(cells) => tr {
                                     @for (i, cell) in cells.iter().enumerate() {
-                                        @if i == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
+                                        @if i == 0 { th scope="row" { (cell) } }
+                                        @else if cell.chars().count() > LONG { td class="long" { (cell) } }
+                                        @else { td { (cell) } }
                                     }
                                 },
                             }

@@ -1,7 +1,11 @@
 //! The tables of one study.
 
+use std::collections::BTreeSet;
+
 use super::arms::{ArmView, StudyView, is_invariant};
-use super::quantity::{TRAINING, difference, mean, measure_name, name, plain_number, published};
+use super::quantity::{
+    TRAINING, difference, examples, mean, measure_name, name, plain_number, published,
+};
 use super::table::{Row, Table};
 use crate::reproduce::statistics::Certainty;
 use crate::reproduce::study::{Measure, Quantity};
@@ -72,6 +76,11 @@ fn sharpness(view: &StudyView<'_>) -> Option<Table> {
         Table::new("Sharpness of the last epoch's network: mean ± s.d. over seeds", columns);
     let quantities: Vec<Quantity> = measures.iter().copied().map(Quantity::Measured).collect();
     arm_rows(&mut table, view, &quantities);
+    let counts: BTreeSet<usize> = measures.iter().map(examples).collect();
+    let counts: Vec<String> = counts.iter().map(usize::to_string).collect();
+    table
+        .notes
+        .push(format!("Measured on {} training examples, batch norm frozen.", counts.join(" or ")));
     let (invariant, blind): (Vec<&Measure>, Vec<&Measure>) =
         measures.iter().partition(|measure| is_invariant(measure));
     if !blind.is_empty() {
@@ -95,7 +104,7 @@ fn comparisons(view: &StudyView<'_>) -> Option<Table> {
     if view.study.comparisons.is_empty() {
         return None;
     }
-    let columns = ["quantity", "mean difference", "95 % interval", "p", "pairs", "the first is"];
+    let columns = ["quantity", "the first is", "mean difference", "95 % interval", "p", "pairs"];
     let mut table = Table::new("Differences, paired by seed", columns);
     let split = split_name(view);
     let measured = view.study.measures.iter().copied().map(Quantity::Measured);
@@ -119,7 +128,7 @@ fn comparisons(view: &StudyView<'_>) -> Option<Table> {
             };
             let n = found.n.to_string();
             let cells =
-                [name(quantity, split), text.mean, text.interval, text.p, n, reading.into()];
+                [name(quantity, split), reading.into(), text.mean, text.interval, text.p, n];
             table.row(cells);
         }
     }
@@ -134,7 +143,7 @@ fn comparisons(view: &StudyView<'_>) -> Option<Table> {
 
 fn no_pair(quantity: String) -> [String; 6] {
     let dash = || "–".to_owned();
-    [quantity, dash(), dash(), dash(), "0".to_owned(), "cannot tell: no pair of runs".to_owned()]
+    [quantity, "cannot tell: no pair of runs".to_owned(), dash(), dash(), dash(), "0".to_owned()]
 }
 
 fn beside_published(view: &StudyView<'_>) -> Option<Table> {

@@ -4,7 +4,7 @@ mod pictures;
 mod training;
 
 use super::arms::{ArmView, StudyView, Sweep};
-use super::quantity::{TRAINING, measure_name, plain_number};
+use super::quantity::{TRAINING, examples, measure_name};
 use super::tables::split_name;
 use crate::chart::{AxisScale, AxisSpec, Band, Bar, BarChart, Curve, CurveChart, Ink, PlaneChart};
 use crate::reproduce::study::{Measure, Quantity};
@@ -192,26 +192,22 @@ fn sharpness_bars(view: &StudyView<'_>, measure: &Measure) -> Option<Draft> {
     let name = measure_name(measure);
     let chart = BarChart {
         title: format!("{}: {name}", view.study.title),
-        value: axis_name(measure),
+        value: unit(measure).to_owned(),
         bars,
     };
     let caption = format!(
-        "{}; bars are ± one standard deviation, circles the single seeds.",
-        over_seeds(view.arms.iter())
+        "{}, {} training examples; bars are ± one standard deviation, circles the single seeds.",
+        over_seeds(view.arms.iter()),
+        examples(measure)
     );
     Some(Draft::new(view, &format!("sharpness-{place}"), Drawing::Bars(chart), caption, csv))
 }
 
-/// A measure in few words.
-fn axis_name(measure: &Measure) -> String {
+fn unit(measure: &Measure) -> &'static str {
     match measure {
-        Measure::ExpectedLoss { radius, .. } => {
-            format!("rise of the loss, a = {}", plain_number(*radius))
-        }
-        Measure::Keskar { epsilon, .. } => {
-            format!("Keskar sharpness, %, ε = {}", plain_number(*epsilon))
-        }
-        Measure::LargestEigenvalue { .. } => "λ_max".to_owned(),
+        Measure::ExpectedLoss { .. } => "loss",
+        Measure::Keskar { .. } => "%",
+        Measure::LargestEigenvalue { .. } => "eigenvalue",
     }
 }
 
