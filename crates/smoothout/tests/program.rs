@@ -154,13 +154,11 @@ fn rivals_learn_and_resume_with_the_same_bits_on_any_number_of_threads() {
             success(&train_by(method, &at(part), &[&small, more].concat()));
         };
         train("whole", &["--threads", "2"]);
-        let losses: Vec<_> = records(&at("whole"))
-            .iter()
-            .map(|record| ["train_loss", "test_loss"].map(|name| record[name].as_f64().unwrap()))
-            .collect();
-        for kind in 0..2 {
-            assert!(losses[3][kind] < 0.9 * losses[0][kind], "{name}: {losses:?}");
-        }
+        let records = records(&at("whole"));
+        let last = |name: &str| records[3][name].as_f64().unwrap();
+        let first = records[0]["train_loss"].as_f64().unwrap();
+        assert!(last("train_loss") < 0.6 * first, "{name}: {records:?}");
+        assert!(last("test_top1") > 60.0, "{name}: {records:?}");
         for threads in ["1", "7"] {
             train(threads, &["--threads", threads]);
             same_files(&at("whole"), &at(threads));
