@@ -146,7 +146,7 @@ impl ReproduceCommand {
                 let compute = if resume { self.compute.resuming(&folder)? } else { self.compute };
                 let result = compute.run(|| {
                     let (mut run, mut training) = open(&folder, &job.spec, resume)?;
-                    train(&mut run, &mut training, None)?;
+                    train(&mut run, &mut training, None)?.go_on_by("the same command")?;
                     Ok(RunResult {
                         study: study.name.clone(),
                         arm: job.arm.clone(),
