@@ -34,8 +34,8 @@ fn images(split: Split, count: usize) -> Arc<DataSet> {
     })
 }
 
-/// A small ResNet: one ghost batch an update, cut by images inside the layers, or six, shared out
-/// to the threads. 200 examples leave an incomplete batch at the end of an epoch.
+/// A small ResNet: one ghost batch an update, cut by images inside the layers, or four, shared out
+/// to the threads. 70 examples leave an incomplete batch at the end of an epoch.
 fn experiment(method: Method, optimizer: Optimizer, batch_size: usize) -> Experiment {
     ExperimentSpec {
         model: Some("resnet8".to_owned()),
@@ -58,17 +58,17 @@ fn experiment(method: Method, optimizer: Optimizer, batch_size: usize) -> Experi
 
 fn cases() -> Vec<Experiment> {
     let mut cases = Vec::new();
-    for batch_size in [16, 96] {
+    for batch_size in [16, 64] {
         for method in [Method::Plain, Method::SmoothOut, Method::AdaSmoothOut] {
             cases.push(experiment(method, Optimizer::Sgd, batch_size));
         }
     }
-    cases.push(experiment(Method::SmoothOut, Optimizer::Adam, 96));
+    cases.push(experiment(Method::SmoothOut, Optimizer::Adam, 64));
     cases
 }
 
 fn start(experiment: &Experiment) -> Training {
-    let data = TrainingData { train: images(Split::Train, 200), test: images(Split::Test, 20) };
+    let data = TrainingData { train: images(Split::Train, 70), test: images(Split::Test, 20) };
     Training::new(experiment.clone(), data).unwrap()
 }
 
@@ -89,13 +89,8 @@ fn whole(experiment: &Experiment, threads: usize) -> (Vec<EpochRecord>, Training
     })
 }
 
-/// Two epochs, each `updates` of which run on another number of threads, in a training made anew
-/// from a file.
-fn in_pieces(
-    experiment: &Experiment,
-    updates: usize,
-    file: &Path,
-) -> (Vec<EpochRecord>, TrainingState) {
+/// Two epochs, each update on another number of threads, in a training made anew from a file.
+fn in_pieces(experiment: &Experiment, file: &Path) -> (Vec<EpochRecord>, TrainingState) {
     let (mut records, mut stops) = (Vec::new(), 0);
     for threads in [1, 7, 2, 3].into_iter().cycle() {
         let ended = on(threads, || {
@@ -104,12 +99,7 @@ fn in_pieces(
                 let state = load_training(file, training.network()).unwrap();
                 training.restore(state).unwrap();
             }
-            let mut left = updates;
-            let record = training.epoch_until(|_, _| {
-                left -= 1;
-                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            });
-            match record.unwrap() {
+            match training.epoch_until(|_, _| ControlFlow::Break(())).unwrap() {
                 Some(record) => records.push(timeless(record)),
                 None => stops += 1,
             }
@@ -136,10 +126,8 @@ fn threads_and_stops_change_no_bit() {
         for threads in [2, 3, 7] {
             assert!(whole(&experiment, threads) == expected, "{name} on {threads} threads");
         }
-        for updates in [1, 2] {
-            let found = in_pieces(&experiment, updates, &file);
-            assert!(found == expected, "{name}, stopped after {updates} updates each");
-        }
+        let found = in_pieces(&experiment, &file);
+        assert!(found == expected, "{name}, stopped after each update");
     }
 }
 
@@ -150,7 +138,7 @@ fn threads_and_stops_change_no_bit() {
 fn instruction_sets_agree_where_they_say_so() {
     let _alone = KERNELS.lock().unwrap_or_else(PoisonError::into_inner);
     let sets: Vec<_> = InstructionSet::ALL.into_iter().filter(|set| set.is_available()).collect();
-    let experiment = experiment(Method::AdaSmoothOut, Optimizer::Sgd, 96);
+    let experiment = experiment(Method::AdaSmoothOut, Optimizer::Sgd, 64);
     let results = |choice: KernelChoice| -> Vec<_> {
         choice.select();
         let on_set = |set: &InstructionSet| {
@@ -161,12 +149,11 @@ fn instruction_sets_agree_where_they_say_so() {
     };
     let scalar = results(KernelChoice::Scalar);
     assert!(scalar.iter().all(|result| *result == scalar[0]), "scalar kernels on {sets:?}");
-    for choice in [KernelChoice::Direct, KernelChoice::Winograd, KernelChoice::Auto] {
-        let fast = results(choice);
-        for (pair, names) in fast.windows(2).zip(sets.windows(2)) {
-            println!("{choice:?} on {names:?}: the same bits: {}", pair[0] == pair[1]);
-        }
-        assert!(results(choice) == fast, "{choice:?} on {sets:?}, once more");
+    let fast = results(KernelChoice::Auto);
+    for (pair, names) in fast.windows(2).zip(sets.windows(2)) {
+        let same = pair[0] == pair[1];
+        println!("fast kernels on {names:?}: the same bits: {same}");
+        assert!(!same || names != [InstructionSet::Avx2, InstructionSet::Baseline], "{names:?}");
     }
     InstructionSet::detected().select();
 }

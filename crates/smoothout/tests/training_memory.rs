@@ -39,7 +39,7 @@ fn images(split: Split, count: usize) -> Arc<DataSet> {
 #[test]
 fn memory_does_not_grow_with_the_updates() {
     let updates: usize =
-        std::env::var("SMOOTHOUT_UPDATES").map_or(300, |updates| updates.parse().unwrap());
+        std::env::var("SMOOTHOUT_UPDATES").map_or(200, |updates| updates.parse().unwrap());
     const PER_EPOCH: usize = 10;
     let experiment = ExperimentSpec {
         model: Some("f1".to_owned()),
@@ -85,7 +85,7 @@ fn a_large_batch_costs_its_data_only() {
                 "--batch-size",
                 batch,
             ])
-            .args(["--ghost-batch-size", "128", "--threads", "2", "--steps", "1", "--warm-up", "1"])
+            .args(["--ghost-batch-size", "128", "--threads", "2", "--steps", "1", "--warm-up", "0"])
             .arg("--json")
             .output()
             .unwrap();
