@@ -9,7 +9,7 @@ use smoothout_nn::Network;
 
 use super::train::{Outcome, Stopped, open, train};
 use super::{BadInput, Compute};
-use crate::checkpoint::load_model;
+use crate::checkpoint::{load_model, write_whole};
 use crate::data::{DataSet, DataSetName, Split};
 use crate::experiment::ExperimentSpec;
 use crate::reproduce::built_in;
@@ -17,9 +17,9 @@ use crate::reproduce::drawing::{Scene, drawn};
 use crate::reproduce::estimate::{Estimate, spoken};
 use crate::reproduce::measuring::measured;
 use crate::reproduce::plan::{Job, Plan, PlanError, Request, Shard};
-use crate::reproduce::report::{ReportAbout, StudyResults, write_report};
+use crate::reproduce::report::{ReportAbout, StudyResults, reproduction_markdown, write_report};
 use crate::reproduce::results::{PictureResult, RunResult};
-use crate::reproduce::store::Store;
+use crate::reproduce::store::{Networks, Store};
 use crate::reproduce::study::{Picture, Profile, Study};
 use crate::run::read_records;
 use crate::stop;
@@ -106,6 +106,9 @@ struct MergeCommand {
     from: Vec<PathBuf>,
     #[command(flatten)]
     choice: Choice,
+    /// Take the small result files alone, not the networks from which to measure and draw more
+    #[arg(long)]
+    results_only: bool,
     /// Folder of the whole
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -271,7 +274,8 @@ impl MergeCommand {
                 ))
                 .into());
             }
-            let taken = store.merge(&plan, &other)?;
+            let networks = if self.results_only { Networks::Left } else { Networks::Taken };
+            let taken = store.merge(&plan, &other, networks)?;
             println!("{}: {taken} runs", folder.display());
         }
         report(&plan, &store, &choice)
@@ -401,6 +405,8 @@ fn report(plan: &Plan, store: &Store, choice: &Choice) -> anyhow::Result<()> {
         command: choice.command(),
     };
     write_report(store.path(), &about, &all)?;
+    let text = reproduction_markdown(&about, &all);
+    write_whole(&store.path().join("reproduction.md"), text.as_bytes())?;
     let (runs, wanted) = (all.iter().map(|study| study.runs.len()).sum::<usize>(), plan.jobs.len());
     println!("{runs} of {wanted} runs: {}", store.path().join("report.html").display());
     Ok(())
