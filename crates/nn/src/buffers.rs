@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use smoothout_tensor::{Real, all_finite};
+
 /// One named piece of the buffer vector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BufferBlock {
@@ -65,6 +67,14 @@ impl BufferLayout {
     /// The block of that name.
     pub fn block(&self, name: &str) -> Option<&BufferBlock> {
         self.blocks.iter().find(|block| block.name == name)
+    }
+
+    /// The name of the first block of `buffers` that holds an infinite number or NaN.
+    ///
+    /// # Panics
+    /// If `buffers` is shorter than the layout.
+    pub fn first_non_finite<R: Real>(&self, buffers: &[R]) -> Option<&str> {
+        self.blocks.iter().find(|block| !all_finite(&buffers[block.range()])).map(BufferBlock::name)
     }
 
     /// The length of the buffer vector.

@@ -53,6 +53,16 @@ impl<'a, R: Real> Run<'a, R> {
         self.slots
     }
 
+    /// The number of images.
+    pub(crate) fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Which statistics batch norm uses.
+    pub(crate) fn statistics(&self) -> Statistics<'a, R> {
+        self.mode.statistics
+    }
+
     /// Elements of a value over the batch.
     pub(crate) fn len(&self, value: usize) -> usize {
         self.batch * elements(self.network.shape_of(value))

@@ -11,6 +11,7 @@
 mod buffers;
 mod builder;
 mod error;
+mod examine;
 mod execute;
 mod fused;
 mod graph;
@@ -28,6 +29,7 @@ mod workspace;
 pub use buffers::{BufferBlock, BufferLayout};
 pub use builder::{Activation, Conv2d, NetworkBuilder, Value};
 pub use error::NnError;
+pub use examine::NonFinite;
 pub use mode::{BatchLoss, Mode, Statistics};
 pub use network::Network;
 pub use sequential::Sequential;

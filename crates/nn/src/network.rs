@@ -225,7 +225,7 @@ impl Network {
         })
     }
 
-    fn check<R: Real>(
+    pub(crate) fn check<R: Real>(
         &self,
         w: &[R],
         mode: &Mode<'_, R>,
@@ -246,7 +246,7 @@ impl Network {
         Ok(())
     }
 
-    fn check_labels(&self, labels: &[usize], images: usize) -> Result<(), NnError> {
+    pub(crate) fn check_labels(&self, labels: &[usize], images: usize) -> Result<(), NnError> {
         length("the list of labels", labels.len(), images)?;
         let classes = self.classes();
         match labels.iter().position(|&label| label >= classes) {

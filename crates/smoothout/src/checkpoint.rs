@@ -16,7 +16,7 @@ use smoothout_nn::Network;
 use thiserror::Error;
 
 use crate::remedy::remedy;
-use crate::training::{ModelState, TrainingState, is_zero};
+use crate::training::{EpochProgress, ModelState, TrainingState, is_zero};
 
 /// The key of a model file's network.
 const MODEL: &str = "model";
@@ -35,6 +35,13 @@ struct Progress {
     #[serde(default, skip_serializing_if = "is_zero")]
     averaged: u64,
     best: Option<(usize, f64)>,
+    /// Left out between two epochs.
+    #[serde(default, skip_serializing_if = "at_the_beginning")]
+    unfinished: EpochProgress,
+}
+
+fn at_the_beginning(progress: &EpochProgress) -> bool {
+    *progress == EpochProgress::default()
 }
 
 /// A checkpoint that cannot be read or written.
@@ -207,6 +214,7 @@ pub fn save_training(
         batches_tracked: state.model.batches_tracked,
         averaged: state.averaged,
         best: state.best,
+        unfinished: state.unfinished,
     };
     let progress = serde_json::to_string(&progress).expect("plain fields are JSON");
     let metadata = HashMap::from([(PROGRESS.to_owned(), progress)]);
@@ -242,9 +250,9 @@ pub fn load_training(path: &Path, network: &Network) -> Result<TrainingState, Ch
         reader.problems.push(format!("it is a state of {}", progress.model));
     }
     reader.finish(path, network.name())?;
-    let Progress { epochs, steps, batches_tracked, averaged, best, .. } = progress;
+    let Progress { epochs, steps, batches_tracked, averaged, best, unfinished, .. } = progress;
     let model = ModelState { parameters, buffers, batches_tracked };
-    Ok(TrainingState { epochs, steps, model, memory, averaged, best })
+    Ok(TrainingState { epochs, steps, model, memory, averaged, best, unfinished })
 }
 
 /// `bn1.num_batches_tracked` beside each `bn1.running_mean`.

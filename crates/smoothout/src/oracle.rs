@@ -1,12 +1,13 @@
 //! A network and a batch of examples as the optimiser's oracle.
 
 use ndarray::{ArrayView4, Axis, Slice};
+use serde::{Deserialize, Serialize};
 use smoothout_nn::{BatchLoss, Mode, Network, NnError, Workspace};
 use smoothout_optim::{GhostBatches, GhostCopy, GradientOracle};
 use smoothout_tensor::StreamKey;
 
 /// Sums over examples: losses and hits.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     loss: f64,
     top1: usize,
@@ -93,6 +94,17 @@ impl<'a> BatchOracle<'a> {
         let examples = cut.split(labels.len()).map(|range| range.len()).sum();
         Self { network, images, labels, cut, examples, key, buffers, tally }
     }
+
+    /// What is evaluated for one copy: network, mode, images and labels.
+    pub(crate) fn evaluation(
+        &self,
+        at: GhostCopy,
+    ) -> (&Network, Mode<'static, f32>, ArrayView4<'_, f32>, &[usize]) {
+        let range = self.cut.range(at.ghost, self.labels.len());
+        let images = self.images.slice_axis(Axis(0), Slice::from(range.clone()));
+        let mode = Mode::train(self.key.copy(at.copy as u64));
+        (self.network, mode, images, &self.labels[range])
+    }
 }
 
 impl GradientOracle<f32> for BatchOracle<'_> {
@@ -114,16 +126,9 @@ impl GradientOracle<f32> for BatchOracle<'_> {
         gradient: &mut [f32],
         scratch: &mut GhostScratch,
     ) -> Result<f64, NnError> {
-        let range = self.cut.range(at.ghost, self.labels.len());
-        let images = self.images.slice_axis(Axis(0), Slice::from(range.clone()));
-        let outcome = self.network.loss_and_gradient(
-            w,
-            Mode::train(self.key.copy(at.copy as u64)),
-            images,
-            &self.labels[range],
-            gradient,
-            &mut scratch.workspace,
-        )?;
+        let (network, mode, images, labels) = self.evaluation(at);
+        let workspace = &mut scratch.workspace;
+        let outcome = network.loss_and_gradient(w, mode, images, labels, gradient, workspace)?;
         let loss = outcome.loss;
         scratch.outcome = Some(outcome);
         Ok(loss)

@@ -12,6 +12,7 @@ pub(crate) fn remedy(error: &Error) -> &'static str {
         ErrorKind::AlreadyExists => "a file of that name is in the way: name another",
         ErrorKind::ReadOnlyFilesystem => "name a place that can be written",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room and run it again",
+        ErrorKind::FileTooLarge => "raise the limit on the size of files, and run it again",
         ErrorKind::InvalidData => "name a text file",
         _ => "look after the disk and run it again",
     }

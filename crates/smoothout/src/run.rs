@@ -7,11 +7,12 @@
 //! | `run.json` | network, data; and for each stretch of epochs: version, processor, threads, kernels |
 //! | `epochs.jsonl` | one [`EpochRecord`] a line |
 //! | `best.safetensors`, `last.safetensors` | the model of the best and of the last epoch |
-//! | `training.safetensors` | the state from which `--resume` goes on |
+//! | `training.safetensors` | the state from which `--resume` goes on, between or within epochs |
 
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use smoothout_tensor::kernels::kernels_in_use;
@@ -141,12 +142,22 @@ impl RunError {
 /// The file that says what was trained and on what.
 const FACTS: &str = "run.json";
 
+/// The state to resume from.
+const STATE: &str = "training.safetensors";
+
+/// How often the state within an epoch is kept, unless [`RunFolder::keep_every`] says otherwise.
+pub const KEEP_EVERY: Duration = Duration::from_secs(600);
+
 /// An open run folder, locked against a second training.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
     records: Vec<EpochRecord>,
     stretches: Vec<Stretch>,
+    /// The kept state: finished epochs, and batches of the next one.
+    kept: (usize, usize),
+    keep_every: Duration,
+    last_kept: Instant,
     /// Held until the run is dropped.
     _lock: File,
 }
@@ -167,6 +178,9 @@ struct RunFacts {
 pub struct Stretch {
     /// Its first epoch, counted from 1.
     pub first_epoch: usize,
+    /// Batches of that epoch that the stretch before computed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub first_batch: usize,
     /// The program's version.
     pub version: String,
     /// The processor.
@@ -177,16 +191,32 @@ pub struct Stretch {
     pub kernels: String,
 }
 
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 impl Stretch {
-    /// From this epoch on, as this process computes.
-    fn here(first_epoch: usize) -> Self {
+    /// From here on, as this process computes.
+    fn here((first_epoch, first_batch): (usize, usize)) -> Self {
         Self {
             first_epoch,
+            first_batch,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             cpu: cpu_name(),
             threads: rayon::current_num_threads(),
             kernels: kernels_in_use(),
         }
+    }
+
+    /// Where it begins: (epoch from 1, batches of it that are done).
+    pub fn start(&self) -> (usize, usize) {
+        (self.first_epoch, self.first_batch)
+    }
+
+    /// Whether both were computed alike: the same version, processor, threads and kernels.
+    fn is_like(&self, other: &Self) -> bool {
+        let Self { first_epoch, first_batch, .. } = *other;
+        Self { first_epoch, first_batch, ..self.clone() } == *other
     }
 
     /// The algorithms alone, without the instruction set: the value of `--kernels`.
@@ -196,13 +226,13 @@ impl Stretch {
 }
 
 impl RunFolder {
-    /// Whether a run can start there, before any work is done for it. A run that never finished an
-    /// epoch does not count.
+    /// Whether a run can start there, before any work is done for it. A run that never kept a state
+    /// does not count.
     ///
     /// # Errors
     /// If there is a run already.
     pub fn check_free(path: &Path) -> Result<(), RunError> {
-        if path.join("training.safetensors").exists() || path.join("last.safetensors").exists() {
+        if path.join(STATE).exists() || path.join("last.safetensors").exists() {
             return Err(RunError::Exists { path: path.to_owned() });
         }
         Ok(())
@@ -220,8 +250,7 @@ impl RunFolder {
         fs::create_dir_all(path).map_err(io_error("created", path))?;
         let lock = lock(path)?;
         Self::check_free(path)?;
-        let run =
-            Self { path: path.to_owned(), records: Vec::new(), stretches: Vec::new(), _lock: lock };
+        let run = Self::new(path, Vec::new(), Vec::new(), lock);
         run.write_json("options.json", given)?;
         run.write_json("experiment.json", &experiment.spec)?;
         Ok(run)
@@ -244,7 +273,29 @@ impl RunFolder {
         }
         let records = read_records(&path.join("epochs.jsonl"))?;
         let stretches = read_stretches(path)?;
-        Ok((Self { path: path.to_owned(), records, stretches, _lock: lock }, experiment))
+        Ok((Self::new(path, records, stretches, lock), experiment))
+    }
+
+    fn new(path: &Path, records: Vec<EpochRecord>, stretches: Vec<Stretch>, lock: File) -> Self {
+        Self {
+            path: path.to_owned(),
+            records,
+            stretches,
+            kept: (0, 0),
+            keep_every: KEEP_EVERY,
+            last_kept: Instant::now(),
+            _lock: lock,
+        }
+    }
+
+    /// Asks for the state within an epoch to be kept after that time: 0 after each update.
+    pub fn keep_every(&mut self, time: Duration) {
+        self.keep_every = time;
+    }
+
+    /// Whether it is time to [keep the state](Self::keep_state).
+    pub fn is_due(&self) -> bool {
+        self.last_kept.elapsed() >= self.keep_every
     }
 
     /// The folder.
@@ -255,6 +306,20 @@ impl RunFolder {
     /// The records of the finished epochs.
     pub fn records(&self) -> &[EpochRecord] {
         &self.records
+    }
+
+    /// The state that it keeps, in words.
+    pub fn kept(&self) -> String {
+        let path = self.path.display();
+        let is_there = self.path.join(STATE).exists();
+        match self.kept {
+            (0, 0) => format!("{path} has no finished epoch"),
+            _ if !is_there => format!("{path} was moved or removed, and its state with it"),
+            (epochs, 0) => format!("{path} keeps the state after epoch {epochs}"),
+            (epochs, batches) => {
+                format!("{path} keeps the state after {batches} batches of epoch {}", epochs + 1)
+            }
+        }
     }
 
     /// On what each stretch of the run was computed, in order.
@@ -268,7 +333,7 @@ impl RunFolder {
     /// # Errors
     /// If the folder cannot be written, or its checkpoint is damaged.
     pub fn attach(&mut self, training: &mut Training) -> Result<(), RunError> {
-        let checkpoint = self.path.join("training.safetensors");
+        let checkpoint = self.path.join(STATE);
         if checkpoint.exists() {
             training.restore(load_training(&checkpoint, training.network())?)?;
         }
@@ -279,13 +344,12 @@ impl RunFolder {
         }
         self.records.truncate(epochs);
         self.write_records()?;
-        // A stretch without a finished epoch leaves no trace.
-        self.stretches.retain(|stretch| stretch.first_epoch <= epochs);
-        let here = Stretch::here(epochs + 1);
-        let goes_on =
-            |last: &Stretch| Stretch { first_epoch: last.first_epoch, ..here.clone() } == *last;
+        self.kept = (epochs, training.unfinished().batches);
+        let here = Stretch::here((epochs + 1, self.kept.1));
+        // A stretch of which nothing was kept leaves no trace.
+        self.stretches.retain(|stretch| stretch.start() < here.start());
         let ended = epochs >= training.experiment().epochs();
-        if !ended && !self.stretches.last().is_some_and(goes_on) {
+        if !ended && !self.stretches.last().is_some_and(|last| last.is_like(&here)) {
             self.stretches.push(here);
         }
         let network = training.network();
@@ -312,8 +376,19 @@ impl RunFolder {
         save_model(&self.path.join("last.safetensors"), network, model)?;
         self.records.push(record);
         self.write_records()?;
-        let checkpoint = self.path.join("training.safetensors");
-        Ok(save_training(&checkpoint, network, &training.state())?)
+        self.keep_state(training)
+    }
+
+    /// Keeps the state alone, within an epoch: models and records stay those of the epochs before.
+    ///
+    /// # Errors
+    /// If it cannot be written; the one before is then still whole.
+    pub fn keep_state(&mut self, training: &Training) -> Result<(), RunError> {
+        let checkpoint = self.path.join(STATE);
+        save_training(&checkpoint, training.network(), &training.state())?;
+        self.kept = (training.epochs(), training.unfinished().batches);
+        self.last_kept = Instant::now();
+        Ok(())
     }
 
     fn write_records(&self) -> Result<(), RunError> {

@@ -53,7 +53,7 @@ impl StepTimer {
                 &mut buffers,
                 &mut tally,
             );
-            let failed = |source: StepError<_>| TrainError::Step { epoch: 1, source };
+            let failed = |source: StepError<_>| TrainError::Step { epoch: 1, first: None, source };
             optimizer.step(&mut w, &mut oracle, &mut scratch, 1e-3).map_err(failed)?;
             Ok(())
         })

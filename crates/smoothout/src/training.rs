@@ -3,6 +3,7 @@
 //! Data flows one way: loader, batch, ghost batches, perturbed weights, forward, backward, mean
 //! gradient, update, record.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,8 +14,9 @@ use smoothout_tensor::{Purpose, StreamKey};
 use thiserror::Error;
 
 use crate::averaging::Averaging;
-use crate::data::{DataError, DataSet, Loader, Split};
+use crate::data::{Batch, DataError, DataSet, Loader, Split};
 use crate::evaluation::{EVALUATION_BATCH, evaluate};
+use crate::examination::{self, Examination};
 use crate::experiment::{Experiment, ExperimentError, MethodOptimizer};
 use crate::oracle::{BatchOracle, GhostScratch, Tally};
 
@@ -110,11 +112,29 @@ pub enum TrainError {
         /// The loss.
         loss: f64,
     },
+    /// An update, or the running statistics that came with it, overflowed.
+    #[error(
+        "{what} are infinite or NaN after step {step} (epoch {epoch}): a smaller learning rate or \
+         radius may help"
+    )]
+    Overflow {
+        /// The epoch, counted from 1.
+        epoch: usize,
+        /// The parameter update, counted from 0.
+        step: u64,
+        /// Which numbers, by the name of their block.
+        what: String,
+    },
     /// A parameter update failed.
-    #[error("training failed in epoch {epoch}")]
+    #[error(
+        "training failed in epoch {epoch}{}",
+        .first.as_ref().map_or_else(String::new, |first| format!(", first in {first}"))
+    )]
     Step {
         /// The epoch, counted from 1.
         epoch: usize,
+        /// Which numbers were the first to be infinite or NaN: layer or block, and ghost batch.
+        first: Option<String>,
         /// Why.
         #[source]
         source: StepError<NnError>,
@@ -124,6 +144,17 @@ pub enum TrainError {
     Memory {
         /// The missing vector.
         name: &'static str,
+    },
+    /// A checkpoint further into an epoch than the epoch is long.
+    #[error(
+        "the state to resume from is {found} batches into an epoch, and an epoch has {expected}: the \
+         data are others; put them back, or start another run"
+    )]
+    EpochLength {
+        /// The state's batches.
+        found: usize,
+        /// An epoch's.
+        expected: usize,
     },
     /// The data could not be read.
     #[error(transparent)]
@@ -140,7 +171,7 @@ impl TrainError {
     /// Whether the user's arguments or files are at fault, and not the run.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::Step { .. } | Self::Evaluation { .. } => false,
+            Self::Step { .. } | Self::Overflow { .. } | Self::Evaluation { .. } => false,
             Self::Data(error) => error.is_bad_input(),
             _ => true,
         }
@@ -189,7 +220,20 @@ pub struct ModelState {
     pub batches_tracked: u64,
 }
 
-/// Everything that the rest of a training depends on, between two epochs.
+/// How far an epoch has come that is not finished; the default is its beginning.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct EpochProgress {
+    /// Batches that are done.
+    pub batches: usize,
+    /// What their examples came to.
+    pub tally: Tally,
+    /// c(t) at the last update.
+    pub radius_coefficient: f64,
+    /// Wall-clock seconds so far.
+    pub seconds: f64,
+}
+
+/// Everything that the rest of a training depends on, between two parameter updates.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingState {
     /// Finished epochs.
@@ -204,6 +248,8 @@ pub struct TrainingState {
     pub averaged: u64,
     /// The best evaluation so far: (epoch from 1, top-1 percent).
     pub best: Option<(usize, f64)>,
+    /// The epoch after the finished ones.
+    pub unfinished: EpochProgress,
 }
 
 /// A training run in memory.
@@ -218,6 +264,7 @@ pub struct Training {
     scratch: Vec<GhostScratch>,
     epochs: usize,
     best: Option<(usize, f64)>,
+    unfinished: EpochProgress,
 }
 
 impl Training {
@@ -260,15 +307,29 @@ impl Training {
             batches_tracked: 0,
         };
         let averaging = experiment.swa().map(Averaging::new);
-        let (epochs, best) = (0, None);
-        Ok(Self { experiment, network, data, optimizer, model, averaging, scratch, epochs, best })
+        Ok(Self {
+            experiment,
+            network,
+            data,
+            optimizer,
+            model,
+            averaging,
+            scratch,
+            epochs: 0,
+            best: None,
+            unfinished: EpochProgress::default(),
+        })
     }
 
     /// Goes on from a state that [`Training::state`] gave.
     ///
     /// # Errors
-    /// If the state is of another optimiser.
+    /// If the state is of another optimiser or of other data.
     pub fn restore(&mut self, state: TrainingState) -> Result<(), TrainError> {
+        let (found, expected) = (state.unfinished.batches, self.steps_per_epoch());
+        if found > expected {
+            return Err(TrainError::EpochLength { found, expected });
+        }
         let mut memory = state.memory;
         let mut take = |name: &str| {
             let place = memory.iter().position(|(known, _)| known == name)?;
@@ -287,10 +348,11 @@ impl Training {
         self.model = state.model;
         self.epochs = state.epochs;
         self.best = state.best;
+        self.unfinished = state.unfinished;
         Ok(())
     }
 
-    /// The state between two epochs: what a checkpoint keeps.
+    /// The state between two parameter updates: what a checkpoint keeps.
     pub fn state(&self) -> TrainingState {
         let average = self.averaging.as_ref().and_then(Averaging::average);
         let average = average.map(|average| (AVERAGE, average));
@@ -302,6 +364,7 @@ impl Training {
             memory: memory.map(|(name, vector)| (name.to_owned(), vector.to_vec())).collect(),
             averaged: self.averaging.as_ref().map_or(0, Averaging::count),
             best: self.best,
+            unfinished: self.unfinished,
         }
     }
 
@@ -336,13 +399,18 @@ impl Training {
         self.best
     }
 
+    /// How far the epoch after the finished ones has come.
+    pub fn unfinished(&self) -> &EpochProgress {
+        &self.unfinished
+    }
+
     /// Parameter updates in an epoch.
     pub fn steps_per_epoch(&self) -> usize {
         self.data.train.len().div_ceil(self.experiment.batch_size)
     }
 
-    /// One epoch and its evaluation. `progress` is called after each update with the number of
-    /// updates in this epoch so far and the tally of its examples.
+    /// The rest of the epoch and its evaluation. `progress` is called after each update with the
+    /// number of updates in this epoch so far and the tally of its examples.
     ///
     /// # Errors
     /// If data cannot be read, or the loss or gradient is infinite or NaN.
@@ -350,47 +418,113 @@ impl Training {
         &mut self,
         mut progress: impl FnMut(usize, &Tally),
     ) -> Result<EpochRecord, TrainError> {
-        let start = Instant::now();
-        let experiment = &self.experiment;
-        let (epoch, seed) = (self.epochs, experiment.seed);
-        let learning_rate = experiment.regime.learning_rate(epoch);
-        let mut tally = Tally::default();
-        let mut coefficient = 0.0;
-        let loader = Loader::train(
-            &self.data.train,
-            experiment.batch_size,
-            epoch as u64,
-            seed,
-            experiment.augmentation,
-        )?;
-        for (step, batch) in loader.enumerate() {
-            let batch = batch?;
-            let key = StreamKey::new(seed, Purpose::Dropout).step(self.optimizer.steps());
-            let mut oracle = BatchOracle::new(
-                &self.network,
-                batch.images(),
-                batch.labels(),
-                experiment.ghosts,
-                key,
-                &mut self.model.buffers,
-                &mut tally,
-            );
-            let ghosts = oracle.ghosts();
-            if ghosts == 0 {
-                continue; // A batch of one lone example.
+        loop {
+            let record = self.epoch_until(|step, tally| {
+                progress(step, tally);
+                ControlFlow::Continue(())
+            })?;
+            if let Some(record) = record {
+                return Ok(record);
             }
-            let report = self
-                .optimizer
-                .step(&mut self.model.parameters, &mut oracle, &mut self.scratch, learning_rate)
-                .map_err(|source| TrainError::Step { epoch: epoch + 1, source })?;
-            coefficient = report.radius_coefficient;
-            self.model.batches_tracked += (ghosts * experiment.copies) as u64;
-            progress(step + 1, &tally);
         }
-        self.epochs += 1;
+    }
 
+    /// As [`epoch`](Self::epoch), but it ends after the update at which `progress` breaks, with
+    /// `None`; the next call goes on with the epoch, and so does a training with this one's
+    /// [`state`](Self::state).
+    ///
+    /// # Errors
+    /// As [`epoch`](Self::epoch).
+    pub fn epoch_until(
+        &mut self,
+        mut progress: impl FnMut(usize, &Tally) -> ControlFlow<()>,
+    ) -> Result<Option<EpochRecord>, TrainError> {
+        let start = Instant::now();
+        let before = self.unfinished.seconds;
+        let loader = Loader::train_from(
+            &self.data.train,
+            self.experiment.batch_size,
+            self.epochs as u64,
+            self.experiment.seed,
+            self.experiment.augmentation,
+            self.unfinished.batches,
+        )?;
+        for batch in loader {
+            self.update(&batch?)?;
+            let EpochProgress { batches, tally, .. } = &self.unfinished;
+            if progress(*batches, tally).is_break() {
+                self.unfinished.seconds = before + start.elapsed().as_secs_f64();
+                return Ok(None);
+            }
+        }
+        let record = self.evaluate(before, start)?;
+        Ok(Some(record))
+    }
+
+    /// One parameter update.
+    fn update(&mut self, batch: &Batch) -> Result<(), TrainError> {
+        let (seed, step) = (self.experiment.seed, self.optimizer.steps());
+        let learning_rate = self.experiment.regime.learning_rate(self.epochs);
+        let (network, cut) = (&self.network, self.experiment.ghosts);
+        let key = StreamKey::new(seed, Purpose::Dropout).step(step);
+        let (images, labels) = (batch.images(), batch.labels());
+        let (buffers, tally) = (&mut self.model.buffers, &mut self.unfinished.tally);
+        let mut oracle = BatchOracle::new(network, images, labels, cut, key, buffers, tally);
+        let ghosts = oracle.ghosts();
+        // None in a batch of one lone example.
+        if ghosts > 0 {
+            let (w, scratch) = (&mut self.model.parameters, &mut self.scratch);
+            let report = self.optimizer.step(w, &mut oracle, scratch, learning_rate);
+            let report = report.map_err(|source| {
+                let first = match source {
+                    StepError::Oracle { .. } => None,
+                    _ => {
+                        let mut examination = Examination(oracle);
+                        let again =
+                            self.optimizer.step(w, &mut examination, scratch, learning_rate);
+                        examination::words(again, self.experiment.perturbation.is_some())
+                    }
+                };
+                TrainError::Step { epoch: self.epochs + 1, first, source }
+            })?;
+            self.unfinished.radius_coefficient = report.radius_coefficient;
+            self.model.batches_tracked += (ghosts * self.experiment.copies) as u64;
+            self.check_finite(step, report.gradient_norm)?;
+        }
+        self.unfinished.batches += 1;
+        Ok(())
+    }
+
+    /// That a step has left nothing infinite or NaN.
+    fn check_finite(&self, step: u64, gradient_norm: f64) -> Result<(), TrainError> {
+        let layout = self.network.parameters();
+        let weights = || {
+            let block = layout.first_non_finite(&self.model.parameters)?;
+            Some(format!("the weights {block}"))
+        };
+        let statistics = || {
+            let block = self.network.buffers().first_non_finite(&self.model.buffers)?;
+            Some(format!("the running statistics {block}"))
+        };
+        // Only a gradient whose square is beyond f32 can make the memory overflow.
+        let memory = || {
+            let memory = self.optimizer.memory();
+            memory.into_iter().filter(|_| gradient_norm > 1e18).find_map(|(name, vector)| {
+                let block = layout.first_non_finite(vector)?;
+                Some(format!("the numbers of the optimiser's {name} for {block}"))
+            })
+        };
+        match weights().or_else(statistics).or_else(memory) {
+            Some(what) => Err(TrainError::Overflow { epoch: self.epochs + 1, step, what }),
+            None => Ok(()),
+        }
+    }
+
+    /// Evaluates and ends the epoch, which took `seconds` before `start`.
+    fn evaluate(&mut self, seconds: f64, start: Instant) -> Result<EpochRecord, TrainError> {
+        let epoch = self.epochs + 1;
         if let Some(averaging) = &mut self.averaging
-            && averaging.observe(self.epochs, &self.model.parameters)
+            && averaging.observe(epoch, &self.model.parameters)
         {
             let workspace = &mut self.scratch[0].workspace;
             averaging.refresh(&self.experiment, &self.network, &self.data, workspace)?;
@@ -403,26 +537,28 @@ impl Training {
             &mut self.scratch[0].workspace,
         )?;
         if !test.loss().is_finite() {
-            let (epoch, step, loss) = (self.epochs, self.optimizer.steps(), test.loss());
+            let (step, loss) = (self.optimizer.steps(), test.loss());
             return Err(TrainError::Evaluation { epoch, step, loss });
         }
         if self.best.is_none_or(|(_, best)| test.top1() > best) {
-            self.best = Some((self.epochs, test.top1()));
+            self.best = Some((epoch, test.top1()));
         }
         let radius =
             self.experiment.perturbation.as_ref().map_or(0.0, |perturbation| perturbation.radius());
+        let EpochProgress { tally, radius_coefficient, .. } = std::mem::take(&mut self.unfinished);
+        self.epochs = epoch;
         Ok(EpochRecord {
-            epoch: self.epochs,
+            epoch,
             steps: self.optimizer.steps(),
-            learning_rate,
-            radius: radius * coefficient,
+            learning_rate: self.experiment.regime.learning_rate(epoch - 1),
+            radius: radius * radius_coefficient,
             train_loss: tally.loss(),
             train_top1: tally.top1(),
             train_top5: tally.top5(),
             test_loss: test.loss(),
             test_top1: test.top1(),
             test_top5: test.top5(),
-            seconds: start.elapsed().as_secs_f64(),
+            seconds: seconds + start.elapsed().as_secs_f64(),
             averaged: self.averaging.as_ref().map_or(0, Averaging::count),
         })
     }

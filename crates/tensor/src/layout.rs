@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use ndarray::{ArrayViewD, ArrayViewMutD, IxDyn};
 
-use crate::TensorError;
+use crate::{Real, TensorError, all_finite};
 
 /// What a block of parameters is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -148,6 +148,17 @@ impl ParameterLayout {
     /// The block of that name.
     pub fn block(&self, name: &str) -> Option<&Block> {
         self.blocks.iter().find(|block| block.name == name)
+    }
+
+    /// The name of the first block of `w` that holds an infinite number or NaN.
+    ///
+    /// # Panics
+    /// If `w` is shorter than the layout.
+    pub fn first_non_finite<R: Real>(&self, w: &[R]) -> Option<&str> {
+        if all_finite(w) {
+            return None;
+        }
+        self.blocks.iter().find(|block| !all_finite(&w[block.range()])).map(Block::name)
     }
 
     /// m, the length of the parameter vector.

@@ -21,6 +21,7 @@
 
 mod box_muller;
 mod error;
+mod finite;
 #[expect(
     unsafe_code,
     clippy::needless_range_loop,
@@ -34,6 +35,7 @@ mod selection;
 mod stream;
 
 pub use error::TensorError;
+pub use finite::all_finite;
 pub use layout::{Block, BlockKind, ParameterLayout};
 pub use perturbation::{Distribution, Geometry, Perturbation, PerturbationKey};
 pub use real::Real;

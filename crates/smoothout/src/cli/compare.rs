@@ -67,7 +67,7 @@ impl CompareCommand {
             let compute = if resume { self.compute.resuming(&out)? } else { self.compute };
             let records = compute.run(|| {
                 let (mut run, mut training) = open(&out, &spec, resume)?;
-                train(&mut run, &mut training, None)?;
+                train(&mut run, &mut training, None)?.go_on_by("the same command")?;
                 Ok(run.records().to_vec())
             })?;
             rows.push((method, radius, records));

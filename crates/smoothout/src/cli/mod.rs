@@ -139,6 +139,10 @@ pub fn run() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(stopped) = error.downcast_ref::<train::Stopped>() {
+                eprintln!("{stopped}; {}", error);
+                return ExitCode::from(stopped.signal.exit_code());
+            }
             eprintln!("error: {}", sentence(&error));
             ExitCode::from(if is_bad_input(&error) { 2 } else { 1 })
         }

@@ -28,13 +28,17 @@ impl Progress {
         Self { bar, epochs }
     }
 
-    /// After an update.
-    pub(super) fn step(&self, epoch: usize, step: usize, tally: &Tally) {
+    /// Before the first update of an epoch, or the first after a stop within one.
+    pub(super) fn begin(&self, epoch: usize) {
         if let Some(bar) = &self.bar {
-            if step == 1 {
-                bar.reset();
-                bar.set_prefix(format!("{epoch}/{}", self.epochs));
-            }
+            bar.reset();
+            bar.set_prefix(format!("{epoch}/{}", self.epochs));
+        }
+    }
+
+    /// After an update.
+    pub(super) fn step(&self, step: usize, tally: &Tally) {
+        if let Some(bar) = &self.bar {
             bar.set_position(step as u64);
             bar.set_message(format!("loss {:.4}, top-1 {:.2} %", tally.loss(), tally.top1()));
         }

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use smoothout_nn::Network;
 
-use super::train::{open, train};
+use super::train::{Outcome, Stopped, open, train};
 use super::{BadInput, Compute};
 use crate::checkpoint::load_model;
 use crate::data::{DataSet, DataSetName, Split};
@@ -22,6 +22,7 @@ use crate::reproduce::results::{PictureResult, RunResult};
 use crate::reproduce::store::Store;
 use crate::reproduce::study::{Picture, Profile, Study};
 use crate::run::read_records;
+use crate::stop;
 
 /// Train the paper's networks plain, with SmoothOut and with AdaSmoothOut, measure how flat they
 /// are, and write tables and figures beside published numbers.
@@ -156,7 +157,7 @@ impl ReproduceCommand {
                 let compute = if resume { self.compute.resuming(&folder)? } else { self.compute };
                 let result = compute.run(|| {
                     let (mut run, mut training) = open(&folder, &job.spec, resume)?;
-                    train(&mut run, &mut training, None)?;
+                    train(&mut run, &mut training, None)?.go_on_by("the same command")?;
                     Ok(RunResult {
                         study: study.name.clone(),
                         arm: job.arm.clone(),
@@ -186,6 +187,7 @@ impl ReproduceCommand {
                 let model = load_model(&weights, &network)?;
                 let train = data(&job.spec, Split::Train)?;
                 for measure in missing {
+                    check_signals()?;
                     let found = measured(&network, &model, &train, measure);
                     eprintln!("{name}: {}", found.spoken());
                     result.measured.push(found);
@@ -234,6 +236,7 @@ impl ReproduceCommand {
             );
             return Ok(());
         }
+        check_signals()?;
         eprintln!("{} {}", study.name, picture.name);
         let (series, grid) = self.compute.run(|| {
             let network = network(&jobs[0].experiment.spec)?;
@@ -279,6 +282,17 @@ impl MergeCommand {
 fn first_seed<'a>(plan: &'a Plan, place: usize, picture: &Picture) -> Option<Vec<&'a Job>> {
     let arms = picture.kind.arms();
     arms.iter().map(|arm| plan.of(place).find(|job| job.arm == **arm && job.seed() == 1)).collect()
+}
+
+/// Ends between two measurements if a signal has come.
+fn check_signals() -> anyhow::Result<()> {
+    match stop::watch()?.signal() {
+        Some(signal) => {
+            let kept = "what is finished is kept".to_owned();
+            Outcome::Stopped(Stopped { signal, kept }).go_on_by("the same command")
+        }
+        None => Ok(()),
+    }
 }
 
 /// Makes a run folder ready: whether the run in it goes on. A run of another experiment is put

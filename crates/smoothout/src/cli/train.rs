@@ -1,6 +1,8 @@
 //! `smoothout train`.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -8,7 +10,8 @@ use clap::Args;
 use super::Compute;
 use super::progress::Progress;
 use crate::experiment::{Experiment, ExperimentSpec, Method};
-use crate::run::RunFolder;
+use crate::run::{KEEP_EVERY, RunFolder};
+use crate::stop::{self, Signal};
 use crate::training::{EpochRecord, Training, TrainingData};
 
 /// Train a network. An option given twice counts as it was given last.
@@ -28,6 +31,9 @@ pub(super) struct TrainCommand {
     /// Stop after this many more epochs; --resume goes on later
     #[arg(long, value_name = "N")]
     stop_after: Option<usize>,
+    /// Keep the state within an epoch every so many seconds; 0 keeps it after each update
+    #[arg(long, value_name = "SECONDS", default_value_t = KEEP_EVERY.as_secs())]
+    keep_every: u64,
     #[command(flatten)]
     compute: Compute,
 }
@@ -45,9 +51,10 @@ impl TrainCommand {
         let compute = if self.resume { self.compute.resuming(&out)? } else { self.compute };
         compute.run(move || {
             let (mut run, mut training) = open(&out, &spec, self.resume)?;
-            train(&mut run, &mut training, self.stop_after)?;
+            run.keep_every(Duration::from_secs(self.keep_every));
+            let outcome = train(&mut run, &mut training, self.stop_after)?;
             summarize(&run);
-            Ok(())
+            outcome.go_on_by(&format!("smoothout train --resume --out {}", out.display()))
         })
     }
 }
@@ -80,9 +87,11 @@ pub(super) fn open(
         let training = load(spec.resolve()?)?;
         (RunFolder::create(out, spec, training.experiment())?, training)
     };
+    // From here on there is something to keep.
+    stop::watch().context("SIGINT and SIGTERM cannot be handled")?;
     run.attach(&mut training)?;
     if let [.., before, now] = run.stretches()
-        && now.first_epoch == training.epochs() + 1
+        && now.start() == (training.epochs() + 1, training.unfinished().batches)
         && (&before.version, &before.kernels) != (&now.version, &now.kernels)
     {
         eprintln!(
@@ -98,32 +107,71 @@ pub(super) fn open(
     Ok((run, training))
 }
 
-/// Trains to the end, or for `stop_after` epochs, keeping every epoch in the run folder.
+/// How a training ended.
+#[derive(Debug)]
+#[must_use]
+pub(super) enum Outcome {
+    /// All epochs that were asked for are done.
+    Finished,
+    /// A signal stopped it.
+    Stopped(Stopped),
+}
+
+impl Outcome {
+    /// An error that names the command by which to go on, unless the training has finished.
+    pub(super) fn go_on_by(self, command: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Finished => Ok(()),
+            Self::Stopped(stopped) => Err(stopped).context(format!("go on by: {command}")),
+        }
+    }
+}
+
+/// The program ends because a signal asked it to.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped by {signal}; {kept}")]
+pub(super) struct Stopped {
+    /// The signal.
+    pub(super) signal: Signal,
+    /// What is kept, in words.
+    pub(super) kept: String,
+}
+
+/// Trains to the end, or for `stop_after` epochs, or until a signal comes, keeping every epoch and
+/// now and then the state within one in the run folder.
 pub(super) fn train(
     run: &mut RunFolder,
     training: &mut Training,
     stop_after: Option<usize>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Outcome> {
+    let stop = stop::watch()?;
     let epochs = training.experiment().epochs;
     let last = stop_after.map_or(epochs, |more| epochs.min(training.epochs() + more));
     let progress = Progress::new(epochs, training.steps_per_epoch());
     while training.epochs() < last {
-        let epoch = training.epochs() + 1;
-        let record =
-            training.epoch(|step, tally| progress.step(epoch, step, tally)).with_context(|| {
-                match epoch {
-                    1 => format!("{} has no finished epoch", run.path().display()),
-                    _ => format!(
-                        "{} keeps the state after epoch {}",
-                        run.path().display(),
-                        epoch - 1
-                    ),
+        if let Some(signal) = stop.signal() {
+            return Ok(Outcome::Stopped(Stopped { signal, kept: run.kept() }));
+        }
+        progress.begin(training.epochs() + 1);
+        let record = training
+            .epoch_until(|step, tally| {
+                progress.step(step, tally);
+                if stop.signal().is_some() || run.is_due() {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
                 }
-            })?;
-        progress.epoch(&record);
-        run.keep(training, record)?;
+            })
+            .with_context(|| run.kept())?;
+        match record {
+            Some(record) => {
+                progress.epoch(&record);
+                run.keep(training, record).with_context(|| run.kept())?;
+            }
+            None => run.keep_state(training).with_context(|| run.kept())?,
+        }
     }
-    Ok(())
+    Ok(Outcome::Finished)
 }
 
 /// What came out, on standard output.

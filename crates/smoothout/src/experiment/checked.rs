@@ -61,6 +61,11 @@ impl Experiment {
         if let Some(share) = spec.holdout.filter(|share| !(*share > 0.0 && *share < 1.0)) {
             return Err(ExperimentError::field("holdout", share, "it must lie between 0 and 1"));
         }
+        for (name, value) in [("radius", spec.radius), ("weight_decay", spec.weight_decay)] {
+            if let Some(value) = value {
+                check_single(name, value)?;
+            }
+        }
         let model = spec.model.clone().expect(FILLED);
         let network = Network::by_name(&model, spec.classes.unwrap_or(10))?;
 
@@ -89,6 +94,9 @@ impl Experiment {
         })?;
         let scaling = spec.learning_rate_scaling.expect(FILLED).factor(batch_size, ghost);
         let regime = regime(&spec)?;
+        for step in regime.steps() {
+            check_single("learning_rate", step.learning_rate * scaling)?;
+        }
         let dataset = spec.dataset.expect(FILLED);
         let decay = spec.weight_decay.expect(FILLED);
         let adam =
@@ -237,6 +245,17 @@ fn regime(spec: &ExperimentSpec) -> Result<Regime, ExperimentError> {
         steps.push(RegimeStep { epoch: start, learning_rate: rate });
     }
     Ok(Regime::from_steps(steps)?)
+}
+
+/// That a setting is not infinite, nor 0 without being so, in the precision of training.
+fn check_single(name: &'static str, value: f64) -> Result<(), ExperimentError> {
+    let single = value as f32;
+    if value.is_finite() && (single.is_infinite() || (single == 0.0 && value != 0.0)) {
+        let advice = "f32, in which training computes, has no such number: it ends at 3.4e38 and \
+                      begins at 1.4e-45";
+        return Err(ExperimentError::field(name, format!("{value:e}"), advice));
+    }
+    Ok(())
 }
 
 /// The perturbation that the method asks for.

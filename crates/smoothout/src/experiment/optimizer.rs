@@ -99,7 +99,8 @@ impl Experiment {
             Method::Plain | Method::Swa => MethodOptimizer::SmoothOut(SmoothOut::from(descent)),
             Method::SmoothOut | Method::AdaSmoothOut => {
                 let perturbation = self.perturbation.clone().expect(FILLED);
-                let source = SeededPerturbation::new(layout(), perturbation, self.seed);
+                let source = SeededPerturbation::new(layout(), perturbation, self.seed)
+                    .shared(spec.shared_perturbation == Some(true));
                 let smoothing = Smoothing::new(source)
                     .schedule(self.radius_schedule, total_steps)?
                     .copies(self.copies)?

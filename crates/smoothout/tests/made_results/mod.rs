@@ -47,6 +47,7 @@ pub(crate) fn run(study: &Study, arm: &str, seed: u64, top1: f64, sharpness: f64
     let measured = measured.collect();
     let stretches = vec![Stretch {
         first_epoch: 1,
+        first_batch: 0,
         version: "9.9.9".to_owned(),
         cpu: "A Processor <of> 2018".to_owned(),
         threads: 2,

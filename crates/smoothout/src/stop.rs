@@ -1,0 +1,85 @@
+//! Ending a training cleanly: the first SIGINT (Ctrl-C) or SIGTERM asks for it, the second ends the
+//! process at once.
+//!
+//! The wish is the process's, like the signals: whoever trains asks [`watch`] for the same flag.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+/// A signal that asks a training to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT: Ctrl-C.
+    Interrupt,
+    /// SIGTERM: `kill`, a batch system's time limit, a machine that shuts down.
+    Terminate,
+}
+
+impl Signal {
+    const ALL: [Self; 2] = [Self::Interrupt, Self::Terminate];
+
+    fn number(self) -> i32 {
+        match self {
+            Self::Interrupt => SIGINT,
+            Self::Terminate => SIGTERM,
+        }
+    }
+
+    /// 128 + the signal's number, as shells have it: 130 and 143.
+    pub fn exit_code(self) -> u8 {
+        128 + self.number() as u8
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
+        })
+    }
+}
+
+/// Whether the process has been asked to end.
+#[derive(Debug, Clone)]
+pub struct StopFlag(Arc<AtomicUsize>);
+
+impl StopFlag {
+    /// The last signal that came, if one did.
+    pub fn signal(&self) -> Option<Signal> {
+        let number = self.0.load(Ordering::Relaxed);
+        Signal::ALL.into_iter().find(|signal| signal.number() as usize == number)
+    }
+}
+
+/// From the first call on, a first signal raises the flag and a second one ends the process with
+/// [`Signal::exit_code`].
+///
+/// # Errors
+/// If the system does not let the process handle the signals.
+pub fn watch() -> io::Result<StopFlag> {
+    static WATCHED: Mutex<Option<StopFlag>> = Mutex::new(None);
+    let mut watched = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(flag) = &*watched {
+        return Ok(flag.clone());
+    }
+    let asked = Arc::new(AtomicBool::new(false));
+    let last = Arc::new(AtomicUsize::new(0));
+    for signal in Signal::ALL {
+        let number = signal.number();
+        // In this order: a signal that comes first must not find its own mark.
+        flag::register_conditional_shutdown(
+            number,
+            i32::from(signal.exit_code()),
+            Arc::clone(&asked),
+        )?;
+        flag::register(number, Arc::clone(&asked))?;
+        flag::register_usize(number, Arc::clone(&last), number as usize)?;
+    }
+    Ok(watched.insert(StopFlag(last)).clone())
+}
