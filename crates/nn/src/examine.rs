@@ -181,7 +181,7 @@ mod tests {
 
     fn linear(layers: &[&str], norm: bool) -> Network {
         let mut builder = NetworkBuilder::new("test", [1, 2, 1]);
-        let mut x = builder.input();
+        let mut x = builder.images();
         for (index, name) in layers.iter().enumerate() {
             x = builder.linear(x, name, 2, false);
             if norm && index == 0 {

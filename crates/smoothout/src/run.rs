@@ -223,6 +223,11 @@ impl Stretch {
     pub fn algorithms(&self) -> &str {
         self.kernels.split(' ').next().unwrap_or_default()
     }
+
+    /// The instruction set alone; empty where it does not matter.
+    pub fn instructions(&self) -> &str {
+        self.kernels.split(' ').nth(1).unwrap_or_default()
+    }
 }
 
 impl RunFolder {

@@ -76,6 +76,14 @@ pub enum TrainError {
         /// Its images.
         found: [usize; 3],
     },
+    /// A split without images.
+    #[error("the {split} split of {dataset} has no images: give at least one")]
+    EmptySplit {
+        /// The data set.
+        dataset: String,
+        /// The split.
+        split: Split,
+    },
     /// The network has fewer classes than the data.
     #[error("classes is {found}: {dataset} has {expected} classes; give at least that many")]
     Classes {
@@ -171,10 +179,14 @@ impl TrainError {
     /// Whether the user's arguments or files are at fault, and not the run.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::Step { .. } | Self::Overflow { .. } | Self::Evaluation { .. } => false,
             Self::Data(error) => error.is_bad_input(),
-            _ => true,
+            _ => !self.is_divergence(),
         }
+    }
+
+    /// Whether the weights, and what is computed from them, have become infinite or NaN.
+    pub fn is_divergence(&self) -> bool {
+        matches!(self, Self::Step { .. } | Self::Overflow { .. } | Self::Evaluation { .. })
     }
 }
 
@@ -572,10 +584,13 @@ fn solution<'a>(averaging: Option<&'a Averaging>, trained: &'a ModelState) -> &'
     averaging.and_then(Averaging::model).unwrap_or(trained)
 }
 
-/// The images have the network's shape, and it has a logit for each class.
+/// There are images, they have the network's shape, and it has a logit for each class.
 pub(crate) fn check_fit(network: &Network, set: &DataSet) -> Result<(), TrainError> {
     let (expected, found) = (network.input_shape(), [set.height, set.width, set.channels]);
     let dataset = set.name.to_string();
+    if set.is_empty() {
+        return Err(TrainError::EmptySplit { dataset, split: set.split });
+    }
     if expected != found {
         let model = network.name().to_owned();
         return Err(TrainError::Shape { model, expected, dataset, found });
@@ -585,4 +600,60 @@ pub(crate) fn check_fit(network: &Network, set: &DataSet) -> Result<(), TrainErr
         return Err(TrainError::Classes { dataset, found, expected });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{DataSetName, Images};
+    use crate::experiment::ExperimentSpec;
+
+    fn set(split: Split, labels: &[u16]) -> Arc<DataSet> {
+        Arc::new(DataSet {
+            name: DataSetName::Mnist,
+            split,
+            images: Images::Memory(vec![7; labels.len() * 784]),
+            labels: labels.to_vec(),
+            height: 28,
+            width: 28,
+            channels: 1,
+            classes: 10,
+        })
+    }
+
+    fn training(train: &[u16], test: &[u16]) -> Result<Training, TrainError> {
+        let spec = ExperimentSpec { model: Some("f1".to_owned()), ..ExperimentSpec::default() };
+        let data = TrainingData { train: set(Split::Train, train), test: set(Split::Test, test) };
+        Training::new(spec.resolve()?, data)
+    }
+
+    #[test]
+    fn empty_splits_are_refused_before_training() {
+        for (train, test, name) in [(&[][..], &[1, 2][..], "train"), (&[1, 2], &[], "test")] {
+            let message = training(train, test).unwrap_err().to_string();
+            assert!(
+                message.contains(&format!("the {name} split of mnist has no images")),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_class_beyond_the_models_is_an_error() {
+        let error = training(&[1, 10, 2], &[3]).unwrap().epoch(|_, _| {}).unwrap_err();
+        let TrainError::Step { source: StepError::Oracle { source, .. }, .. } = error else {
+            panic!("{error:?}")
+        };
+        assert!(matches!(source, NnError::Label { label: 10, classes: 10, .. }), "{source}");
+    }
+
+    /// A state that is further into an epoch than the data allow is of other data.
+    #[test]
+    fn a_state_of_other_data_is_refused() {
+        let mut training = training(&[1, 2, 3], &[3]).unwrap();
+        let mut state = training.state();
+        state.unfinished.batches = 2;
+        let message = training.restore(state).unwrap_err().to_string();
+        assert!(message.contains("2 batches into an epoch, and an epoch has 1"), "{message}");
+    }
 }

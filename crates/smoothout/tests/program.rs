@@ -154,13 +154,11 @@ fn rivals_learn_and_resume_with_the_same_bits_on_any_number_of_threads() {
             success(&train_by(method, &at(part), &[&small, more].concat()));
         };
         train("whole", &["--threads", "2"]);
-        let losses: Vec<_> = records(&at("whole"))
-            .iter()
-            .map(|record| ["train_loss", "test_loss"].map(|name| record[name].as_f64().unwrap()))
-            .collect();
-        for kind in 0..2 {
-            assert!(losses[3][kind] < 0.9 * losses[0][kind], "{name}: {losses:?}");
-        }
+        let records = records(&at("whole"));
+        let last = |name: &str| records[3][name].as_f64().unwrap();
+        let first = records[0]["train_loss"].as_f64().unwrap();
+        assert!(last("train_loss") < 0.6 * first, "{name}: {records:?}");
+        assert!(last("test_top1") > 60.0, "{name}: {records:?}");
         for threads in ["1", "7"] {
             train(threads, &["--threads", threads]);
             same_files(&at("whole"), &at(threads));
@@ -275,6 +273,14 @@ fn bad_options_are_named_with_what_was_found() {
         (&["--radius", "-1"], &["radius is -1", "finite and not negative"]),
         (&["--radius", "inf"], &["radius is inf"]),
         (&["--radius", "nan"], &["radius is NaN"]),
+        (&["--radius", "1e300"], &["radius is 1e300", "f32", "3.4e38"]),
+        (&["--radius", "1e-300"], &["radius is 1e-300", "f32", "1.4e-45"]),
+        (&["--learning-rate", "1e39"], &["learning_rate is 1e39", "f32"]),
+        (&["--weight-decay", "1e39"], &["weight_decay is 1e39", "f32"]),
+        (&["--holdout", "0.999999"], &["held-out fraction is 0.999999", "non-empty"]),
+        (&["--holdout", "0.000001"], &["held-out fraction is 0.000001", "non-empty"]),
+        (&["--test-limit", "0"], &["test_limit is 0"]),
+        (&["--instructions", "sse"], &["this processor has", "baseline"]),
         (&["--config", config], &["unknown field `radios`", "experiment.json"]),
         (&["--config", mistyped], &["radius: invalid type: string \"big\"", "--help"]),
         (&["--config", list], &["list.json", "found a list, expected an object"]),
@@ -382,7 +388,7 @@ fn a_diverging_run_keeps_the_last_good_checkpoint() {
     let failed = smoothout(&["train", "--resume", "--out", run.to_str().unwrap()]);
     let message = String::from_utf8_lossy(&failed.stderr);
     assert_eq!(failed.status.code(), Some(1), "{message}");
-    for part in ["epoch 2", "in step ", "keeps the state after epoch 1"] {
+    for part in ["epoch 2, first in the ", "in step ", "keeps the state after epoch 1"] {
         assert!(message.contains(part), "{part:?} is not in {message}");
     }
     assert!(fs::read(run.join("training.safetensors")).unwrap() == good);

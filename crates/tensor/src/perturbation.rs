@@ -312,7 +312,7 @@ impl<R: Real, F: Fn(R, R) -> R> Task for Each<'_, R, F> {
 
 fn each<R: Real>(w: &[R], out: &mut [R], f: impl Fn(R, R) -> R + Copy + Send + Sync) {
     const PIECE: usize = 1 << 15;
-    let set = InstructionSet::detected();
+    let set = InstructionSet::current();
     out.par_chunks_mut(PIECE)
         .zip(w.par_chunks(PIECE))
         .for_each(|(out, w)| simd::run(set, Each { w, out, f }));
@@ -341,7 +341,7 @@ impl<R: Real> Task for EachDirection<'_, R> {
 }
 
 fn each_direction<R: Real>(a: f64, len: usize, w: &[R], out: &mut [R]) {
-    let set = InstructionSet::detected();
+    let set = InstructionSet::current();
     let piece = len * ((1 << 13) / len).max(1);
     out.par_chunks_mut(piece)
         .zip(w.par_chunks(piece))

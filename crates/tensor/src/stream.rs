@@ -216,12 +216,12 @@ macro_rules! generators {
         impl Lanes for $real {
             fn fill_chunk(key: StreamKey, chunk: usize, out: &mut [Self]) {
                 let chunk_seed = key.chunk_seed(chunk);
-                simd::run(InstructionSet::detected(), $fill { chunk_seed, gaussian: false, out });
+                simd::run(InstructionSet::current(), $fill { chunk_seed, gaussian: false, out });
             }
 
             fn fill_chunk_gaussian(key: StreamKey, chunk: usize, out: &mut [Self]) {
                 let chunk_seed = key.chunk_seed(chunk);
-                simd::run(InstructionSet::detected(), $fill { chunk_seed, gaussian: true, out });
+                simd::run(InstructionSet::current(), $fill { chunk_seed, gaussian: true, out });
             }
         }
     };

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use smoothout_nn::NnError;
-use smoothout_tensor::kernels::KernelChoice;
+use smoothout_tensor::kernels::{InstructionSet, KernelChoice};
 
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
@@ -72,6 +72,10 @@ struct Compute {
     /// the run that is resumed]
     #[arg(long, value_parser = kernel_choice)]
     kernels: Option<KernelChoice>,
+    /// Vector instructions: avx512, avx2 or baseline [default: those of the run that is resumed,
+    /// else the best of this processor]
+    #[arg(long, value_parser = instruction_set)]
+    instructions: Option<InstructionSet>,
 }
 
 impl Compute {
@@ -81,12 +85,14 @@ impl Compute {
             return Err(BadInput(format!("threads is {found}: it must be 1 to 1024")).into());
         }
         self.kernels.unwrap_or_default().select();
+        self.instructions.unwrap_or_else(InstructionSet::detected).select();
         let pool =
             rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).build()?;
         pool.install(f)
     }
 
-    /// The same with the algorithms of the run in `folder`, which goes on as it was begun.
+    /// The same with the algorithms of the run in `folder`, which goes on as it was begun, and with
+    /// its instruction set where this processor has it.
     fn resuming(self, folder: &Path) -> anyhow::Result<Self> {
         let stretches = read_stretches(folder)?;
         let Some(stretch) = stretches.last() else { return Ok(self) };
@@ -103,7 +109,9 @@ impl Compute {
             }
             .into());
         }
-        Ok(Self { kernels: Some(begun), ..self })
+        let set = InstructionSet::ALL.into_iter().find(|set| set.name() == stretch.instructions());
+        let set = set.filter(|set| set.is_available());
+        Ok(Self { kernels: Some(begun), instructions: self.instructions.or(set), ..self })
     }
 }
 
@@ -114,6 +122,14 @@ fn kernel_choice(name: &str) -> Result<KernelChoice, String> {
         "winograd" => KernelChoice::Winograd,
         "scalar" => KernelChoice::Scalar,
         _ => return Err("choose auto, direct, winograd or scalar".to_owned()),
+    })
+}
+
+fn instruction_set(name: &str) -> Result<InstructionSet, String> {
+    let available = InstructionSet::ALL.into_iter().filter(|set| set.is_available());
+    available.clone().find(|set| set.name() == name).ok_or_else(|| {
+        let names: Vec<_> = available.map(InstructionSet::name).collect();
+        format!("this processor has {}", names.join(", "))
     })
 }
 

@@ -152,3 +152,74 @@ fn field(name: &'static str) -> impl Fn(OptimError) -> ExperimentError {
         other => other.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use crate::checkpoint::{load_training, save_training};
+    use crate::experiment::ExperimentSpec;
+    use crate::training::{Training, TrainingData};
+
+    /// 3 epochs of F1 by `method`, 4 batches each: 3 of 64 images and one of 8.
+    fn training(method: &str) -> Training {
+        let json = format!(
+            r#"{{ "model": "f1", "train_limit": 200, "test_limit": 50, "epochs": 3,
+                  "batch_size": 64, "ghost_batch_size": 32, "method": {method} }}"#
+        );
+        let spec: ExperimentSpec = serde_json::from_str(&json).unwrap();
+        let experiment = spec.resolve().unwrap();
+        let data = TrainingData::load(&experiment).unwrap();
+        Training::new(experiment, data).unwrap()
+    }
+
+    /// A training that stops after any batch goes on from its checkpoint with the same bits.
+    #[test]
+    fn every_method_goes_on_within_an_epoch() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("training.safetensors");
+        for method in [
+            r#""plain""#,
+            r#""smoothout", "radius": 0.01, "denoise": false"#,
+            r#""adasmoothout", "radius": 0.1, "radius_schedule": "tanh""#,
+            r#""sam", "optimizer": "adam""#,
+            r#""asam""#,
+            r#""lpf-sgd", "lpf_alpha": 14"#,
+            r#""entropy-sgd", "langevin_steps": 5"#,
+            r#""swa", "swa_start": 1"#,
+        ] {
+            let mut whole = training(method);
+            for _ in 0..3 {
+                whole.epoch(|_, _| {}).unwrap();
+            }
+            // Within the first epoch, before Entropy-SGD's first update, and within the second.
+            for stop in [3, 6] {
+                let mut first = training(method);
+                let mut batches = 0;
+                while batches < stop {
+                    let one_more = |_: usize, _: &_| {
+                        batches += 1;
+                        if batches < stop {
+                            ControlFlow::Continue(())
+                        } else {
+                            ControlFlow::Break(())
+                        }
+                    };
+                    first.epoch_until(one_more).unwrap();
+                }
+                save_training(&path, first.network(), &first.state()).unwrap();
+                let mut rest = training(method);
+                rest.restore(load_training(&path, rest.network()).unwrap()).unwrap();
+                while rest.epochs() < 3 {
+                    rest.epoch(|_, _| {}).unwrap();
+                }
+                let [mut found, mut expected] = [rest.state(), whole.state()];
+                for state in [&mut found, &mut expected] {
+                    state.memory.sort_by(|a, b| a.0.cmp(&b.0));
+                }
+                assert!(found == expected, "{method}, stopped after {stop} batches");
+                assert!(rest.model() == whole.model(), "{method}, stopped after {stop} batches");
+            }
+        }
+    }
+}

@@ -15,14 +15,14 @@ fn overflows(place: &Place, name: &str, more: &[&str], parts: &[&str]) {
 fn the_first_numbers_that_overflow_are_named() {
     let place = Place::new();
     let smoothout = ["--method", "smoothout"];
-    // The weights are 3e38 times as long as they were.
+    // Normal numbers times 3e38.
     overflows(
         &place,
         "perturbed",
-        &["--radius", "3e38"],
+        &[&smoothout[..], &["--distribution", "gaussian", "--radius", "3e38"]].concat(),
         &["first in the perturbed weights conv1.weight of ghost batch 0", "is NaN in step 0"],
     );
-    // Weights of 1e38, eight of which are added up.
+    // Weights of up to 3e38, 27 of which are added up.
     overflows(
         &place,
         "output",

@@ -20,6 +20,8 @@ pub enum KernelChoice {
 }
 
 static CHOICE: AtomicU8 = AtomicU8::new(KernelChoice::Auto as u8);
+/// A place in [`InstructionSet::ALL`]; beyond it, the best set is in force.
+static SELECTED: AtomicU8 = AtomicU8::new(u8::MAX);
 
 impl KernelChoice {
     /// The choice that is in force.
@@ -51,7 +53,7 @@ pub enum InstructionSet {
 }
 
 impl InstructionSet {
-    /// Every set, the best first.
+    /// Every set, the best first, in the order of the variants.
     pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Baseline];
 
     /// Whether this CPU has the set.
@@ -76,6 +78,22 @@ impl InstructionSet {
         self == Self::Baseline
     }
 
+    /// The set in force for the whole process: the best of this CPU, unless another was
+    /// [selected](Self::select).
+    pub fn current() -> Self {
+        let selected = SELECTED.load(Ordering::Relaxed);
+        Self::ALL.get(usize::from(selected)).copied().unwrap_or_else(Self::detected)
+    }
+
+    /// Puts the set in force for the whole process. Kernels that are running finish as they began.
+    ///
+    /// # Panics
+    /// If this CPU does not have it.
+    pub fn select(self) {
+        assert!(self.is_available(), "this CPU does not have {self:?}");
+        SELECTED.store(self as u8, Ordering::Relaxed);
+    }
+
     /// The best set of this CPU.
     pub fn detected() -> Self {
         static DETECTED: OnceLock<InstructionSet> = OnceLock::new();
@@ -84,7 +102,8 @@ impl InstructionSet {
         })
     }
 
-    fn name(self) -> &'static str {
+    /// Its name: `avx512`, `avx2`, and `baseline` or `neon`.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Avx512 => "avx512",
             Self::Avx2 => "avx2",
@@ -103,7 +122,7 @@ impl InstructionSet {
 /// assert_eq!(kernels_in_use(), "scalar");
 /// ```
 pub fn kernels_in_use() -> String {
-    let set = InstructionSet::detected().name();
+    let set = InstructionSet::current().name();
     match KernelChoice::current() {
         KernelChoice::Auto => format!("auto {set}"),
         KernelChoice::Direct => format!("direct {set}"),

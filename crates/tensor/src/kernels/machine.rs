@@ -60,13 +60,13 @@ fn seconds(threads: usize, rounds: usize, body: impl Fn(usize) + Sync) -> f64 {
 }
 
 /// Billions of `f32` operations a second that `threads` threads reach together with fused
-/// multiply-adds on registers (each counts as two), in the best instruction set of this CPU.
+/// multiply-adds on registers (each counts as two), in the instruction set in force.
 ///
 /// Takes some hundredths of a second.
 pub fn fma_peak_gflops(threads: usize) -> f64 {
     let set = match KernelChoice::current() {
         KernelChoice::Scalar => InstructionSet::Baseline,
-        _ => InstructionSet::detected(),
+        _ => InstructionSet::current(),
     };
     let seconds = seconds(threads, 5, |_| {
         black_box(simd::run(set, Chains(black_box(0.5))));

@@ -79,7 +79,7 @@ impl Kernels for f32 {
     fn gemm(a: MatrixRef<'_, Self>, b: MatrixRef<'_, Self>, c: MatrixMut<'_, Self>) {
         match KernelChoice::current() {
             KernelChoice::Scalar => gemm::plain::gemm(a, b, c),
-            _ => gemm::product(InstructionSet::detected(), &gemm::Product::new(a, b), c),
+            _ => gemm::product(InstructionSet::current(), &gemm::Product::new(a, b), c),
         }
     }
 
@@ -93,7 +93,7 @@ impl Kernels for f32 {
         match KernelChoice::current() {
             KernelChoice::Scalar => conv::plain::forward(shape, input, weight, output, scratch),
             choice => {
-                let how = (choice, InstructionSet::detected());
+                let how = (choice, InstructionSet::current());
                 conv::forward(how, shape, input, weight, output, scratch);
             }
         }
@@ -110,7 +110,7 @@ impl Kernels for f32 {
         match KernelChoice::current() {
             KernelChoice::Scalar => conv::plain::input_gradient(shape, weight, g, dx, scratch),
             choice => {
-                let how = (choice, InstructionSet::detected());
+                let how = (choice, InstructionSet::current());
                 conv::input_gradient(how, shape, weight, g, dx, scratch);
             }
         }
@@ -127,7 +127,7 @@ impl Kernels for f32 {
         match KernelChoice::current() {
             KernelChoice::Scalar => conv::plain::weight_gradient(shape, input, g, dw, scratch),
             choice => {
-                let how = (choice, InstructionSet::detected());
+                let how = (choice, InstructionSet::current());
                 conv::weight_gradient(how, shape, input, g, dw, scratch);
             }
         }

@@ -36,7 +36,7 @@ const PIXELS: usize = 1 << 24;
 /// assert_eq!((output, argmax), ([5.0, 7.0], [1, 5]));
 /// ```
 pub fn max_pool(shape: &Conv2dShape, image: &[f32], output: &mut [f32], argmax: &mut [u32]) {
-    max_pool_with(InstructionSet::detected(), shape, image, output, argmax);
+    max_pool_with(InstructionSet::current(), shape, image, output, argmax);
 }
 
 fn max_pool_with(

@@ -43,7 +43,7 @@ impl<'a> Prepared<'a> {
         weight: &[f32],
         scratch: &'a mut Scratch<f32>,
     ) -> Self {
-        let set = InstructionSet::detected();
+        let set = InstructionSet::current();
         let correlation = Correlation::new(*shape, direction);
         let target = correlation.images().1;
         let winograd = winograd::serves(KernelChoice::current(), shape, target);
@@ -172,7 +172,7 @@ pub fn weight_gradient(
     weight_gradient: &mut [f32],
     scratch: &mut Scratch<f32>,
 ) {
-    let set = InstructionSet::detected();
+    let set = InstructionSet::current();
     let (x, g, dw, load) = (input.values, gradient, weight_gradient, input.normalise);
     if winograd::serves_weight_gradient(KernelChoice::current(), shape) {
         winograd::weight_gradient(set, shape, x, g, dw, scratch, load);

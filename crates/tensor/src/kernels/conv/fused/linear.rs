@@ -25,7 +25,7 @@ pub fn linear_forward(
     partials: &mut Vec<f64>,
     [inputs, outputs]: [usize; 2],
 ) {
-    let set = InstructionSet::detected();
+    let set = InstructionSet::current();
     let batch = output.len() / outputs;
     let x = MatrixRef::new(input.values, batch, inputs);
     let w = MatrixRef::new(weight, outputs, inputs).transposed();
@@ -63,7 +63,7 @@ pub fn linear_input_gradient(
     partials: &mut Vec<f64>,
     [inputs, outputs]: [usize; 2],
 ) {
-    let set = InstructionSet::detected();
+    let set = InstructionSet::current();
     let gradient = gradient.store();
     let batch = gradient.len() / outputs;
     let dy = MatrixRef::new(gradient, batch, outputs);
@@ -99,7 +99,7 @@ pub fn linear_weight_gradient(
     weight_gradient: &mut [f32],
     [inputs, outputs]: [usize; 2],
 ) {
-    let set = InstructionSet::detected();
+    let set = InstructionSet::current();
     let batch = gradient.len() / outputs;
     let dy = MatrixRef::new(gradient, batch, outputs).transposed();
     let x = MatrixRef::new(input.values, batch, inputs);

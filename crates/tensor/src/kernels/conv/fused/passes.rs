@@ -32,7 +32,7 @@ pub(super) fn grown(buffer: &mut Vec<f64>, len: usize) -> &mut [f64] {
 /// # Panics
 /// If the length of `values` is no multiple of the number of channels.
 pub fn moments(values: &[f32], moments: &mut [f64], partials: &mut Vec<f64>) {
-    let set = InstructionSet::detected();
+    let set = InstructionSet::current();
     let channels = moments.len() / 2;
     assert!(values.len().is_multiple_of(channels), "whole rows");
     let piece = piece(channels);
@@ -56,7 +56,7 @@ pub fn combine(
     channels: usize,
     output: &mut [f32],
 ) {
-    let set = InstructionSet::detected();
+    let set = InstructionSet::current();
     assert_eq!(first.values.len(), output.len(), "length of the first operand");
     if let Some(second) = second {
         assert_eq!(second.values.len(), output.len(), "length of the second operand");
@@ -117,7 +117,7 @@ impl Task for Combine<'_> {
 /// # Panics
 /// If lengths differ.
 pub fn finish(finish: Finish<'_>, gradient: &mut [f32], sums: &mut [f64], partials: &mut Vec<f64>) {
-    let set = InstructionSet::detected();
+    let set = InstructionSet::current();
     let channels = sums.len() / 3;
     let piece = piece(channels);
     let partials = grown(partials, gradient.len().div_ceil(piece) * sums.len());
@@ -142,7 +142,7 @@ pub(super) fn add_up(partials: &[f64], sums: &mut [f64]) {
 /// # Panics
 /// If lengths differ.
 pub fn norm_gradient(norm: NormGradient<'_>, add: Option<&[f32]>, to: &mut [f32]) {
-    let set = InstructionSet::detected();
+    let set = InstructionSet::current();
     let piece = piece(norm.mean.len());
     to.par_chunks_mut(piece).enumerate().for_each(|(k, to)| {
         let at = k * piece..k * piece + to.len();
