@@ -1,4 +1,4 @@
-"""Ten training steps of narrow F1, C1 and ResNet-8 with each optimiser and each method.
+"""Ten training steps of narrow F1, C1 and ResNet-8 with each optimiser, each method and some rivals.
 
 The networks run in float64 from weights and data that float32 holds exactly, so the vectors do not
 depend on the machine.
@@ -6,6 +6,7 @@ depend on the machine.
 
 import torch
 from torch import nn
+from torch.optim import swa_utils
 
 import networks
 import perturbations
@@ -37,7 +38,11 @@ VARIANTS = {
     "adasmoothout": SGD | ADASMOOTHOUT,
     "adasmoothout-no-denoise": SGD | ADASMOOTHOUT | dict(denoise=False, radius=0.05),
     "elementwise": SGD | ADASMOOTHOUT | dict(geometry="elementwise"),
+    "sam": SGD | dict(method="sam", rho=0.05),
+    "asam": SGD | dict(method="asam", rho=0.5, eta=0.01),
+    "swa": SGD | dict(method="swa", start=4, cycle=3),
 }
+
 
 def images(shape, generator):
     """Two batches of bytes (N, C, H, W) and their labels: a blurred pattern per class, and grain."""
@@ -72,8 +77,41 @@ def optimizer(network, settings):
     return kind(network.parameters(), **common)
 
 
+@torch.no_grad()
+def ascend(network, settings):
+    """w + epsilon, line 2 of SAM's (arXiv:2010.01412) and ASAM's (arXiv:2102.11600) algorithm 1.
+
+    ASAM's T is |w| + eta on weights and batch norm's gammas, as in its authors' asam.py.
+    """
+    eta = settings.get("eta")
+    parameters = dict(network.named_parameters())
+    stretch = {
+        name: torch.ones_like(p) if eta is None or "weight" not in name else p.abs() + eta
+        for name, p in parameters.items()
+    }
+    norm = sum((stretch[name] * p.grad).square().sum() for name, p in parameters.items()).sqrt()
+    for name, p in parameters.items():
+        p.add_(settings["rho"] * stretch[name] ** 2 * p.grad / norm)
+
+
+def second_gradient(network, x, y, settings):
+    """The loss and gradient at w + epsilon; w and the running statistics are as before."""
+    clean = {key: value.clone() for key, value in network.state_dict().items()}
+    ascend(network, settings)
+    network.zero_grad()
+    loss = nn.functional.cross_entropy(network(x), y)
+    loss.backward()
+    network.load_state_dict(clean)
+    return loss
+
+
 def train(network, data, labels, settings):
-    """Ten steps as in the authors' main_gbn.py; returns the losses and the gradient norms."""
+    """Ten steps as in the authors' main_gbn.py; returns the losses and the gradient norms.
+
+    With SWA the network ends as PyTorch's averaged model, with the batch norm statistics of the data.
+    """
+    method = settings.get("method")
+    average = swa_utils.AveragedModel(network) if method == "swa" else None
     geometry = settings.get("geometry")
     copies = BATCH // GHOST if geometry else 1
     step_of = optimizer(network, settings)
@@ -92,6 +130,8 @@ def train(network, data, labels, settings):
                     parameters[name].data.add_(theta)
             loss = nn.functional.cross_entropy(network(x), y)
             loss.backward()
+            if method in ("sam", "asam"):
+                loss = second_gradient(network, x, y, settings)
             loss_of_batch += loss.item() / copies
             if geometry and settings["denoise"]:
                 for name, p in parameters.items():
@@ -102,6 +142,12 @@ def train(network, data, labels, settings):
         step_of.step()
         losses.append(loss_of_batch)
         norms.append(norm.item())
+        since = step + 1 - settings.get("start", STEPS + 1)
+        if since >= 0 and since % settings["cycle"] == 0:
+            average.update_parameters(network)
+    if average:
+        swa_utils.update_bn(list(data), average)
+        network.load_state_dict(average.module.state_dict())
     return losses, norms
 
 

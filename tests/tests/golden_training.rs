@@ -1,5 +1,5 @@
 //! Ten training steps of narrow F1, C1 and ResNet-8 against PyTorch: SGD, Nesterov, Adam, AdamW,
-//! SmoothOut and AdaSmoothOut, with the perturbations that PyTorch used.
+//! SmoothOut and AdaSmoothOut, with the perturbations that PyTorch used; SAM, ASAM and SWA.
 //!
 //! Losses and gradient norms are compared step by step, weights and running statistics at the end.
 //! PyTorch ran in float64. Allowed, and found with AVX-512 kernels:
@@ -18,7 +18,8 @@ use ndarray::{Array5, ArrayView4, Axis, Slice, s};
 use serde_json::Value;
 use smoothout_nn::{Mode, Network, NnError, Workspace, models};
 use smoothout_optim::{
-    Adam, BaseUpdate, Clip, GhostCopy, GradientOracle, Sgd, SmoothOut, Smoothing, WeightDecay,
+    Adam, Asam, BaseUpdate, Clip, Descent, GhostCopy, GradientOracle, Optimizer, Sam, Sgd,
+    SmoothOut, Smoothing, Swa, WeightDecay,
 };
 use smoothout_tensor::{Geometry, Real};
 use smoothout_tests::{HashedPerturbation, Vectors, assert_close};
@@ -85,19 +86,16 @@ fn rule<R: Real>(settings: &Value) -> BaseUpdate<R> {
     }
 }
 
-fn optimizer<R: Real>(network: &Network, settings: &Value) -> SmoothOut<R, BaseUpdate<R>> {
-    let optimizer = SmoothOut::new(rule(settings)).clip(Clip::new(5.0).unwrap());
-    let geometry = match settings["geometry"].as_str() {
-        None => return optimizer,
-        Some("absolute") => Geometry::Absolute,
-        Some("filter") => Geometry::Filter,
-        Some("elementwise") => Geometry::Elementwise,
-        Some(other) => panic!("the vectors know a geometry {other}"),
+fn smoothing<R: Real>(network: &Network, settings: &Value) -> Option<Smoothing<R>> {
+    let geometry = match settings["geometry"].as_str()? {
+        "absolute" => Geometry::Absolute,
+        "filter" => Geometry::Filter,
+        "elementwise" => Geometry::Elementwise,
+        other => panic!("the vectors know a geometry {other}"),
     };
     let layout = network.parameters().clone();
     let source = HashedPerturbation { layout, geometry, radius: number(settings, "radius") };
-    let denoise = settings["denoise"].as_bool().unwrap();
-    optimizer.smoothing(Smoothing::new(source).denoise(denoise))
+    Some(Smoothing::new(source).denoise(settings["denoise"].as_bool().unwrap()))
 }
 
 /// How far a final tensor may be from PyTorch's.
@@ -114,16 +112,48 @@ fn tolerance<R: Real>(settings: &Value, network: &str, tensor: &str) -> f64 {
     }
 }
 
+/// Two batches of images and their labels, the network and what is known of its training.
+struct Case<'a, R> {
+    name: &'a str,
+    network: &'a Network,
+    vectors: Vectors,
+    images: Array5<R>,
+    labels: Vec<usize>,
+}
+
 fn check<R: Real>(name: &str, network: &Network) {
     let vectors = Vectors::open(name);
     let images = vectors.get("images");
     let pixels = images.values.iter().map(|&byte| R::from_f64((byte - 128.0) / 64.0)).collect();
     let images = Array5::from_shape_vec(images.extents::<5>(), pixels).unwrap();
     let labels = vectors.get("labels").to_usize();
-    let batch = labels.len() / 2;
-    let (parameters, buffers) = (network.parameters(), network.buffers());
+    let case = Case { name, network, vectors, images, labels };
+    for (variant, settings) in case.vectors.settings().as_object().unwrap() {
+        let descent = Descent::new(rule::<R>(settings)).clip(Clip::new(5.0).unwrap());
+        let rho = || number(settings, "rho");
+        match settings["method"].as_str() {
+            Some("sam") => case.train(variant, settings, Sam::new(descent).rho(rho()).unwrap()),
+            Some("asam") => {
+                let asam = Asam::new(descent, network.parameters().clone()).rho(rho()).unwrap();
+                case.train(variant, settings, asam.eta(number(settings, "eta")).unwrap());
+            }
+            None | Some("swa") => {
+                let plain = SmoothOut::from(descent);
+                match smoothing(network, settings) {
+                    None => case.train(variant, settings, plain),
+                    Some(smoothing) => case.train(variant, settings, plain.smoothing(smoothing)),
+                }
+            }
+            Some(other) => panic!("the vectors know a method {other}"),
+        }
+    }
+}
 
-    for (variant, settings) in vectors.settings().as_object().unwrap() {
+impl<R: Real> Case<'_, R> {
+    /// Ten steps, each compared with PyTorch's, and what they end with.
+    fn train(&self, variant: &str, settings: &Value, mut optimizer: impl Optimizer<R>) {
+        let Self { name, network, vectors, .. } = self;
+        let (parameters, buffers) = (network.parameters(), network.buffers());
         let mut w = vec![R::nan(); parameters.len()];
         for block in parameters.blocks() {
             let initial = vectors.get(&format!("initial.{}", block.name()));
@@ -131,8 +161,11 @@ fn check<R: Real>(name: &str, network: &Network) {
             w[block.range()].copy_from_slice(&initial.to());
         }
         let mut statistics = network.initial_buffers::<R>();
-        let mut optimizer = optimizer::<R>(network, settings);
+        let mut swa = settings["start"].as_u64().map(|start| {
+            Swa::new(start).unwrap().cycle(settings["cycle"].as_u64().unwrap()).unwrap()
+        });
         let ghosts = if settings["geometry"].is_string() { 2 } else { 1 };
+        let batch = self.labels.len() / 2;
         let mut workspaces: Vec<_> = (0..2).map(|_| Workspace::new(network, batch)).collect();
 
         let [losses, norms] =
@@ -140,14 +173,8 @@ fn check<R: Real>(name: &str, network: &Network) {
         let [loss_tolerance, norm_tolerance] =
             if R::NAME == "f64" { [1e-11; 2] } else { [1e-4, 1e-3] };
         for (step, (loss, norm)) in losses.iter().zip(&norms).enumerate() {
-            let turn = step % 2;
-            let mut oracle = Step {
-                network,
-                images: images.slice(s![turn, .., .., .., ..]),
-                labels: &labels[turn * batch..(turn + 1) * batch],
-                ghosts,
-                buffers: &mut statistics,
-            };
+            let (images, labels) = self.batch(step % 2);
+            let mut oracle = Step { network, images, labels, ghosts, buffers: &mut statistics };
             let learning_rate = number(settings, "lr");
             let report =
                 optimizer.step(&mut w, &mut oracle, &mut workspaces, learning_rate).unwrap();
@@ -158,6 +185,13 @@ fn check<R: Real>(name: &str, network: &Network) {
                 let what = format!("{name}, {variant}, {}, step {step}: {what}", R::NAME);
                 assert_close(&what, &[found], &[*expected], allowed, 0.0);
             }
+            if let Some(swa) = &mut swa {
+                swa.observe(step as u64 + 1, &w);
+            }
+        }
+        if let Some(swa) = swa {
+            w = swa.average().unwrap().to_vec();
+            statistics = self.statistics(&w, &mut workspaces[0]);
         }
         let weights = parameters.blocks().iter().map(|block| (block.name(), &w[block.range()]));
         let running =
@@ -167,6 +201,25 @@ fn check<R: Real>(name: &str, network: &Network) {
             let allowed = tolerance::<R>(settings, name, tensor);
             assert_close(&format!("{name}, {variant}: {tensor}"), found, &expected, allowed, 0.0);
         }
+    }
+
+    fn batch(&self, turn: usize) -> (ArrayView4<'_, R>, &[usize]) {
+        let batch = self.labels.len() / 2;
+        let labels = &self.labels[turn * batch..(turn + 1) * batch];
+        (self.images.slice(s![turn, .., .., .., ..]), labels)
+    }
+
+    /// The mean of the two batches' statistics at w.
+    fn statistics(&self, w: &[R], workspace: &mut Workspace<R>) -> Vec<R> {
+        let mut mean = vec![R::zero(); self.network.buffers().len()];
+        for turn in 0..2 {
+            let (images, labels) = self.batch(turn);
+            self.network.loss(w, Mode::batch(), images, labels, workspace).unwrap();
+            for (mean, &batch) in mean.iter_mut().zip(workspace.batch_statistics()) {
+                *mean += R::from_f64(0.5) * batch;
+            }
+        }
+        mean
     }
 }
 

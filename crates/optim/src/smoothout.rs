@@ -140,15 +140,17 @@ pub struct SmoothOut<R, U> {
     chain: Vec<R>,
 }
 
+impl<R, U> From<Descent<U>> for SmoothOut<R, U> {
+    /// Plain training by `descent`.
+    fn from(descent: Descent<U>) -> Self {
+        Self { descent, smoothing: None, waves: Waves::default(), chain: Vec::new() }
+    }
+}
+
 impl<R: Real, U: Update<R>> SmoothOut<R, U> {
     /// Plain training by `update`, without clipping.
     pub fn new(update: U) -> Self {
-        Self {
-            descent: Descent::new(update),
-            smoothing: None,
-            waves: Waves::default(),
-            chain: Vec::new(),
-        }
+        Self::from(Descent::new(update))
     }
 
     /// With perturbations.

@@ -58,7 +58,9 @@ pub use guard::{check_gradient, check_gradient_blocks, check_hessian, check_valu
 pub use keskar::{Effort, Keskar, KeskarReport, KeskarSearch, Space, Start};
 pub use landscape::{Axis, Chart, Grid};
 #[cfg(feature = "plot")]
-pub use landscape::{LineStyle, Picture, PlotError, plot_lines, plot_plane};
+pub use landscape::{
+    ColourScale, LineStyle, Picture, PlotError, contour, plot_lines, plot_plane, viridis,
+};
 pub use lbfgsb::{Bounds, Lbfgsb, LbfgsbReport, Status};
 pub use objective::{Differentiable, Objective, TwiceDifferentiable};
 pub use observer::{Ending, Observer, Progress};

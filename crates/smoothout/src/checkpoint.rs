@@ -16,7 +16,7 @@ use smoothout_nn::Network;
 use thiserror::Error;
 
 use crate::remedy::remedy;
-use crate::training::{EpochProgress, ModelState, TrainingState};
+use crate::training::{EpochProgress, ModelState, TrainingState, is_zero};
 
 /// The key of a model file's network.
 const MODEL: &str = "model";
@@ -32,6 +32,8 @@ struct Progress {
     epochs: usize,
     steps: u64,
     batches_tracked: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    averaged: u64,
     best: Option<(usize, f64)>,
     /// Left out between two epochs.
     #[serde(default, skip_serializing_if = "at_the_beginning")]
@@ -210,6 +212,7 @@ pub fn save_training(
         epochs: state.epochs,
         steps: state.steps,
         batches_tracked: state.model.batches_tracked,
+        averaged: state.averaged,
         best: state.best,
         unfinished: state.unfinished,
     };
@@ -236,7 +239,9 @@ pub fn load_training(path: &Path, network: &Network) -> Result<TrainingState, Ch
     let mut memory = Vec::new();
     for name in file.names() {
         if let Some(short) = name.strip_prefix("optimizer.") {
-            let mut vector = vec![0.0; network.parameters().len()];
+            // Empty before the first parameter update.
+            let empty = file.tensor(name).is_ok_and(|view| view.shape() == [0]);
+            let mut vector = vec![0.0; if empty { 0 } else { network.parameters().len() }];
             reader.read(name, &[vector.len()], &mut vector);
             memory.push((short.to_owned(), vector));
         }
@@ -245,9 +250,9 @@ pub fn load_training(path: &Path, network: &Network) -> Result<TrainingState, Ch
         reader.problems.push(format!("it is a state of {}", progress.model));
     }
     reader.finish(path, network.name())?;
-    let Progress { epochs, steps, batches_tracked, best, unfinished, .. } = progress;
+    let Progress { epochs, steps, batches_tracked, averaged, best, unfinished, .. } = progress;
     let model = ModelState { parameters, buffers, batches_tracked };
-    Ok(TrainingState { epochs, steps, model, memory, best, unfinished })
+    Ok(TrainingState { epochs, steps, model, memory, averaged, best, unfinished })
 }
 
 /// `bn1.num_batches_tracked` beside each `bn1.running_mean`.

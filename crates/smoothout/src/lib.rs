@@ -22,6 +22,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod averaging;
+pub mod chart;
 pub mod checkpoint;
 pub mod cli;
 pub mod data;

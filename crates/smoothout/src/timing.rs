@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use ndarray::Array4;
 use smoothout_nn::{Mode, Network};
-use smoothout_optim::StepError;
+use smoothout_optim::{Optimizer, StepError};
 use smoothout_tensor::{Purpose, StreamKey, fill_gaussian};
 
 use crate::experiment::Experiment;

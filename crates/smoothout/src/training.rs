@@ -9,14 +9,15 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use smoothout_nn::{Network, NnError};
-use smoothout_optim::{BaseUpdate, GradientOracle, SmoothOut, StepError, Update};
+use smoothout_optim::{GradientOracle, Optimizer, StepError};
 use smoothout_tensor::{Purpose, StreamKey};
 use thiserror::Error;
 
+use crate::averaging::Averaging;
 use crate::data::{Batch, DataError, DataSet, Loader, Split};
 use crate::evaluation::{EVALUATION_BATCH, evaluate};
 use crate::examination::{self, Examination};
-use crate::experiment::{Experiment, ExperimentError};
+use crate::experiment::{Experiment, ExperimentError, MethodOptimizer};
 use crate::oracle::{BatchOracle, GhostScratch, Tally};
 
 /// What one epoch came to: a line of a run's record.
@@ -24,19 +25,21 @@ use crate::oracle::{BatchOracle, GhostScratch, Tally};
 pub struct EpochRecord {
     /// The epoch, counted from 1.
     pub epoch: usize,
-    /// Parameter updates so far.
+    /// Parameter updates so far; Entropy-SGD's batches, L of which make an update.
     pub steps: u64,
     /// The learning rate of this epoch.
     pub learning_rate: f64,
-    /// a c(t) at the epoch's last update; 0 for plain training.
+    /// a c(t) at the epoch's last update; 0 where the method has no radius.
     pub radius: f64,
-    /// Mean loss over the epoch's examples, at the (perturbed) weights of their update.
+    /// Mean loss over the epoch's examples, at the weights where the method took its gradients:
+    /// perturbed ones, Entropy-SGD's x'; SAM's and ASAM's first gradients, at the clean weights.
     pub train_loss: f64,
     /// Percent, likewise.
     pub train_top1: f64,
     /// Percent, likewise.
     pub train_top5: f64,
-    /// Mean loss on the test split after the epoch, at the clean weights.
+    /// Mean loss on the test split after the epoch, at the clean weights; at their average as soon
+    /// as SWA has one.
     pub test_loss: f64,
     /// Percent, likewise.
     pub test_top1: f64,
@@ -44,6 +47,14 @@ pub struct EpochRecord {
     pub test_top5: f64,
     /// Wall-clock seconds of the epoch, evaluation included.
     pub seconds: f64,
+    /// The weights in SWA's average, where it was evaluated; 0 elsewhere.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub averaged: u64,
+}
+
+/// Whether nothing was averaged: it is then not written.
+pub(crate) fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Why training stops.
@@ -235,12 +246,14 @@ pub struct EpochProgress {
 pub struct TrainingState {
     /// Finished epochs.
     pub epochs: usize,
-    /// Parameter updates so far.
+    /// Parameter updates so far; Entropy-SGD's batches.
     pub steps: u64,
-    /// The model.
+    /// The model that is trained.
     pub model: ModelState,
-    /// The optimiser's memory by name.
+    /// The optimiser's memory by name, SWA's average too.
     pub memory: Vec<(String, Vec<f32>)>,
+    /// The weights in SWA's average.
+    pub averaged: u64,
     /// The best evaluation so far: (epoch from 1, top-1 percent).
     pub best: Option<(usize, f64)>,
     /// The epoch after the finished ones.
@@ -253,8 +266,9 @@ pub struct Training {
     experiment: Experiment,
     network: Network,
     data: TrainingData,
-    optimizer: SmoothOut<f32, BaseUpdate<f32>>,
+    optimizer: MethodOptimizer,
     model: ModelState,
+    averaging: Option<Averaging>,
     scratch: Vec<GhostScratch>,
     epochs: usize,
     best: Option<(usize, f64)>,
@@ -279,8 +293,16 @@ impl Training {
             return Err(TrainError::LoneExample);
         }
         let steps_per_epoch = data.train.len().div_ceil(experiment.batch_size);
-        let optimizer =
-            experiment.optimizer(&network, (experiment.epochs * steps_per_epoch) as u64)?;
+        let steps = (experiment.epochs * steps_per_epoch) as u64;
+        if let Some(langevin) = experiment.spec.langevin_steps.filter(|&langevin| langevin > steps)
+        {
+            let advice = format!(
+                "the training has {steps} batches, too few for one parameter update; train longer, \
+                 or choose fewer Langevin steps"
+            );
+            return Err(ExperimentError::field("langevin_steps", langevin, &advice).into());
+        }
+        let optimizer = experiment.optimizer(&network, steps)?;
         let examples = experiment.batch_size.min(data.train.len());
         let copies = examples.div_ceil(experiment.ghosts.size()).saturating_mul(experiment.copies);
         let capacity = experiment.ghosts.capacity().min(examples);
@@ -292,12 +314,14 @@ impl Training {
             buffers: network.initial_buffers(),
             batches_tracked: 0,
         };
+        let averaging = experiment.swa().map(Averaging::new);
         Ok(Self {
             experiment,
             network,
             data,
             optimizer,
             model,
+            averaging,
             scratch,
             epochs: 0,
             best: None,
@@ -315,11 +339,20 @@ impl Training {
             return Err(TrainError::EpochLength { found, expected });
         }
         let mut memory = state.memory;
-        let take = |name: &str| {
+        let mut take = |name: &str| {
             let place = memory.iter().position(|(known, _)| known == name)?;
             Some(memory.swap_remove(place).1)
         };
-        self.optimizer.restore(state.steps, take).map_err(|name| TrainError::Memory { name })?;
+        let lacks = |name| TrainError::Memory { name };
+        self.optimizer.restore(state.steps, &mut take).map_err(lacks)?;
+        if let Some(averaging) = &mut self.averaging
+            && state.averaged > 0
+        {
+            let average = take(AVERAGE).ok_or(lacks(AVERAGE))?;
+            averaging.restore(state.averaged, average);
+            let workspace = &mut self.scratch[0].workspace;
+            averaging.refresh(&self.experiment, &self.network, &self.data, workspace)?;
+        }
         self.model = state.model;
         self.epochs = state.epochs;
         self.best = state.best;
@@ -329,12 +362,15 @@ impl Training {
 
     /// The state between two parameter updates: what a checkpoint keeps.
     pub fn state(&self) -> TrainingState {
-        let memory = self.optimizer.update().memory().into_iter();
+        let average = self.averaging.as_ref().and_then(Averaging::average);
+        let average = average.map(|average| (AVERAGE, average));
+        let memory = self.optimizer.memory().into_iter().chain(average);
         TrainingState {
             epochs: self.epochs,
             steps: self.optimizer.steps(),
             model: self.model.clone(),
             memory: memory.map(|(name, vector)| (name.to_owned(), vector.to_vec())).collect(),
+            averaged: self.averaging.as_ref().map_or(0, Averaging::count),
             best: self.best,
             unfinished: self.unfinished,
         }
@@ -350,9 +386,10 @@ impl Training {
         &self.data
     }
 
-    /// Its parameters and running statistics.
+    /// What is evaluated and kept: its parameters and running statistics, or SWA's average with
+    /// statistics of its own as soon as there is one.
     pub fn model(&self) -> &ModelState {
-        &self.model
+        solution(self.averaging.as_ref(), &self.model)
     }
 
     /// The experiment.
@@ -479,7 +516,7 @@ impl Training {
         };
         // Only a gradient whose square is beyond f32 can make the memory overflow.
         let memory = || {
-            let memory = self.optimizer.update().memory();
+            let memory = self.optimizer.memory();
             memory.into_iter().filter(|_| gradient_norm > 1e18).find_map(|(name, vector)| {
                 let block = layout.first_non_finite(vector)?;
                 Some(format!("the numbers of the optimiser's {name} for {block}"))
@@ -493,14 +530,20 @@ impl Training {
 
     /// Evaluates and ends the epoch, which took `seconds` before `start`.
     fn evaluate(&mut self, seconds: f64, start: Instant) -> Result<EpochRecord, TrainError> {
+        let epoch = self.epochs + 1;
+        if let Some(averaging) = &mut self.averaging
+            && averaging.observe(epoch, &self.model.parameters)
+        {
+            let workspace = &mut self.scratch[0].workspace;
+            averaging.refresh(&self.experiment, &self.network, &self.data, workspace)?;
+        }
         let test = evaluate(
             &self.network,
-            &self.model,
+            solution(self.averaging.as_ref(), &self.model),
             &self.data.test,
             EVALUATION_BATCH,
             &mut self.scratch[0].workspace,
         )?;
-        let epoch = self.epochs + 1;
         if !test.loss().is_finite() {
             let (step, loss) = (self.optimizer.steps(), test.loss());
             return Err(TrainError::Evaluation { epoch, step, loss });
@@ -524,8 +567,17 @@ impl Training {
             test_top1: test.top1(),
             test_top5: test.top5(),
             seconds: seconds + start.elapsed().as_secs_f64(),
+            averaged: self.averaging.as_ref().map_or(0, Averaging::count),
         })
     }
+}
+
+/// The name of SWA's average in a checkpoint.
+const AVERAGE: &str = "swa_average";
+
+/// SWA's averaged model, or the one that is trained.
+fn solution<'a>(averaging: Option<&'a Averaging>, trained: &'a ModelState) -> &'a ModelState {
+    averaging.and_then(Averaging::model).unwrap_or(trained)
 }
 
 /// There are images, they have the network's shape, and it has a logit for each class.

@@ -12,4 +12,6 @@ mod write;
 pub use chart::Chart;
 pub use grid::{Axis, Grid};
 #[cfg(feature = "plot")]
-pub use plot::{LineStyle, Picture, PlotError, plot_lines, plot_plane};
+pub use plot::{
+    ColourScale, LineStyle, Picture, PlotError, contour, plot_lines, plot_plane, viridis,
+};

@@ -31,7 +31,7 @@ impl BenchCommand {
 pub(super) struct StepCommand {
     #[command(flatten)]
     spec: ExperimentSpec,
-    /// Updates to time
+    /// Updates to time; Langevin steps with entropy-sgd
     #[arg(long, default_value_t = 10)]
     steps: usize,
     /// Updates before that are not timed
@@ -74,7 +74,7 @@ impl StepCommand {
         }
         let spec = &mut self.spec;
         let method = spec.method.unwrap_or(Method::Plain);
-        if method != Method::Plain {
+        if method.smooths() {
             spec.radius.get_or_insert(0.01);
         }
         // As a framework without ghost batches would do it, unless they are asked for.
@@ -94,7 +94,7 @@ impl StepCommand {
         let ms = times[times.len() / 2];
         let multiply_adds =
             if self.forward { network.multiply_adds() } else { network.training_multiply_adds() };
-        let copies = if self.forward { 1 } else { experiment.copies };
+        let gradients = if self.forward { 1 } else { experiment.gradients() };
         let result = StepTimes {
             model: experiment.model.clone(),
             method: method.as_str(),
@@ -105,7 +105,7 @@ impl StepCommand {
             min: times[0],
             max: times[times.len() - 1],
             img_s: batch_size as f64 / ms * 1e3,
-            gflops: 2e-6 * (multiply_adds * batch_size * copies) as f64 / ms,
+            gflops: 2e-6 * (multiply_adds * batch_size * gradients) as f64 / ms,
             rss_mb: peak_memory_mb(),
             threads: self.compute.threads.unwrap_or_else(rayon::current_num_threads),
             kernels: kernels_in_use(),

@@ -43,7 +43,19 @@ impl CompareCommand {
             let spec = ExperimentSpec { method: Some(method), radius, ..self.spec.clone() };
             spec.without_foreign_settings()
         });
-        // Every mistake shows before the first training.
+        // Every mistake shows before the first training, and no option is silently ignored.
+        let fields = |spec: &ExperimentSpec| -> Vec<String> {
+            let spec = serde_json::to_value(spec).expect("a specification is JSON");
+            spec.as_object().into_iter().flat_map(|fields| fields.keys().cloned()).collect()
+        };
+        let used: Vec<_> = specs.iter().flat_map(fields).collect();
+        if let Some(name) = fields(&self.spec).iter().find(|name| !used.contains(name)) {
+            let advice = format!(
+                "{name} is no setting of plain, smoothout or adasmoothout, which compare trains: \
+                 leave it out, or use `smoothout train`"
+            );
+            return Err(super::BadInput(advice).into());
+        }
         for spec in &specs {
             spec.resolve()?;
         }

@@ -39,7 +39,7 @@ struct Program {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a network with SGD or Adam, plain, with SmoothOut or with AdaSmoothOut
+    /// Train a network with SGD or Adam, plain, with SmoothOut, AdaSmoothOut or one of their rivals
     Train(train::TrainCommand),
     /// Train plain, with SmoothOut and with AdaSmoothOut, and print a table
     Compare(compare::CompareCommand),

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use smoothout_nn::Network;
 
-use super::train::{open, train};
+use super::train::{Outcome, Stopped, open, train};
 use super::{BadInput, Compute};
 use crate::checkpoint::load_model;
 use crate::data::{DataSet, DataSetName, Split};
@@ -17,10 +17,12 @@ use crate::reproduce::drawing::{Scene, drawn};
 use crate::reproduce::estimate::{Estimate, spoken};
 use crate::reproduce::measuring::measured;
 use crate::reproduce::plan::{Job, Plan, PlanError, Request, Shard};
+use crate::reproduce::report::{ReportAbout, StudyResults, write_report};
 use crate::reproduce::results::{PictureResult, RunResult};
 use crate::reproduce::store::Store;
 use crate::reproduce::study::{Picture, Profile, Study};
 use crate::run::read_records;
+use crate::stop;
 
 /// Train the paper's networks plain, with SmoothOut and with AdaSmoothOut, measure how flat they
 /// are, and write tables and figures beside published numbers.
@@ -79,6 +81,15 @@ impl Choice {
         Ok(Plan::new(self.studies()?, self.profile, &request)?)
     }
 
+    /// The command that makes the same again.
+    fn command(&self) -> String {
+        let mut words = vec![format!("smoothout reproduce --profile {}", self.profile.as_str())];
+        words.extend(self.only.iter().map(|name| format!("--only {name}")));
+        words.extend(self.seeds.map(|seeds| format!("--seeds {seeds}")));
+        words.extend(self.study.iter().map(|file| format!("--study {}", file.display())));
+        words.join(" ")
+    }
+
     fn studies(&self) -> anyhow::Result<Vec<Study>> {
         if self.study.is_empty() {
             return Ok(built_in::studies());
@@ -130,7 +141,7 @@ impl ReproduceCommand {
                 self.picture(&plan, &store, place, picture)?;
             }
         }
-        report(&plan, &store)
+        report(&plan, &store, &self.choice)
     }
 
     /// Trains and measures what is not trained and measured yet.
@@ -176,6 +187,7 @@ impl ReproduceCommand {
                 let model = load_model(&weights, &network)?;
                 let train = data(&job.spec, Split::Train)?;
                 for measure in missing {
+                    check_signals()?;
                     let found = measured(&network, &model, &train, measure);
                     eprintln!("{name}: {}", found.spoken());
                     result.measured.push(found);
@@ -224,6 +236,7 @@ impl ReproduceCommand {
             );
             return Ok(());
         }
+        check_signals()?;
         eprintln!("{} {}", study.name, picture.name);
         let (series, grid) = self.compute.run(|| {
             let network = network(&jobs[0].experiment.spec)?;
@@ -243,7 +256,8 @@ impl ReproduceCommand {
 impl MergeCommand {
     fn run(self) -> anyhow::Result<()> {
         let (first, profile) = Store::existing(&self.from[0])?;
-        let plan = Choice { profile, ..self.choice.clone() }.plan(None)?;
+        let choice = Choice { profile, ..self.choice.clone() };
+        let plan = choice.plan(None)?;
         let store = Store::open(&self.out, profile)?;
         for folder in &self.from {
             let (other, found) = Store::existing(folder)?;
@@ -260,7 +274,7 @@ impl MergeCommand {
             let taken = store.merge(&plan, &other)?;
             println!("{}: {taken} runs", folder.display());
         }
-        report(&plan, &store)
+        report(&plan, &store, &choice)
     }
 }
 
@@ -268,6 +282,17 @@ impl MergeCommand {
 fn first_seed<'a>(plan: &'a Plan, place: usize, picture: &Picture) -> Option<Vec<&'a Job>> {
     let arms = picture.kind.arms();
     arms.iter().map(|arm| plan.of(place).find(|job| job.arm == **arm && job.seed() == 1)).collect()
+}
+
+/// Ends between two measurements if a signal has come.
+fn check_signals() -> anyhow::Result<()> {
+    match stop::watch()?.signal() {
+        Some(signal) => {
+            let kept = "what is finished is kept".to_owned();
+            Outcome::Stopped(Stopped { signal, kept }).go_on_by("the same command")
+        }
+        None => Ok(()),
+    }
 }
 
 /// Makes a run folder ready: whether the run in it goes on. A run of another experiment is put
@@ -353,8 +378,30 @@ fn announce(plan: &Plan, store: &Store, compute: Compute) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Writes the report from all results that are there.
-fn report(plan: &Plan, store: &Store) -> anyhow::Result<()> {
-    let _ = (plan, store);
+/// Writes the report from all results that are there, and says where it is.
+fn report(plan: &Plan, store: &Store, choice: &Choice) -> anyhow::Result<()> {
+    let mut all = Vec::new();
+    for (place, study) in plan.studies.iter().enumerate() {
+        let (mut runs, mut pictures) = (Vec::new(), Vec::new());
+        for job in plan.of(place) {
+            runs.extend(store.run(study, job)?);
+        }
+        for picture in &study.pictures {
+            if let Some(jobs) = first_seed(plan, place, picture) {
+                let specs: Vec<_> = jobs.iter().map(|job| job.resolved()).collect();
+                pictures.extend(store.picture(study, picture, &specs)?);
+            }
+        }
+        let wanted = plan.of(place).count();
+        all.push(StudyResults { study: study.clone(), runs, pictures, wanted });
+    }
+    let about = ReportAbout {
+        profile: plan.profile,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        command: choice.command(),
+    };
+    write_report(store.path(), &about, &all)?;
+    let (runs, wanted) = (all.iter().map(|study| study.runs.len()).sum::<usize>(), plan.jobs.len());
+    println!("{runs} of {wanted} runs: {}", store.path().join("report.html").display());
     Ok(())
 }

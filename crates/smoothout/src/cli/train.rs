@@ -133,8 +133,8 @@ impl Outcome {
 pub(super) struct Stopped {
     /// The signal.
     pub(super) signal: Signal,
-    /// The state that the run folder keeps, in words.
-    kept: String,
+    /// What is kept, in words.
+    pub(super) kept: String,
 }
 
 /// Trains to the end, or for `stop_after` epochs, or until a signal comes, keeping every epoch and

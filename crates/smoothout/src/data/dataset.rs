@@ -59,7 +59,12 @@ impl DataSet {
         data_dir: Option<&Path>,
         split: Split,
     ) -> Result<Self, DataError> {
-        let folder = locate::data_folder(name, data_dir)?;
+        let folder = match locate::data_folder(name, data_dir) {
+            Err(DataError::NotFound { name: DataSetName::Mnist, .. }) if data_dir.is_none() => {
+                return mnist::built_in(split);
+            }
+            other => other?,
+        };
         match name {
             DataSetName::Mnist => mnist::read(&folder, split),
             DataSetName::Cifar10 | DataSetName::Cifar100 => cifar::read(name, &folder, split),

@@ -1,4 +1,5 @@
-//! MNIST: images and labels in an IDX file each, raw or gzipped.
+//! MNIST: images and labels in an IDX file each, raw or gzipped; and built into the program, for
+//! whoever has no file.
 
 use std::path::{Path, PathBuf};
 
@@ -42,6 +43,21 @@ pub(super) fn read(folder: &Path, split: Split) -> Result<DataSet, DataError> {
     });
     let ((images_file, images), (labels_file, labels)) = (images?, labels?);
     decode(split, (&images_file, &images), (&labels_file, &labels))
+}
+
+/// The split that is built into the program.
+pub(super) fn built_in(split: Split) -> Result<DataSet, DataError> {
+    let (images, labels): (&[u8], &[u8]) = match split {
+        Split::Train => (
+            include_bytes!("../../../../data/mnist/train-images-idx3-ubyte.gz"),
+            include_bytes!("../../../../data/mnist/train-labels-idx1-ubyte.gz"),
+        ),
+        Split::Test => (
+            include_bytes!("../../../../data/mnist/t10k-images-idx3-ubyte.gz"),
+            include_bytes!("../../../../data/mnist/t10k-labels-idx1-ubyte.gz"),
+        ),
+    };
+    decode(split, (Path::new("the built-in images"), images), (Path::new("labels"), labels))
 }
 
 /// Decodes a split from the content of its two files, each (name for messages, content).

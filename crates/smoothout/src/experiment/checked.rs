@@ -3,11 +3,11 @@
 use smoothout_nn::Network;
 use smoothout_optim::{
     Adam, Adaptation, BaseUpdate, Clip, GhostBatches, OptimError, RadiusSchedule, Regime,
-    SeededPerturbation, Sgd, SmoothOut, Smoothing, WeightDecay,
+    RegimeStep, Sgd, Swa, WeightDecay,
 };
 use smoothout_tensor::{Geometry, Perturbation, Selection};
 
-use super::choices::{AdaptType, Optimizer};
+use super::choices::{AdaptType, Method, Optimizer};
 use super::error::ExperimentError;
 use super::spec::ExperimentSpec;
 use crate::data::{Augmentation, DataSetName};
@@ -27,17 +27,19 @@ pub struct Experiment {
     pub(crate) radius_schedule: RadiusSchedule,
     pub(crate) copies: usize,
     pub(crate) seed: u64,
-    denoise: bool,
-    update: BaseUpdate<f32>,
-    clip: Option<Clip>,
+    pub(super) update: BaseUpdate<f32>,
+    pub(super) clip: Option<Clip>,
+    swa: Option<Swa<f32>>,
 }
 
 /// The largest count that an experiment may ask for: beyond any that could run.
 const MANY: usize = 1 << 32;
 
+/// Why a field of a resolved specification is there.
+pub(super) const FILLED: &str = "the defaults are filled in";
+
 impl Experiment {
     pub(super) fn new(spec: ExperimentSpec) -> Result<Self, ExperimentError> {
-        const FILLED: &str = "the defaults are filled in";
         let counts = [
             ("batch_size", spec.batch_size),
             ("ghost_batch_size", spec.ghost_batch_size),
@@ -47,6 +49,8 @@ impl Experiment {
             ("train_limit", spec.train_limit),
             ("test_limit", spec.test_limit),
             ("classes", spec.classes),
+            ("swa_start", spec.swa_start),
+            ("swa_cycle", spec.swa_cycle),
         ];
         for (name, value) in counts {
             if value.is_some_and(|value| !(1..=MANY).contains(&value)) {
@@ -63,7 +67,7 @@ impl Experiment {
             }
         }
         let model = spec.model.clone().expect(FILLED);
-        Network::by_name(&model, spec.classes.unwrap_or(10))?;
+        let network = Network::by_name(&model, spec.classes.unwrap_or(10))?;
 
         let (batch, ghost) = spec.batch_size.zip(spec.ghost_batch_size).expect(FILLED);
         let ghosts = GhostBatches::new(batch, ghost, spec.lone_example.expect(FILLED))?;
@@ -89,7 +93,7 @@ impl Experiment {
             )
         })?;
         let scaling = spec.learning_rate_scaling.expect(FILLED).factor(batch_size, ghost);
-        let regime = Regime::from_steps(spec.regime.clone().expect(FILLED).0)?;
+        let regime = regime(&spec)?;
         for step in regime.steps() {
             check_single("learning_rate", step.learning_rate)?;
             check_single("the scaled learning_rate", step.learning_rate * scaling)?;
@@ -98,7 +102,7 @@ impl Experiment {
         let decay = spec.weight_decay.expect(FILLED);
         let adam =
             |kind| Ok::<_, OptimError>(BaseUpdate::Adam(Adam::new().weight_decay(decay, kind)?));
-        Ok(Self {
+        let experiment = Self {
             model,
             dataset,
             augmentation: match (spec.augment.expect(FILLED), dataset) {
@@ -119,7 +123,6 @@ impl Experiment {
             },
             copies: spec.copies.unwrap_or(1),
             seed: spec.seed.expect(FILLED),
-            denoise: spec.denoise.unwrap_or(true),
             update: match spec.optimizer.expect(FILLED) {
                 Optimizer::Sgd => BaseUpdate::Sgd(
                     Sgd::new()
@@ -134,8 +137,19 @@ impl Experiment {
                 0.0 => None,
                 norm => Some(Clip::new(norm)?),
             },
+            swa: match spec.swa_start.zip(spec.swa_cycle) {
+                None => None,
+                Some((start, cycle)) => {
+                    let [start, cycle] =
+                        [start, cycle].map(|epochs| epochs.saturating_mul(factor) as u64);
+                    Some(Swa::new(start)?.cycle(cycle)?)
+                }
+            },
             spec,
-        })
+        };
+        // The method's own settings are checked where they are used.
+        experiment.optimizer(&network, 1)?;
+        Ok(experiment)
     }
 
     /// The resolved specification: every field that has a meaning here.
@@ -173,12 +187,12 @@ impl Experiment {
         self.ghosts
     }
 
-    /// Learning rates, scaling and adaptation included.
+    /// Learning rates; scaling, adaptation and SWA's included.
     pub fn regime(&self) -> &Regime {
         &self.regime
     }
 
-    /// The perturbation, unless training is plain.
+    /// The perturbation of SmoothOut and AdaSmoothOut.
     pub fn perturbation(&self) -> Option<&Perturbation> {
         self.perturbation.as_ref()
     }
@@ -198,32 +212,40 @@ impl Experiment {
         self.seed
     }
 
-    /// The optimiser for `network`, which takes `total_steps` parameter updates.
-    ///
-    /// # Errors
-    /// None for a checked experiment.
-    pub fn optimizer(
-        &self,
-        network: &Network,
-        total_steps: u64,
-    ) -> Result<SmoothOut<f32, BaseUpdate<f32>>, ExperimentError> {
-        let mut optimizer = SmoothOut::new(self.update.clone());
-        if let Some(clip) = self.clip {
-            optimizer = optimizer.clip(clip);
-        }
-        if let Some(perturbation) = &self.perturbation {
-            let layout = network.parameters().clone();
-            let source = SeededPerturbation::new(layout, perturbation.clone(), self.seed)
-                .shared(self.spec.shared_perturbation == Some(true));
-            optimizer = optimizer.smoothing(
-                Smoothing::new(source)
-                    .schedule(self.radius_schedule, total_steps)?
-                    .copies(self.copies)?
-                    .denoise(self.denoise),
-            );
-        }
-        Ok(optimizer)
+    /// The method.
+    pub fn method(&self) -> Method {
+        self.spec.method.expect(FILLED)
     }
+
+    /// Gradients of each example in a step: n, or SAM's and ASAM's two.
+    pub fn gradients(&self) -> usize {
+        if self.method().ascends() { 2 } else { self.copies }
+    }
+
+    /// SWA's average, still empty, if that is the method.
+    pub fn swa(&self) -> Option<Swa<f32>> {
+        self.swa.clone()
+    }
+}
+
+/// The learning rates before scaling and adaptation: SWA's is constant once its average has begun.
+fn regime(spec: &ExperimentSpec) -> Result<Regime, ExperimentError> {
+    let mut steps = spec.regime.clone().expect(FILLED).0;
+    Regime::from_steps(steps.clone())?;
+    if let Some((start, rate)) = spec.swa_start.zip(spec.swa_learning_rate) {
+        let epochs = spec.epochs.expect(FILLED);
+        if start > epochs {
+            let advice = format!("there are {epochs} epochs: nothing would be averaged");
+            return Err(ExperimentError::field("swa_start", start, &advice));
+        }
+        if !(rate >= 0.0 && rate.is_finite()) {
+            let advice = "it must be finite and not negative";
+            return Err(ExperimentError::field("swa_learning_rate", rate, advice));
+        }
+        steps.retain(|step| step.epoch < start);
+        steps.push(RegimeStep { epoch: start, learning_rate: rate });
+    }
+    Ok(Regime::from_steps(steps)?)
 }
 
 /// That a setting is not infinite, nor 0 without being so, in the precision of training.

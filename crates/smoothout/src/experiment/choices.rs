@@ -17,7 +17,7 @@ pub enum Optimizer {
     AdamW,
 }
 
-/// Where the gradients are taken.
+/// Where the gradients are taken, and what becomes of the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
@@ -27,6 +27,18 @@ pub enum Method {
     SmoothOut,
     /// At weights perturbed in proportion to their filters (or to themselves).
     AdaSmoothOut,
+    /// At the worst weights in a ball, to first order: [`smoothout_optim::Sam`].
+    Sam,
+    /// The same in a ball that stretches with the weights: [`smoothout_optim::Asam`].
+    Asam,
+    /// At weights with Gaussian noise in proportion to their filters: [`smoothout_optim::LpfSgd`].
+    #[serde(rename = "lpf-sgd")]
+    LpfSgd,
+    /// At weights that wander around the weights: [`smoothout_optim::EntropySgd`].
+    #[serde(rename = "entropy-sgd")]
+    EntropySgd,
+    /// At the weights, whose average over late epochs is the result: [`smoothout_optim::Swa`].
+    Swa,
 }
 
 impl Method {
@@ -36,7 +48,22 @@ impl Method {
             Self::Plain => "plain",
             Self::SmoothOut => "smoothout",
             Self::AdaSmoothOut => "adasmoothout",
+            Self::Sam => "sam",
+            Self::Asam => "asam",
+            Self::LpfSgd => "lpf-sgd",
+            Self::EntropySgd => "entropy-sgd",
+            Self::Swa => "swa",
         }
+    }
+
+    /// Whether gradients are taken at weights perturbed with a radius.
+    pub(crate) fn smooths(self) -> bool {
+        matches!(self, Self::SmoothOut | Self::AdaSmoothOut)
+    }
+
+    /// Whether a first gradient leads to where the second one is taken.
+    pub(crate) fn ascends(self) -> bool {
+        matches!(self, Self::Sam | Self::Asam)
     }
 }
 

@@ -63,7 +63,7 @@ pub enum ExperimentError {
 
 impl ExperimentError {
     /// A field out of its range, or at odds with another.
-    pub(super) fn field(field: &'static str, found: impl ToString, advice: &str) -> Self {
+    pub(crate) fn field(field: &'static str, found: impl ToString, advice: &str) -> Self {
         Self::Field { field, found: found.to_string(), advice: advice.to_owned() }
     }
 }

@@ -8,10 +8,12 @@
 mod checked;
 mod choices;
 mod error;
+mod optimizer;
 mod resolve;
 mod spec;
 
 pub use checked::Experiment;
 pub use choices::{AdaptType, Method, Optimizer, RegimeSpec, ScheduleName};
 pub use error::ExperimentError;
+pub use optimizer::MethodOptimizer;
 pub use spec::ExperimentSpec;

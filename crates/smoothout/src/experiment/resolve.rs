@@ -1,7 +1,7 @@
 //! From a specification to a checked experiment: the defaults, and what goes with what.
 
 use serde::Serialize;
-use smoothout_optim::RegimeStep;
+use smoothout_optim::{AscentScope, RegimeStep};
 use smoothout_tensor::Distribution;
 
 use super::checked::Experiment;
@@ -45,10 +45,8 @@ impl ExperimentSpec {
             }
         };
         let sgd = (optimizer == Optimizer::Sgd, "it is a setting of the optimizer sgd");
-        let perturbed = (
-            method != Method::Plain,
-            "plain training has no perturbation; choose the method smoothout or adasmoothout",
-        );
+        let perturbed =
+            (method.smooths(), "it is a setting of the methods smoothout and adasmoothout");
         let schedule =
             applies(perturbed, "radius_schedule", self.radius_schedule, ScheduleName::Constant)?;
         let anneal = (
@@ -61,6 +59,20 @@ impl ExperimentSpec {
             method == Method::AdaSmoothOut,
             "it is a setting of the method adasmoothout; smoothout does not adapt",
         );
+        let lpf = (method == Method::LpfSgd, "it is a setting of the method lpf-sgd");
+        let perturbs_norm = (
+            perturbed.0 || lpf.0,
+            "it is a setting of the methods smoothout, adasmoothout and lpf-sgd",
+        );
+        let ascends = (method.ascends(), "it is a setting of the methods sam and asam");
+        let asam = (method == Method::Asam, "it is a setting of the method asam");
+        let rho = if asam.0 { 0.5 } else { 0.05 };
+        let entropy = (method == Method::EntropySgd, "it is a setting of the method entropy-sgd");
+        let swa = (method == Method::Swa, "it is a setting of the method swa");
+        // Izmailov et al. 2018, arXiv:1803.05407: 75 % of the training before, and for a learning
+        // rate of 0.1 half of it from then on.
+        let swa_start = epochs - epochs / 4;
+        let largest = regime.0.iter().map(|step| step.learning_rate).fold(0.0, f64::max);
         let resolved = Self {
             model: Some(model),
             classes: self.classes.or(match dataset {
@@ -112,8 +124,15 @@ impl ExperimentSpec {
             anneal_index: applies(anneal, "anneal_index", self.anneal_index, 0.55)?,
             tanh_scale: applies(tanh, "tanh_scale", self.tanh_scale, 10.0)?,
             denoise: applies(perturbed, "denoise", self.denoise, true)?,
-            perturb_norm: applies(perturbed, "perturb_norm", self.perturb_norm, false)?,
-            copies: applies(perturbed, "copies", self.copies, 1)?,
+            perturb_norm: applies(perturbs_norm, "perturb_norm", self.perturb_norm, lpf.0)?,
+            copies: match (lpf.0, self.copies) {
+                (true, Some(copies)) => {
+                    let advice = "lpf-sgd perturbs each of its M chunks once, and a chunk is a \
+                                  ghost batch: choose M with ghost_batch_size";
+                    return Err(ExperimentError::field("copies", copies, advice));
+                }
+                _ => applies(perturbed, "copies", self.copies, 1)?,
+            },
             // Written down only where it is on: experiments older than the setting stay the same.
             shared_perturbation: applies(
                 perturbed,
@@ -122,6 +141,24 @@ impl ExperimentSpec {
                 false,
             )?
             .filter(|shared| *shared),
+            rho: applies(ascends, "rho", self.rho, rho)?,
+            eta: applies(asam, "eta", self.eta, 0.01)?,
+            ascent_scope: applies(ascends, "ascent_scope", self.ascent_scope, AscentScope::Batch)?,
+            lpf_gamma: applies(lpf, "lpf_gamma", self.lpf_gamma, 0.001)?,
+            lpf_alpha: applies(lpf, "lpf_alpha", self.lpf_alpha, 0.0)?,
+            langevin_steps: applies(entropy, "langevin_steps", self.langevin_steps, 20)?,
+            langevin_rate: applies(entropy, "langevin_rate", self.langevin_rate, 0.1)?,
+            langevin_noise: applies(entropy, "langevin_noise", self.langevin_noise, 1e-4)?,
+            entropy_gamma: applies(entropy, "entropy_gamma", self.entropy_gamma, 1e-4)?,
+            entropy_scoping: applies(entropy, "entropy_scoping", self.entropy_scoping, 1e-3)?,
+            swa_start: applies(swa, "swa_start", self.swa_start, swa_start)?,
+            swa_cycle: applies(swa, "swa_cycle", self.swa_cycle, 1)?,
+            swa_learning_rate: applies(
+                swa,
+                "swa_learning_rate",
+                self.swa_learning_rate,
+                largest / 2.0,
+            )?,
             seed: Some(self.seed.unwrap_or(1)),
         };
         Experiment::new(resolved)
@@ -151,4 +188,85 @@ fn applies<T: Serialize>(
 
 fn constant(learning_rate: f64) -> RegimeSpec {
     RegimeSpec(vec![RegimeStep { epoch: 0, learning_rate }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(json: &str) -> ExperimentSpec {
+        serde_json::from_str(json).unwrap()
+    }
+
+    /// A resolved experiment resolves to itself, and knows the settings of its method alone: they
+    /// stay when foreign ones are left out, and go when another method overrides it.
+    #[test]
+    fn a_resolved_experiment_resolves_to_itself() {
+        let methods = [
+            (r#"{ "model": "f1" }"#, &[][..]),
+            (r#"{ "model": "f1", "method": "smoothout", "radius": 0.01 }"#, &["radius"]),
+            (r#"{ "model": "f1", "method": "adasmoothout", "radius": 0.1 }"#, &["adapt_type"]),
+            (r#"{ "model": "f1", "method": "sam" }"#, &["rho", "ascent_scope"]),
+            (r#"{ "model": "f1", "method": "asam" }"#, &["rho", "eta", "ascent_scope"]),
+            (
+                r#"{ "model": "f1", "method": "lpf-sgd" }"#,
+                &["lpf_gamma", "lpf_alpha", "perturb_norm"],
+            ),
+            (
+                r#"{ "model": "f1", "method": "entropy-sgd" }"#,
+                &[
+                    "langevin_steps",
+                    "langevin_rate",
+                    "langevin_noise",
+                    "entropy_gamma",
+                    "entropy_scoping",
+                ],
+            ),
+            (
+                r#"{ "model": "f1", "method": "swa" }"#,
+                &["swa_start", "swa_cycle", "swa_learning_rate"],
+            ),
+        ];
+        let plain = spec(methods[0].0).resolve().unwrap();
+        for (json, settings) in methods {
+            let resolved = spec(json).resolve().unwrap();
+            let fields = serde_json::to_value(resolved.spec()).unwrap();
+            for name in settings {
+                assert!(fields.get(name).is_some(), "{name} in {fields}");
+            }
+            assert_eq!(spec(&fields.to_string()).resolve().unwrap().spec(), resolved.spec());
+            assert_eq!(&resolved.spec().clone().without_foreign_settings(), resolved.spec());
+            let to_plain = ExperimentSpec { method: Some(Method::Plain), ..Default::default() };
+            let overridden = resolved.spec().overridden_by(&to_plain);
+            assert_eq!(overridden.resolve().unwrap().spec(), plain.spec(), "{json}");
+        }
+    }
+
+    /// F1's 50 epochs: SWA begins after the 38th with half of the learning rate 0.1, whatever the
+    /// regime says of the rest; scaling and regime adaptation act on both.
+    #[test]
+    fn swa_replaces_the_rest_of_the_regime() {
+        let swa = spec(r#"{ "model": "f1", "method": "swa" }"#).resolve().unwrap();
+        let rates = [0, 10, 20, 30, 37, 38, 49].map(|epoch| swa.regime().learning_rate(epoch));
+        assert_eq!(rates, [0.1, 0.01, 1e-3, 1e-4, 1e-4, 0.05, 0.05]);
+        let large = spec(
+            r#"{ "model": "f1", "method": "swa", "epochs": 5, "batch_size": 512, "swa_start": 2,
+                 "swa_cycle": 3, "swa_learning_rate": 0.02, "regime_adaptation": true }"#,
+        );
+        let large = large.resolve().unwrap();
+        let rates = [7, 8, 19].map(|epoch| large.regime().learning_rate(epoch));
+        assert_eq!(rates, [0.2, 0.04, 0.04]);
+        let mut swa = large.swa().unwrap();
+        let observed = (1..=20).filter(|&epoch| swa.observe(epoch, &[1.0]));
+        assert_eq!(observed.collect::<Vec<_>>(), [8, 20]);
+    }
+
+    #[test]
+    fn sam_and_asam_ask_twice() {
+        let gradients = |json| spec(json).resolve().unwrap().gradients();
+        assert_eq!(gradients(r#"{ "model": "f1" }"#), 1);
+        assert_eq!(gradients(r#"{ "model": "f1", "method": "asam" }"#), 2);
+        let copies = r#"{ "model": "f1", "method": "smoothout", "radius": 0.1, "copies": 3 }"#;
+        assert_eq!(gradients(copies), 3);
+    }
 }

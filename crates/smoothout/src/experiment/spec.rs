@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use smoothout_optim::{LearningRateScaling, LoneExample};
+use smoothout_optim::{AscentScope, LearningRateScaling, LoneExample};
 use smoothout_tensor::Distribution;
 
 use super::choices::{AdaptType, Method, Optimizer, RegimeSpec, ScheduleName, named, parse_regime};
@@ -107,11 +107,11 @@ pub struct ExperimentSpec {
     #[arg(long, allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
-    /// plain, smoothout or adasmoothout [default: plain]
+    /// plain, smoothout, adasmoothout, sam, asam, lpf-sgd, entropy-sgd or swa [default: plain]
     #[arg(long, value_parser = named::<Method>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<Method>,
-    /// a, the radius of the perturbation; needed unless the method is plain
+    /// a, the radius of smoothout's and adasmoothout's perturbation, which need it
     #[arg(long, allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub radius: Option<f64>,
@@ -139,7 +139,7 @@ pub struct ExperimentSpec {
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub denoise: Option<bool>,
-    /// Perturb batch norm's gamma and beta too [default: false]
+    /// Perturb batch norm's gamma and beta too [default: false; lpf-sgd: true]
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub perturb_norm: Option<bool>,
@@ -151,6 +151,58 @@ pub struct ExperimentSpec {
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shared_perturbation: Option<bool>,
+    /// How far sam and asam go up; asam's is a share of the weights [default: sam 0.05, asam 0.5]
+    #[arg(long, allow_hyphen_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rho: Option<f64>,
+    /// What asam adds to each weight's size [default: 0.01]
+    #[arg(long, allow_hyphen_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eta: Option<f64>,
+    /// Whose gradient leads sam and asam up: batch or ghost_batch [default: batch]
+    #[arg(long, value_parser = named::<AscentScope>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ascent_scope: Option<AscentScope>,
+    /// lpf-sgd's first standard deviation, in norms of the filter; its chunks are ghost batches [default: 0.001]
+    #[arg(long, allow_hyphen_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lpf_gamma: Option<f64>,
+    /// lpf-sgd's standard deviation grows to (1 + alpha) gamma over the training [default: 0]
+    #[arg(long, allow_hyphen_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lpf_alpha: Option<f64>,
+    /// entropy-sgd's L, batches and Langevin steps in a parameter update [default: 20]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub langevin_steps: Option<u64>,
+    /// The step size of entropy-sgd's Langevin steps [default: 0.1]
+    #[arg(long, allow_hyphen_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub langevin_rate: Option<f64>,
+    /// The size of the Langevin steps' noise [default: 0.0001]
+    #[arg(long, allow_hyphen_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub langevin_noise: Option<f64>,
+    /// entropy-sgd's first scope gamma [default: 0.0001]
+    #[arg(long, allow_hyphen_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entropy_gamma: Option<f64>,
+    /// entropy-sgd's scope grows by the factor 1 + this with each parameter update [default: 0.001]
+    #[arg(long, allow_hyphen_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entropy_scoping: Option<f64>,
+    /// swa averages from the end of this epoch on, before regime adaptation [default: 3/4 of the epochs, rounded up]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swa_start: Option<usize>,
+    /// swa averages every so many epochs [default: 1]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swa_cycle: Option<usize>,
+    /// swa's constant learning rate after swa_start, before its scaling with B/G [default: half of the regime's largest]
+    #[arg(long, allow_hyphen_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swa_learning_rate: Option<f64>,
     /// Seed of weights, data order, augmentation, dropout and perturbations [default: 1]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -216,16 +268,41 @@ impl ExperimentSpec {
         if method != Method::AdaSmoothOut {
             self.adapt_type = None;
         }
-        if method == Method::Plain {
+        if !method.smooths() {
             self.radius = None;
             self.distribution = None;
             self.radius_schedule = None;
             self.anneal_index = None;
             self.tanh_scale = None;
             self.denoise = None;
-            self.perturb_norm = None;
             self.copies = None;
             self.shared_perturbation = None;
+        }
+        if !method.smooths() && method != Method::LpfSgd {
+            self.perturb_norm = None;
+        }
+        if !method.ascends() {
+            self.rho = None;
+            self.ascent_scope = None;
+        }
+        if method != Method::Asam {
+            self.eta = None;
+        }
+        if method != Method::LpfSgd {
+            self.lpf_gamma = None;
+            self.lpf_alpha = None;
+        }
+        if method != Method::EntropySgd {
+            self.langevin_steps = None;
+            self.langevin_rate = None;
+            self.langevin_noise = None;
+            self.entropy_gamma = None;
+            self.entropy_scoping = None;
+        }
+        if method != Method::Swa {
+            self.swa_start = None;
+            self.swa_cycle = None;
+            self.swa_learning_rate = None;
         }
         self
     }

@@ -10,6 +10,7 @@ const FILES: &[(&str, &str)] = &[
     ("f1-mnist-keskar", include_str!("../../studies/f1-mnist-keskar.json")),
     ("f1-mnist-adaptation", include_str!("../../studies/f1-mnist-adaptation.json")),
     ("f1-mnist-ablations", include_str!("../../studies/f1-mnist-ablations.json")),
+    ("f1-mnist-rivals", include_str!("../../studies/f1-mnist-rivals.json")),
     ("c1-cifar10-sgd", include_str!("../../studies/c1-cifar10-sgd.json")),
     ("c1-cifar10-radii", include_str!("../../studies/c1-cifar10-radii.json")),
     ("c1-cifar10-keskar", include_str!("../../studies/c1-cifar10-keskar.json")),

@@ -1,7 +1,7 @@
 //! How long trainings will take on this machine, from a few updates of each network.
 //!
 //! ```text
-//! seconds = examples * epochs * copies * (seconds per example of an update)
+//! seconds = examples * epochs * gradients * (seconds per example and gradient)
 //!         + test examples * epochs * (a third of that: a forward pass)
 //! ```
 //! Loading data, measuring and drawing come on top; they are small against a training.
@@ -33,7 +33,7 @@ impl Estimate {
         let (train, test) = examples(experiment);
         let epochs = experiment.epochs.saturating_sub(finished) as f64;
         let speed = self.speed(experiment)?;
-        let gradients = (train * experiment.copies) as f64;
+        let gradients = (train * experiment.gradients()) as f64;
         Ok(speed * epochs * (gradients + test as f64 / 3.0))
     }
 
@@ -49,7 +49,7 @@ impl Estimate {
         let timer = StepTimer { warm_up: 1, steps: 3 };
         let mut times = timer.updates(experiment, &network, batch)?;
         times.sort_by(f64::total_cmp);
-        let speed = times[times.len() / 2] / 1e3 / batch as f64;
+        let speed = times[times.len() / 2] / 1e3 / (batch * experiment.gradients()) as f64;
         self.speeds.insert(key, speed);
         Ok(speed)
     }

@@ -9,6 +9,8 @@ pub mod drawing;
 pub mod estimate;
 pub mod measuring;
 pub mod plan;
+pub mod report;
 pub mod results;
+pub mod statistics;
 pub mod store;
 pub mod study;

@@ -174,6 +174,15 @@ impl Plan {
             study.profiles.contains_key(&profile)
                 && (request.only.is_empty() || request.only.contains(&study.name))
         };
+        if !all.iter().any(asked) {
+            let study = all.iter().map(|study| study.name.as_str()).collect::<Vec<_>>().join(", ");
+            let others = all.iter().flat_map(|study| study.profiles.keys()).max();
+            return Err(PlanError::Left {
+                study,
+                profile: profile.as_str(),
+                others: others.map_or("", |other| other.as_str()).to_owned(),
+            });
+        }
         let studies: Vec<Study> =
             all.into_iter().filter(asked).map(|study| study.at(profile)).collect();
         let mut jobs = Vec::new();

@@ -7,7 +7,7 @@
 use smoothout_sharpness::{FnObjective, Quadrature};
 
 use super::Demonstration;
-use super::figure::{Curve, Figure, Scale, SeriesLabelPosition};
+use crate::chart::{AxisScale, AxisSpec, Curve, CurveChart};
 
 pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
     type Form = fn(f64) -> f64;
@@ -35,12 +35,11 @@ pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
         expected: "a^2/6, 1 - sin(a)/a, sinh(a)/a - 1".to_owned(),
         measured: format!("largest difference {error:.1e}"),
         holds: error < 1e-12,
-        figure: Figure {
-            title: "Rise of the expected loss at a minimum of curvature 1",
-            x: ("radius a", Scale::Linear),
-            y: ("Cbar - C", Scale::Linear),
-            legend: SeriesLabelPosition::UpperLeft,
+        figure: CurveChart::new(
+            "Rise of the expected loss at a minimum of curvature 1",
+            AxisSpec::new("radius a", AxisScale::Linear),
+            AxisSpec::new("Cbar - C", AxisScale::Linear),
             curves,
-        },
+        ),
     })
 }

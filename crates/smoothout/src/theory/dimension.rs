@@ -7,7 +7,7 @@ use smoothout_sharpness::{ExpectedLoss, FnObjective, Sampling};
 use smoothout_tensor::{Geometry, ParameterLayout, Perturbation};
 
 use super::Demonstration;
-use super::figure::{Curve, Figure, Scale, SeriesLabelPosition};
+use crate::chart::{AxisScale, AxisSpec, Curve, CurveChart};
 
 pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
     const RATIO: f64 = 0.99;
@@ -34,16 +34,15 @@ pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
         expected: "1 - (eps'/a)^m / (m + 1), 1 at m = 10^4".to_owned(),
         measured: format!("within {furthest:.1} standard errors; {last:.6} at m = 10^4"),
         holds: furthest < 6.0 && last > 0.999,
-        figure: Figure {
-            title: "Expected loss at a sharp minimum (eps'/a = 0.99) against the dimension",
-            x: ("dimension m", Scale::Logarithmic),
-            y: ("Cbar(w_s) / rim", Scale::Linear),
-            legend: SeriesLabelPosition::LowerRight,
-            curves: vec![
+        figure: CurveChart::new(
+            "Expected loss at a sharp minimum (eps'/a = 0.99) against the dimension",
+            AxisSpec::new("dimension m", AxisScale::Logarithmic),
+            AxisSpec::new("Cbar(w_s) / rim", AxisScale::Linear),
+            vec![
                 Curve::dots("measured", measured),
                 Curve::line("1 - (eps'/a)^m / (m + 1)", smooth().map(|m| (m, closed(m)))),
                 Curve::line("bound 1 - (eps'/a)^m", smooth().map(|m| (m, 1.0 - RATIO.powf(m)))),
             ],
-        },
+        ),
     })
 }

@@ -7,7 +7,7 @@
 use smoothout_sharpness::{FnObjective, Quadrature};
 
 use super::Demonstration;
-use super::figure::{Curve, Figure, Scale, SeriesLabelPosition};
+use crate::chart::{AxisScale, AxisSpec, Curve, CurveChart};
 
 pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
     let even = FnObjective::new(1, |w: &[f64]| w[0].cosh() - 1.0);
@@ -28,16 +28,15 @@ pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
         expected: "0; asymmetric: sinh(a)/a - 1".to_owned(),
         measured: format!("{largest:.1e}; off the asymmetric one's by {error:.1e}"),
         holds: largest < 1e-12 && error < 1e-12,
-        figure: Figure {
-            title: "Gradient of the expected loss at a minimum",
-            x: ("radius a", Scale::Linear),
-            y: ("dCbar/dw at the minimum", Scale::Linear),
-            legend: SeriesLabelPosition::UpperLeft,
-            curves: vec![
+        figure: CurveChart::new(
+            "Gradient of the expected loss at a minimum",
+            AxisSpec::new("radius a", AxisScale::Linear),
+            AxisSpec::new("dCbar/dw at the minimum", AxisScale::Linear),
+            vec![
                 Curve::line("cosh w - 1, symmetric", at_even),
                 Curve::dots("exp w - 1 - w, asymmetric", at_odd),
                 Curve::line("sinh(a)/a - 1", radii().map(|a| (a, a.sinh() / a - 1.0))),
             ],
-        },
+        ),
     })
 }

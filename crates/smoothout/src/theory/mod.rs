@@ -9,7 +9,6 @@
 
 mod closed_forms;
 mod dimension;
-mod figure;
 mod flat_minimum;
 mod rescaling;
 mod sharp_constraint;
@@ -20,7 +19,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use figure::Figure;
+use crate::chart::{CurveChart, standalone};
 
 /// One statement, what it predicts and what was measured.
 #[derive(Debug)]
@@ -35,7 +34,7 @@ pub struct Demonstration {
     pub measured: String,
     /// Whether they agree.
     pub holds: bool,
-    figure: Figure,
+    figure: CurveChart,
 }
 
 impl Demonstration {
@@ -45,7 +44,7 @@ impl Demonstration {
     /// If the file cannot be written.
     pub fn draw(&self, folder: &Path) -> anyhow::Result<()> {
         let path = folder.join(format!("{}.svg", self.name));
-        let svg = self.figure.svg().with_context(|| format!("cannot draw {}", self.name))?;
+        let svg = standalone(&self.figure.svg(self.name));
         std::fs::write(&path, svg).with_context(|| format!("cannot write {}", path.display()))
     }
 }
@@ -77,7 +76,7 @@ mod tests {
             assert!(demonstration.holds, "{demonstration:?}");
             demonstration.draw(folder.path()).unwrap();
             let path = folder.path().join(format!("{}.svg", demonstration.name));
-            assert!(std::fs::read_to_string(path).unwrap().contains("<polyline"));
+            assert!(std::fs::read_to_string(path).unwrap().contains("<path class=\"line"));
         }
     }
 }

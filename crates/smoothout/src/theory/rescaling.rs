@@ -6,7 +6,7 @@ use smoothout_sharpness::{ExpectedLoss, Objective};
 use smoothout_tensor::{Geometry, Perturbation, Purpose, StreamKey, fill_gaussian};
 
 use super::Demonstration;
-use super::figure::{Curve, Figure, Scale, SeriesLabelPosition};
+use crate::chart::{AxisScale, AxisSpec, Curve, CurveChart};
 
 /// The mean loss of a network over its examples.
 struct Loss {
@@ -88,12 +88,11 @@ pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
             spans[0]
         ),
         holds: spans[0] > 2.0 && spans[1..].iter().all(|span| (span - 1.0).abs() < 1e-9),
-        figure: Figure {
-            title: "Rise of the expected loss of one function, its first layer times c",
-            x: ("c", Scale::Logarithmic),
-            y: ("Cbar - C", Scale::Logarithmic),
-            legend: SeriesLabelPosition::UpperMiddle,
+        figure: CurveChart::new(
+            "Rise of the expected loss of one function, its first layer times c",
+            AxisSpec::new("c", AxisScale::Logarithmic),
+            AxisSpec::new("Cbar - C", AxisScale::Logarithmic),
             curves,
-        },
+        ),
     })
 }

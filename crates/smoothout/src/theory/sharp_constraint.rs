@@ -7,7 +7,7 @@
 use smoothout_sharpness::{FnObjective, Quadrature};
 
 use super::Demonstration;
-use super::figure::{Curve, Figure, Scale, SeriesLabelPosition};
+use crate::chart::{AxisScale, AxisSpec, Curve, CurveChart};
 
 const PLACE: f64 = 4.0;
 const WIDTH: f64 = 0.1;
@@ -45,12 +45,11 @@ pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
             if kept { "changes sign" } else { "keeps its sign" }
         ),
         holds: least >= 0.25 - 1e-12 && kept && two_basins(3.9).1 < 0.0 && two_basins(4.1).1 > 0.0,
-        figure: Figure {
-            title: "The sharp minimum is smoothed out, the flat one stays",
-            x: ("w", Scale::Linear),
-            y: ("loss", Scale::Linear),
-            legend: SeriesLabelPosition::UpperMiddle,
+        figure: CurveChart::new(
+            "The sharp minimum is smoothed out, the flat one stays",
+            AxisSpec::new("w", AxisScale::Linear),
+            AxisSpec::new("loss", AxisScale::Linear),
             curves,
-        },
+        ),
     })
 }

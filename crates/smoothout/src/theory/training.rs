@@ -7,8 +7,8 @@ use smoothout_optim::{FnOracle, SeededPerturbation, Sgd, SmoothOut, Smoothing};
 use smoothout_tensor::{Geometry, ParameterLayout, Perturbation};
 
 use super::Demonstration;
-use super::figure::{Curve, Figure, Scale, SeriesLabelPosition};
 use super::sharp_constraint::two_basins;
+use crate::chart::{AxisScale, AxisSpec, Curve, CurveChart};
 
 const STEPS: usize = 2500;
 const TRIALS: usize = 100;
@@ -30,13 +30,12 @@ pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
             "{stayed} of {TRIALS} stay; {left} of {TRIALS} leave (95 % interval {low:.3} to {high:.3})"
         ),
         holds: stayed == TRIALS && low > 0.9,
-        figure: Figure {
-            title: "Training from inside the sharp basin at w = 4",
-            x: ("step", Scale::Linear),
-            y: ("w", Scale::Linear),
-            legend: SeriesLabelPosition::MiddleRight,
-            curves: vec![Curve::line("SGD", plain), Curve::line("SmoothOut, a = 1", smoothed)],
-        },
+        figure: CurveChart::new(
+            "Training from inside the sharp basin at w = 4",
+            AxisSpec::new("step", AxisScale::Linear),
+            AxisSpec::new("w", AxisScale::Linear),
+            vec![Curve::line("SGD", plain), Curve::line("SmoothOut, a = 1", smoothed)],
+        ),
     })
 }
 

@@ -7,7 +7,7 @@ use smoothout_sharpness::{ExpectedLoss, FnObjective, Sampling};
 use smoothout_tensor::{Geometry, ParameterLayout, Perturbation};
 
 use super::Demonstration;
-use super::figure::{Curve, Figure, Scale, SeriesLabelPosition};
+use crate::chart::{AxisScale, AxisSpec, Curve, CurveChart};
 
 pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
     let f = FnObjective::new(1, |w: &[f64]| 1.0 - (2.0 * w[0]).cos()).with_gradient(|w, g| {
@@ -50,12 +50,11 @@ pub(super) fn demonstrate() -> anyhow::Result<Demonstration> {
         expected: "error sqrt(Var/n), Var in closed form".to_owned(),
         measured: format!("within {:.0} % of it, 4 to 8192 gradients", 100.0 * furthest),
         holds: furthest < 0.3,
-        figure: Figure {
-            title: "Root mean square error of the stochastic gradient",
-            x: ("gradients", Scale::Logarithmic),
-            y: ("error against grad Cbar", Scale::Logarithmic),
-            legend: SeriesLabelPosition::UpperRight,
+        figure: CurveChart::new(
+            "Root mean square error of the stochastic gradient",
+            AxisSpec::new("gradients", AxisScale::Logarithmic),
+            AxisSpec::new("error against grad Cbar", AxisScale::Logarithmic),
             curves,
-        },
+        ),
     })
 }

@@ -2,9 +2,27 @@
 
 use crate::Grid;
 
-/// The segments of one contour: each cell of four finite corners is cut into two triangles, and a
-/// triangle whose corners are not all on one side holds one segment.
-pub(super) fn contour(grid: &Grid, level: f64) -> Vec<[(f64, f64); 2]> {
+/// The segments of one contour of a two-dimensional grid, in its coordinates: each cell of four finite
+/// corners is cut into two triangles, and a triangle whose corners are not all on one side of `level`
+/// holds one segment.
+///
+/// # Panics
+/// If the grid has fewer than two axes.
+///
+/// # Examples
+/// ```
+/// use smoothout_sharpness::{Axis, Chart, FnObjective, Grid, contour};
+///
+/// let axis = Axis { from: 0.0, to: 1.0, count: 2 };
+/// let mut grid = Grid::new("x + y", &[axis, axis])?;
+/// let plane = Chart::new(&[0.0, 0.0], vec![vec![1.0, 0.0], vec![0.0, 1.0]])?;
+/// grid.fill(&FnObjective::new(2, |w: &[f64]| w[0] + w[1]), &plane)?;
+/// for (x, y) in contour(&grid, 0.5).into_iter().flatten() {
+///     assert!((x + y - 0.5).abs() < 1e-12);
+/// }
+/// # Ok::<(), smoothout_sharpness::SharpnessError>(())
+/// ```
+pub fn contour(grid: &Grid, level: f64) -> Vec<[(f64, f64); 2]> {
     let (x, y) = (grid.axes()[0], grid.axes()[1]);
     let mut segments = Vec::new();
     let corner = |i: usize, j: usize| {

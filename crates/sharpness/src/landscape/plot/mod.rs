@@ -1,6 +1,8 @@
 //! Grids as SVG pictures: lines with two axes ([`plot_lines`]), and a plane as a colour map with
 //! contours and a colour bar ([`plot_plane`]).
 //!
+//! For drawings of one's own, [`contour`], [`ColourScale`] and [`viridis`] give what they are made of.
+//!
 //! What is NaN or infinite is a hole: the line breaks, the cell stays white, contours go around it.
 
 mod contour;
@@ -12,8 +14,10 @@ use plotters::coord::Shift;
 use plotters::prelude::{DrawingArea, IntoDrawingArea, SVGBackend, WHITE};
 use thiserror::Error;
 
+pub use contour::contour;
 pub use lines::{LineStyle, plot_lines};
 pub use plane::plot_plane;
+pub use scale::{ColourScale, viridis};
 
 /// Why there is no picture.
 #[derive(Debug, Error)]

@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::contour::contour;
-use super::scale::{Scale, colour};
+use super::scale::{ColourScale, viridis};
 use super::{Picture, PlotError, SIZE, extent, failed, page, short};
 use crate::{Axis, Grid};
 
@@ -23,7 +23,7 @@ pub fn plot_plane(picture: &Picture, grid: &Grid, levels: usize) -> Result<Strin
     if grid.axes().len() != 2 {
         return Err(PlotError::Axes { found: grid.axes().len() });
     }
-    let scale = Scale::of(extent(grid.values().iter().copied())?);
+    let scale = ColourScale::of(extent(grid.values().iter().copied())?);
     let levels: Vec<f64> = (1..=levels).map(|k| k as f64 / (levels + 1) as f64).collect();
     page(|root| {
         let (map, bar) = root.split_horizontally(SIZE.0 - BAR);
@@ -32,11 +32,16 @@ pub fn plot_plane(picture: &Picture, grid: &Grid, levels: usize) -> Result<Strin
     })
 }
 
+fn colour(share: f64) -> RGBColor {
+    let [red, green, blue] = viridis(share);
+    RGBColor(red, green, blue)
+}
+
 fn draw_map(
     area: &DrawingArea<SVGBackend<'_>, Shift>,
     picture: &Picture,
     grid: &Grid,
-    scale: Scale,
+    scale: ColourScale,
     levels: &[f64],
 ) -> Result<(), PlotError> {
     let (x, y) = (grid.axes()[0], grid.axes()[1]);
@@ -97,7 +102,7 @@ fn draw_map(
 fn draw_bar(
     area: &DrawingArea<SVGBackend<'_>, Shift>,
     quantity: &str,
-    scale: Scale,
+    scale: ColourScale,
     levels: &[f64],
 ) -> Result<(), PlotError> {
     const STEPS: i32 = 100;

@@ -1,20 +1,28 @@
 //! From values to shares of the colour map: linear, or logarithmic where the values span more than
 //! two orders of magnitude.
 
-use plotters::style::RGBColor;
-
-/// The scale of a colour map.
+/// How a colour map spaces its values.
+///
+/// # Examples
+/// ```
+/// use smoothout_sharpness::{ColourScale, viridis};
+///
+/// let scale = ColourScale::of((1.0, 1000.0));
+/// assert!((scale.value(1.0 / 3.0) - 10.0).abs() < 1e-9); // three orders: logarithmic
+/// assert_eq!(viridis(scale.share(1000.0)), [253, 231, 37]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Scale {
+pub enum ColourScale {
     /// Shares of high - low.
     Linear(f64, f64),
     /// Shares of log high - log low.
     Logarithmic(f64, f64),
 }
 
-impl Scale {
-    /// The scale of values from `low` to `high`.
-    pub(super) fn of((low, high): (f64, f64)) -> Self {
+impl ColourScale {
+    /// The scale of values from `low` to `high`: logarithmic where both are positive and more than
+    /// two orders of magnitude apart.
+    pub fn of((low, high): (f64, f64)) -> Self {
         if low > 0.0 && high > 100.0 * low {
             Self::Logarithmic(low, high)
         } else if high > low {
@@ -25,7 +33,7 @@ impl Scale {
     }
 
     /// 0 at the lowest value, 1 at the highest.
-    pub(super) fn share(self, value: f64) -> f64 {
+    pub fn share(self, value: f64) -> f64 {
         match self {
             Self::Linear(low, high) => (value - low) / (high - low),
             Self::Logarithmic(low, high) => (value / low).ln() / (high / low).ln(),
@@ -33,7 +41,7 @@ impl Scale {
     }
 
     /// The value at a share.
-    pub(super) fn value(self, share: f64) -> f64 {
+    pub fn value(self, share: f64) -> f64 {
         match self {
             Self::Linear(low, high) => low + share * (high - low),
             Self::Logarithmic(low, high) => low * (high / low).powf(share),
@@ -41,8 +49,9 @@ impl Scale {
     }
 }
 
-/// Dark blue over green to yellow: the colours of Matplotlib's viridis at five places.
-pub(super) fn colour(share: f64) -> RGBColor {
+/// Dark blue over green to yellow, as red, green and blue: the colours of Matplotlib's viridis at
+/// five places, mixed in between.
+pub fn viridis(share: f64) -> [u8; 3] {
     const STOPS: [[f64; 3]; 5] = [
         [68.0, 1.0, 84.0],
         [59.0, 82.0, 139.0],
@@ -56,5 +65,5 @@ pub(super) fn colour(share: f64) -> RGBColor {
         let (a, b) = (STOPS[below][channel], STOPS[below + 1][channel]);
         (a + (b - a) * (place - below as f64)).round() as u8
     };
-    RGBColor(mix(0), mix(1), mix(2))
+    [mix(0), mix(1), mix(2)]
 }

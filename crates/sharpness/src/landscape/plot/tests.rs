@@ -1,8 +1,6 @@
 //! Contours, holes, scales, names.
 
-use super::contour::contour;
 use super::lines::pieces;
-use super::scale::Scale;
 use super::*;
 use crate::{Axis, Chart, FnObjective, Grid};
 
@@ -51,8 +49,8 @@ fn nan_is_a_hole() {
 #[test]
 fn scales_go_there_and_back() {
     for (low, high) in [(-1.0, 3.0), (0.5, 4.0), (1e-3, 50.0), (2.0, 2.0)] {
-        let scale = Scale::of((low, high));
-        assert_eq!(matches!(scale, Scale::Logarithmic(..)), low > 0.0 && high / low > 100.0);
+        let scale = ColourScale::of((low, high));
+        assert_eq!(matches!(scale, ColourScale::Logarithmic(..)), low > 0.0 && high / low > 100.0);
         for share in [0.0, 0.3, 1.0] {
             assert!((scale.share(scale.value(share)) - share).abs() < 1e-12);
         }

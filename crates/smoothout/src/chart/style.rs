@@ -1,0 +1,73 @@
+//! Colours, lines and letters.
+
+/// The style of all charts, for light and dark pages: the colours are Okabe and Ito's.
+pub const STYLE: &str = "
+.chart{--ink:#1b1b1b;--faint:#d9d9d9;--paper:#fff;--k:#000;background:var(--paper);font:12px system-ui,sans-serif}
+@media(prefers-color-scheme:dark){.chart{--ink:#e8e8e8;--faint:#454a52;--paper:#16191d;--k:#fff}}
+.chart text{fill:var(--ink)}
+.chart .title{font-weight:600;font-size:13px}
+.chart .about{opacity:.75}
+.chart .grid{stroke:var(--faint);stroke-width:1}
+.chart .axis{stroke:var(--ink);stroke-width:1}
+.chart .mark{stroke:var(--ink);stroke-width:1;stroke-dasharray:2 3}
+.chart .line{fill:none;stroke-width:2;stroke-linejoin:round}
+.chart .whisker{fill:none;stroke-width:1.3}
+.chart .over{stroke:var(--ink);stroke-width:1.3;fill:none}
+.chart .each{fill:var(--paper);stroke:var(--ink);stroke-width:1}
+.chart .band{fill:var(--ink);opacity:.13}
+.chart .spread{stroke:none;opacity:.16}
+.chart .dash{stroke-dasharray:7 4}
+.chart .dot{stroke-dasharray:2 3}
+.chart .contour{stroke:#000;stroke-width:.7;fill:none;opacity:.75}
+.chart .place{fill:#fff;stroke:#000;stroke-width:1}
+.chart .on-map{fill:#fff;stroke:#000;stroke-width:2.4px;paint-order:stroke;font-weight:600}
+.chart .c0{stroke:#0072b2}.chart .f0{fill:#0072b2}
+.chart .c1{stroke:#d55e00}.chart .f1{fill:#d55e00}
+.chart .c2{stroke:#009e73}.chart .f2{fill:#009e73}
+.chart .c3{stroke:#cc79a7}.chart .f3{fill:#cc79a7}
+.chart .c4{stroke:#56b4e9}.chart .f4{fill:#56b4e9}
+.chart .c5{stroke:#e69f00}.chart .f5{fill:#e69f00}
+.chart .c6{stroke:var(--k)}.chart .f6{fill:var(--k)}
+";
+
+/// How many colours there are: `c0`, `c1`, ... for lines, `f0`, `f1`, ... for what is filled.
+pub(super) const COLOURS: usize = 7;
+
+/// A length in the drawing, to a hundredth.
+pub(super) fn px(length: f64) -> String {
+    let text = format!("{length:.2}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if text == "-0" { "0".to_owned() } else { text.to_owned() }
+}
+
+/// Cut into lines of at most `width` characters where there are spaces.
+pub(super) fn lines(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_short() {
+        assert_eq!([0.0, -0.001, 1.5, 12.346, 100.0].map(px), ["0", "0", "1.5", "12.35", "100"]);
+    }
+
+    #[test]
+    fn lines_keep_every_word() {
+        assert_eq!(lines("one two  three", 8), ["one two", "three"]);
+        assert_eq!(lines("unbreakable", 4), ["unbreakable"]);
+        assert!(lines("", 4).is_empty());
+    }
+}

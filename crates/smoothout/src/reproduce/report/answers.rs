@@ -1,0 +1,308 @@
+//! The paper's questions, answered from intervals.
+//!
+//! Which arms answer what follows from their settings: the smallest batch size of a study is its
+//! small batch; a smoothed arm belongs to the plain one whose other settings are the same.
+
+use super::arms::{ArmView, StudyView};
+use super::quantity::{difference, measure_name, name};
+use super::table::{Row, Table};
+use crate::reproduce::statistics::{Certainty, PairedDifference};
+use crate::reproduce::study::Quantity;
+
+/// What must be known to read the answers.
+pub(super) const HOW_ANSWERED: &str = "The paper's claim is \"yes\" to each. An answer follows from \
+    the 95 % interval of a difference paired by seed; an interval that includes 0 shows nothing, \
+    neither a difference nor that there is none.";
+
+/// A question with all that the studies say to it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Question {
+    pub(super) text: &'static str,
+    /// The answers counted, in words.
+    pub(super) summary: String,
+    pub(super) table: Table,
+}
+
+/// What an interval says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// All of it lies above 0.
+    Above,
+    /// All of it lies below 0.
+    Below,
+    /// It includes 0.
+    Includes0,
+    /// There is none.
+    NoInterval,
+}
+
+impl Sign {
+    fn of(difference: Option<&PairedDifference>) -> Self {
+        match difference.map(|difference| difference.certainty) {
+            Some(Certainty::Interval { low, .. }) if low > 0.0 => Self::Above,
+            Some(Certainty::Interval { high, .. }) if high < 0.0 => Self::Below,
+            Some(Certainty::Interval { .. }) => Self::Includes0,
+            Some(Certainty::OnePair | Certainty::NoSpread) | None => Self::NoInterval,
+        }
+    }
+}
+
+/// An answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Yes,
+    InPart,
+    No,
+    CannotTell,
+}
+
+const KINDS: [(Verdict, &str); 4] = [
+    (Verdict::Yes, "yes"),
+    (Verdict::InPart, "in part"),
+    (Verdict::No, "no"),
+    (Verdict::CannotTell, "cannot tell"),
+];
+
+/// "Yes" if the interval has the sign that the question asks for.
+fn verdict(found: Sign, asked: Sign) -> (Verdict, &'static str) {
+    match found {
+        Sign::Includes0 => (Verdict::CannotTell, "cannot tell: the interval includes 0"),
+        Sign::NoInterval => (Verdict::CannotTell, "cannot tell: there is no interval"),
+        found if found == asked => (Verdict::Yes, "yes"),
+        _ => (Verdict::No, "no: the other way round"),
+    }
+}
+
+const COLUMNS: [&str; 6] = ["quantity", "answer", "mean difference", "95 % interval", "p", "pairs"];
+const TOP1: Quantity = Quantity::LastTop1;
+
+/// A question while its rows are gathered.
+struct Draft {
+    text: &'static str,
+    table: Table,
+    verdicts: Vec<Verdict>,
+}
+
+impl Draft {
+    fn new(text: &'static str) -> Self {
+        Self {
+            text,
+            table: Table::new("Answers, each from the interval beside it", COLUMNS),
+            verdicts: Vec::new(),
+        }
+    }
+
+    /// A row, and what its interval says.
+    fn row(
+        &mut self,
+        name: String,
+        quantity: Quantity,
+        (a, b): (&ArmView<'_>, &ArmView<'_>),
+        answer: impl FnOnce(Sign) -> Option<(Verdict, &'static str)>,
+    ) -> Sign {
+        let found = a.sample(quantity).minus(&b.sample(quantity));
+        let sign = Sign::of(found.as_ref());
+        let mut answer_text = String::new();
+        if let Some((verdict, words)) = answer(sign) {
+            self.verdicts.push(verdict);
+            words.clone_into(&mut answer_text);
+        }
+        let cells = match &found {
+            Some(found) => {
+                let text = difference(quantity, found);
+                [name, answer_text, text.mean, text.interval, text.p, found.n.to_string()]
+            }
+            None => {
+                let dash = || "–".to_owned();
+                [
+                    name,
+                    answer_text,
+                    dash(),
+                    "none: no pair of runs".to_owned(),
+                    dash(),
+                    "0".to_owned(),
+                ]
+            }
+        };
+        self.table.row(cells);
+        sign
+    }
+
+    fn heading(&mut self, view: &StudyView<'_>, text: &str) {
+        self.table.rows.push(Row::Heading(format!("{}: {text}", view.study.title)));
+    }
+
+    fn finish(self) -> Question {
+        let of = self.verdicts.len();
+        let counted = KINDS.iter().map(|(kind, word)| {
+            (self.verdicts.iter().filter(|verdict| *verdict == kind).count(), *word)
+        });
+        let counted: Vec<String> = counted
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, word)| format!("{word} in {count}"))
+            .collect();
+        let summary = match of {
+            0 => "No study here answers it.".to_owned(),
+            1 => format!("One comparison: {}.", counted.join(", ").replace(" in 1", "")),
+            _ => format!("Of {of} comparisons: {}.", counted.join(", ")),
+        };
+        Question { text: self.text, summary, table: self.table }
+    }
+}
+
+/// All questions. Sweeps on held-out examples choose a radius and answer none.
+pub(super) fn questions(views: &[StudyView<'_>]) -> Vec<Question> {
+    let mut worse =
+        Draft::new("Does large-batch training generalise worse than small-batch training?");
+    let mut sharper = Draft::new("Are the large-batch solutions sharper?");
+    let mut raises = Draft::new("Does smoothing raise the test accuracy over plain training?");
+    let mut gap = Draft::new("Does smoothing close the gap between large and small batches?");
+    let mut flatter = Draft::new("Are the smoothed solutions flatter than the plain ones?");
+    for view in views.iter().filter(|view| !view.held_out()) {
+        let measures = || view.study.measures.iter();
+        for (large, small) in large_and_small(view) {
+            let pair = against(large, small);
+            worse.heading(view, &pair);
+            worse.row(name(TOP1, "test"), TOP1, (large, small), |s| Some(verdict(s, Sign::Below)));
+            if !view.study.measures.is_empty() {
+                sharper.heading(view, &pair);
+            }
+            for measure in measures() {
+                let quantity = Quantity::Measured(*measure);
+                sharper.row(measure_name(measure), quantity, (large, small), |s| {
+                    Some(verdict(s, Sign::Above))
+                });
+            }
+        }
+        for (smoothed, plain) in smoothed_and_plain(view) {
+            let pair = against(smoothed, plain);
+            raises.heading(view, &pair);
+            raises.row(name(TOP1, "test"), TOP1, (smoothed, plain), |s| {
+                Some(verdict(s, Sign::Above))
+            });
+            let small = large_and_small(view).into_iter().find(|(large, _)| large.arm == plain.arm);
+            if let Some((_, small)) = small {
+                close_gap(&mut gap, view, (smoothed, plain, small));
+            }
+            if !view.study.measures.is_empty() {
+                flatter.heading(view, &pair);
+            }
+            for measure in measures() {
+                let quantity = Quantity::Measured(*measure);
+                flatter.row(measure_name(measure), quantity, (smoothed, plain), |s| {
+                    Some(verdict(s, Sign::Below))
+                });
+            }
+        }
+    }
+    [worse, sharper, raises, gap, flatter].into_iter().map(Draft::finish).collect()
+}
+
+/// The gap that there is, what smoothing gains of it, and what is left.
+fn close_gap(
+    draft: &mut Draft,
+    view: &StudyView<'_>,
+    (smoothed, plain, small): (&ArmView<'_>, &ArmView<'_>, &ArmView<'_>),
+) {
+    draft.heading(view, &format!("{}, of the gap to {}", smoothed.arm.label, small.arm.label));
+    let gap =
+        draft.row("the gap: ".to_owned() + &against(plain, small), TOP1, (plain, small), |_| None);
+    let gained = draft.row(
+        "gained: ".to_owned() + &against(smoothed, plain),
+        TOP1,
+        (smoothed, plain),
+        |_| None,
+    );
+    draft.row("left: ".to_owned() + &against(smoothed, small), TOP1, (smoothed, small), |left| {
+        Some(closed(gap, gained, left))
+    });
+}
+
+/// Whether a gap is closed, from the signs of the gap, of what is gained and of what is left.
+fn closed(gap: Sign, gained: Sign, left: Sign) -> (Verdict, &'static str) {
+    match (gap, gained, left) {
+        (Sign::NoInterval, ..) | (_, Sign::NoInterval, _) => {
+            (Verdict::CannotTell, "cannot tell: there is no interval")
+        }
+        (Sign::Above, ..) => (Verdict::CannotTell, "there is no gap: the large batch is better"),
+        (Sign::Includes0, ..) => {
+            (Verdict::CannotTell, "cannot tell: the interval of the gap includes 0")
+        }
+        (Sign::Below, Sign::Below, _) => (Verdict::No, "no: it is wider"),
+        (Sign::Below, Sign::Includes0, _) => {
+            (Verdict::CannotTell, "cannot tell: the interval of the gain includes 0")
+        }
+        (Sign::Below, Sign::Above, Sign::Above) => (Verdict::Yes, "yes, and more"),
+        (Sign::Below, Sign::Above, Sign::Below) => (Verdict::InPart, "in part: a gap is left"),
+        (Sign::Below, Sign::Above, Sign::Includes0 | Sign::NoInterval) => {
+            (Verdict::InPart, "at least in part: the interval of what is left includes 0")
+        }
+    }
+}
+
+fn against(a: &ArmView<'_>, b: &ArmView<'_>) -> String {
+    format!("{} − {}", a.arm.label, b.arm.label)
+}
+
+/// Plain arms of a larger batch, each with the plain arm of the smallest batch that shares its other
+/// settings.
+fn large_and_small<'v, 'a>(view: &'v StudyView<'a>) -> Vec<(&'v ArmView<'a>, &'v ArmView<'a>)> {
+    let plain = || view.arms.iter().filter(|arm| arm.is_plain());
+    let smallest = plain().map(ArmView::batch_size).min().unwrap_or_default();
+    let partner = |large: &ArmView<'_>| {
+        plain().find(|small| {
+            small.batch_size() == smallest
+                && small.recipe_but_for_the_batch() == large.recipe_but_for_the_batch()
+        })
+    };
+    plain()
+        .filter(|arm| arm.batch_size() > smallest)
+        .filter_map(|large| Some((large, partner(large)?)))
+        .filter(both_there)
+        .collect()
+}
+
+/// Arms without a common seed have nothing to say yet.
+fn both_there((a, b): &(&ArmView<'_>, &ArmView<'_>)) -> bool {
+    a.shares_a_seed(b)
+}
+
+fn smoothed_and_plain<'v, 'a>(view: &'v StudyView<'a>) -> Vec<(&'v ArmView<'a>, &'v ArmView<'a>)> {
+    let smoothed = view.arms.iter().filter(|arm| arm.is_smoothed());
+    smoothed.filter_map(|arm| Some((arm, view.plain_of(arm)?))).filter(both_there).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every answer follows from the signs.
+    #[test]
+    fn a_gap_is_closed_only_by_what_is_shown() {
+        let signs = [Sign::Above, Sign::Below, Sign::Includes0, Sign::NoInterval];
+        for gap in signs {
+            for gained in signs {
+                for left in signs {
+                    let (found, words) = closed(gap, gained, left);
+                    let told = gap == Sign::Below && matches!(gained, Sign::Above | Sign::Below);
+                    assert_eq!(found != Verdict::CannotTell, told, "{gap:?} {gained:?} {words}");
+                    if found == Verdict::Yes {
+                        assert_eq!((gained, left), (Sign::Above, Sign::Above));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_verdict_needs_an_interval_that_excludes_0() {
+        assert_eq!(verdict(Sign::Below, Sign::Below).0, Verdict::Yes);
+        assert_eq!(verdict(Sign::Above, Sign::Below).0, Verdict::No);
+        assert_eq!(verdict(Sign::Includes0, Sign::Below).0, Verdict::CannotTell);
+        assert_eq!(Sign::of(None), Sign::NoInterval);
+        let of = |pairs: &[(f64, f64)]| Sign::of(PairedDifference::of(pairs).as_ref());
+        assert_eq!(of(&[(1.0, 9.0)]), Sign::NoInterval);
+        assert_eq!(of(&[(1.0, 9.0), (1.1, 9.0), (0.9, 9.0)]), Sign::Below);
+        assert_eq!(of(&[(1.0, 0.0), (-1.1, 0.0), (0.9, 0.0)]), Sign::Includes0);
+    }
+}

@@ -1,0 +1,67 @@
+//! The report as Markdown: tables alone, or with what was run on what.
+
+use std::fmt::Write;
+
+use super::ReportAbout;
+use super::answers::HOW_ANSWERED;
+use super::document::{Document, Section};
+use super::table::escape;
+use super::tables::PAPER_BLANK;
+
+/// `tables.md`: neither times nor machines, so that equal results give equal bytes.
+pub(super) fn tables(document: &Document) -> String {
+    let mut text = format!("# Tables\n\n{}\n", escape(&document.status));
+    questions(&mut text, document);
+    for section in &document.sections {
+        study(&mut text, section);
+    }
+    text
+}
+
+/// `docs/reproduction.md`.
+pub(super) fn reproduction(about: &ReportAbout, document: &Document) -> String {
+    let mut text = format!(
+        "# Reproduction\n\n\
+         Made by `{}` (version {}, profile `{}`) from the results; every number below is \
+         measured.\n\n{} {}\n\n{PAPER_BLANK}\n\n## On what, and how long\n\n{}\n{}\n",
+        about.command,
+        escape(&about.version),
+        about.profile.as_str(),
+        escape(&document.status),
+        document.computed.time(),
+        document.computed.table.markdown(),
+        "Same seed, same bits: the number of threads changes no result; other kernels or \
+         instruction sets round differently.",
+    );
+    questions(&mut text, document);
+    for section in &document.sections {
+        study(&mut text, section);
+    }
+    text
+}
+
+fn questions(text: &mut String, document: &Document) {
+    let _ = write!(text, "\n## The paper's questions\n\n{HOW_ANSWERED}\n");
+    for question in &document.questions {
+        let _ = write!(text, "\n### {}\n\n{}\n", question.text, escape(&question.summary));
+        if !question.table.rows.is_empty() {
+            let _ = write!(text, "\n{}", question.table.markdown());
+        }
+    }
+}
+
+fn study(text: &mut String, section: &Section) {
+    let Section { title, question, source, status, .. } = section;
+    let [title, question, source, status] =
+        [title, question, source, status].map(|line| escape(line));
+    let _ = write!(text, "\n## {title}\n\n{question}\n\nSettings: {source}\n\n{status}\n");
+    if !section.gaps.is_empty() {
+        text.push_str("\nWhat is missing:\n\n");
+        for gap in &section.gaps {
+            let _ = writeln!(text, "- {}", escape(gap));
+        }
+    }
+    for table in &section.tables {
+        let _ = write!(text, "\n{}", table.markdown());
+    }
+}

@@ -1,0 +1,227 @@
+//! `smoothout reproduce` on a study of a few seconds: made once, killed and gone on with, changed,
+//! shared out and merged.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::thread::sleep;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Three arms, one seed, a measure and two pictures.
+fn study() -> Value {
+    let arm = |name: &str, spec: Value| json!({ "name": name, "label": name, "spec": spec });
+    json!({
+        "name": "tiny",
+        "title": "F1 on a few images",
+        "question": "Does it run?",
+        "source": "a test",
+        "common": {
+            "model": "f1", "train_limit": 512, "test_limit": 200, "epochs": 2,
+            "shorten_regime": true, "ghost_batch_size": 64
+        },
+        "arms": [
+            arm("sb-plain", json!({ "batch_size": 64 })),
+            arm("lb-plain", json!({ "batch_size": 256 })),
+            arm("lb-smoothout", json!({ "batch_size": 256, "method": "smoothout", "radius": 0.01 })),
+        ],
+        "profiles": { "quick": { "seeds": 1 } },
+        "measures": [
+            { "metric": "expected_loss", "geometry": "filter", "radius": 0.1, "examples": 20 }
+        ],
+        "comparisons": [{ "arm": "lb-smoothout", "baseline": "lb-plain" }],
+        "pictures": [
+            { "name": "line", "title": "Line", "examples": 20, "kind": {
+                "kind": "line", "from": "sb-plain", "to": "lb-plain",
+                "axis": { "from": 0.0, "to": 1.0, "count": 3 } } },
+            { "name": "noise", "title": "Noise", "examples": 20, "kind": {
+                "kind": "noise", "arms": ["lb-plain"], "geometry": "filter", "radii": [0.1],
+                "samples": 2 } }
+        ]
+    })
+}
+
+/// A folder with the study in it.
+fn folder(study: &Value) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("study.json"), study.to_string()).unwrap();
+    folder
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smoothout"));
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    command.current_dir(data).arg("reproduce").args(arguments);
+    command.arg("--study").arg(folder.join("study.json"));
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().unwrap()
+}
+
+/// Runs to the end in `folder/out`, and returns what was said on the way.
+fn finish(folder: &Path, arguments: &[&str]) -> String {
+    let out = folder.join("out");
+    let output = run(folder, &[&["--out", out.to_str().unwrap()], arguments].concat());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+/// The tables and the numbers of the figures: all that must not depend on how it was computed.
+fn numbers(folder: &Path) -> BTreeMap<PathBuf, String> {
+    let out = folder.join("out");
+    let figures = fs::read_dir(out.join("figures")).unwrap().map(|entry| entry.unwrap().path());
+    let files = figures.chain([out.join("tables.md")]);
+    files
+        .map(|file| {
+            let name = file.strip_prefix(&out).unwrap().to_owned();
+            (name, fs::read_to_string(file).unwrap())
+        })
+        .collect()
+}
+
+/// The study made without a stop.
+fn whole() -> &'static TempDir {
+    static WHOLE: OnceLock<TempDir> = OnceLock::new();
+    WHOLE.get_or_init(|| {
+        let folder = folder(&study());
+        let said = finish(folder.path(), &["--threads", "2"]);
+        assert!(said.contains("3 of 3 trainings to do"), "{said}");
+        folder
+    })
+}
+
+#[test]
+fn a_finished_reproduction_is_not_made_again() {
+    let folder = whole().path();
+    let before = numbers(folder);
+    assert!(before.len() > 3, "{before:?}");
+    assert!(folder.join("out/report.html").exists());
+    let result = folder.join("out/results/tiny/lb-smoothout/seed-1.json");
+    let result: Value = serde_json::from_str(&fs::read_to_string(result).unwrap()).unwrap();
+    assert_eq!(result["records"].as_array().unwrap().len(), 2);
+    assert!(result["measured"][0]["value"].as_f64().unwrap().is_finite(), "{result}");
+    let said = finish(folder, &[]);
+    assert!(said.contains("0 of 3 trainings to do"), "{said}");
+    assert_eq!(numbers(folder), before);
+}
+
+#[test]
+fn a_killed_reproduction_goes_on_to_the_same_tables() {
+    let folder = folder(&study());
+    let out = folder.path().join("out");
+    let arguments = ["--threads", "1", "--out", out.to_str().unwrap()];
+    let mut kills = 0;
+    loop {
+        let mut child = command(folder.path(), &arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Longer each time, so that it comes to an end on a machine of any speed.
+        sleep(Duration::from_millis(400 * (kills + 1)));
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success());
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+    }
+    assert!(kills > 0, "it was never killed");
+    assert_eq!(numbers(folder.path()), numbers(whole().path()));
+}
+
+#[test]
+fn a_changed_arm_is_made_again_and_no_other() {
+    let folder = folder(&study());
+    finish(folder.path(), &[]);
+    let result = |arm: &str| {
+        fs::read(folder.path().join(format!("out/results/tiny/{arm}/seed-1.json"))).unwrap()
+    };
+    let (plain, smoothed) = (result("lb-plain"), result("lb-smoothout"));
+    let mut changed = study();
+    changed["arms"][2]["spec"]["radius"] = json!(0.02);
+    fs::write(folder.path().join("study.json"), changed.to_string()).unwrap();
+    let said = finish(folder.path(), &[]);
+    assert!(said.contains("1 of 3 trainings to do"), "{said}");
+    assert!(said.contains("put aside"), "{said}");
+    assert_eq!(result("lb-plain"), plain);
+    assert_ne!(result("lb-smoothout"), smoothed);
+}
+
+#[test]
+fn shards_merge_to_the_whole() {
+    let shares = [1, 2].map(|share| {
+        let folder = folder(&study());
+        let said = finish(folder.path(), &["--shard", &format!("{share}/2")]);
+        assert!(
+            said.contains(&format!("{} trainings to do", ["2 of 2", "1 of 1"][share - 1])),
+            "{said}"
+        );
+        folder
+    });
+    let merged = folder(&study());
+    let out = merged.path().join("out");
+    let study_file = merged.path().join("study.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_smoothout"))
+        .args(["reproduce", "merge", "--out", out.to_str().unwrap(), "--study"])
+        .arg(study_file)
+        .args(shares.iter().map(|folder| folder.path().join("out")))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    // What goes through networks of both shares is drawn now.
+    let said = finish(merged.path(), &[]);
+    assert!(said.contains("0 of 3 trainings to do"), "{said}");
+    assert_eq!(numbers(merged.path()), numbers(whole().path()));
+}
+
+#[test]
+fn bad_input_is_said_in_a_sentence() {
+    let good = folder(&study());
+    let mut odd = study();
+    odd["arms"][0]["name"] = json!("../up");
+    let odd = folder(&odd);
+    let mut unknown = study();
+    unknown["arms"][0]["spec"]["radios"] = json!(1);
+    let unknown = folder(&unknown);
+    let mut field = study();
+    field["arms"][2]["spec"]["radius"] = json!(-1.0);
+    let field = folder(&field);
+    let whole = whole().path().join("out");
+    let cases: [(&TempDir, &[&str], &str); 8] = [
+        (&odd, &[], "../up"),
+        (&unknown, &[], "radios"),
+        (&field, &[], "lb-smoothout of the study tiny"),
+        (&good, &["--only", "f3"], "no study \"f3\": choose among tiny"),
+        (&good, &["--profile", "full"], "tiny"),
+        (&good, &["--only", "tiny", "--profile", "full"], "take the profile quick"),
+        (&good, &["--shard", "3/2"], "3/2"),
+        (&good, &["--seeds", "0"], "1 to 1000"),
+    ];
+    for (folder, arguments, message) in cases {
+        let out = folder.path().join("none");
+        let arguments = [arguments, &["--out", out.to_str().unwrap()]].concat();
+        let output = run(folder.path(), &arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(message), "{arguments:?}: {said}");
+        assert!(!out.exists(), "{arguments:?} has written something");
+    }
+    let none = run(good.path(), &["--show", "f3"]);
+    assert_eq!(none.status.code(), Some(2));
+    fs::write(good.path().join("broken.json"), "{").unwrap();
+    let out = good.path().join("broken");
+    fs::create_dir_all(&out).unwrap();
+    fs::write(out.join("reproduce.json"), "{\"profile\":\"full\"}").unwrap();
+    let other = run(good.path(), &["--out", out.to_str().unwrap()]);
+    assert_eq!(other.status.code(), Some(2), "{other:?}");
+    assert!(whole.exists());
+}
