@@ -46,10 +46,11 @@ fn experiment(method: Method, optimizer: Optimizer, batch_size: usize) -> Experi
         optimizer: Some(optimizer),
         method: Some(method),
         radius: match method {
-            Method::Plain => None,
+            Method::SmoothOut => Some(0.01),
             Method::AdaSmoothOut => Some(0.1),
-            _ => Some(0.01),
+            _ => None,
         },
+        langevin_steps: (method == Method::EntropySgd).then_some(2),
         ..ExperimentSpec::default()
     }
     .resolve()
@@ -62,6 +63,9 @@ fn cases() -> Vec<Experiment> {
         for method in [Method::Plain, Method::SmoothOut, Method::AdaSmoothOut] {
             cases.push(experiment(method, Optimizer::Sgd, batch_size));
         }
+    }
+    for method in [Method::Sam, Method::LpfSgd, Method::EntropySgd] {
+        cases.push(experiment(method, Optimizer::Sgd, 64));
     }
     cases.push(experiment(Method::SmoothOut, Optimizer::Adam, 64));
     cases

@@ -95,7 +95,8 @@ impl Experiment {
         let scaling = spec.learning_rate_scaling.expect(FILLED).factor(batch_size, ghost);
         let regime = regime(&spec)?;
         for step in regime.steps() {
-            check_single("learning_rate", step.learning_rate * scaling)?;
+            check_single("learning_rate", step.learning_rate)?;
+            check_single("the scaled learning_rate", step.learning_rate * scaling)?;
         }
         let dataset = spec.dataset.expect(FILLED);
         let decay = spec.weight_decay.expect(FILLED);

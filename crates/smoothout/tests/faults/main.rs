@@ -1,10 +1,11 @@
-//! Faults that a long run meets: signals, kills, full disks, vanished folders, a second run.
+//! What a long run meets: signals, kills, full disks, vanished folders, a second run, overflow.
 //!
 //! Each test runs the program on a few hundred small random images.
 
 #![cfg(unix)]
 
 mod disk;
+mod instructions;
 mod kills;
 mod numbers;
 mod signals;

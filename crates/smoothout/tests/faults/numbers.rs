@@ -36,11 +36,20 @@ fn the_first_numbers_that_overflow_are_named() {
         &[&smoothout[..], &["--radius", "1e20"]].concat(),
         &["the running statistics bn1.running_var are infinite or NaN after step 0 (epoch 1)"],
     );
-    // Adam's first update moves each weight by the learning rate.
+    // Weights move by 1e41 times themselves.
     overflows(
         &place,
         "weights",
-        &["--optimizer", "adam", "--learning-rate", "3.4e38"],
+        &[
+            "--method",
+            "smoothout",
+            "--radius",
+            "0",
+            "--learning-rate",
+            "1e38",
+            "--weight-decay",
+            "1000",
+        ],
         &["the weights conv1.weight are infinite or NaN after step 0 (epoch 1)"],
     );
 }
