@@ -113,7 +113,7 @@ fn what_is_missing_is_said() {
     study.runs.push(stranger);
     let text = &written(&[study])["tables.md"];
     for part in [
-        "LB 4096, SmoothOut: 2 of 5 seeds; not run: 1, 3, 4.",
+        "LB 4096, SmoothOut: 2 of 5 seeds; not finished or diverged: 1, 3, 4.",
         "SB 128, plain, seed 1: no Keskar sharpness",
         "the loss is \\|infinite\\|",
         "(n = 4)",

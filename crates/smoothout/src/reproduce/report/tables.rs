@@ -242,7 +242,7 @@ pub(super) fn gaps(view: &StudyView<'_>) -> Vec<String> {
         let missing: Vec<String> = arm.missing_seeds().iter().map(u64::to_string).collect();
         if !missing.is_empty() {
             gaps.push(format!(
-                "{}: {} of {} seeds; not run: {}.",
+                "{}: {} of {} seeds; not finished or diverged: {}.",
                 arm.arm.label,
                 arm.runs.len(),
                 arm.wanted,
