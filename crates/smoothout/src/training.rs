@@ -179,10 +179,14 @@ impl TrainError {
     /// Whether the user's arguments or files are at fault, and not the run.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Self::Step { .. } | Self::Overflow { .. } | Self::Evaluation { .. } => false,
             Self::Data(error) => error.is_bad_input(),
-            _ => true,
+            _ => !self.is_divergence(),
         }
+    }
+
+    /// Whether the weights, and what is computed from them, have become infinite or NaN.
+    pub fn is_divergence(&self) -> bool {
+        matches!(self, Self::Step { .. } | Self::Overflow { .. } | Self::Evaluation { .. })
     }
 }
 

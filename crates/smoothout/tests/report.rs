@@ -237,7 +237,7 @@ fn the_documentation_says_what_ran_where() {
     let text = reproduction_markdown(&about(), &[main_study(), sweep()]);
     for part in [
         "Made by `smoothout reproduce --profile full`",
-        "25 of the 25 runs that the profile \"full\" asks for are finished.",
+        "25 of the 25 runs that are asked for are finished (profile full).",
         "Training took 3 min 45 s in all, measuring 2 min 0 s",
         "| A Processor &lt;of&gt; 2018 | 2 | auto avx2 | 9.9.9 | 150 | 3 min 45 s |",
         "Keskar et al. 2017, Table 2; Adam",

@@ -157,6 +157,20 @@ fn a_changed_arm_is_made_again_and_no_other() {
 }
 
 #[test]
+fn a_training_that_diverges_is_said_and_does_not_stop_the_others() {
+    let mut diverging = study();
+    diverging["arms"][0]["spec"]["learning_rate"] = json!(1e30);
+    let folder = folder(&diverging);
+    let out = folder.path().join("out");
+    let output = run(folder.path(), &["--out", out.to_str().unwrap()]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("1 of the trainings failed: tiny sb-plain seed 1"), "{said}");
+    assert!(out.join("results/tiny/lb-smoothout/seed-1.json").exists());
+    assert!(fs::read_to_string(out.join("tables.md")).unwrap().contains("2 of 3"));
+}
+
+#[test]
 fn shards_merge_to_the_whole() {
     let shares = [1, 2].map(|share| {
         let folder = folder(&study());

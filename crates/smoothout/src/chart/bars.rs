@@ -35,10 +35,13 @@ pub struct BarChart {
 
 /// From this ratio of the largest to the smallest on, lengths from zero would hide the small ones.
 const ORDERS: f64 = 30.0;
-/// The height of a bar and its gap.
+/// The least height of a bar and its gap.
 const ROW: f64 = 34.0;
-/// Characters of a name in one line.
-const NAME: usize = 18;
+/// The height of a bar.
+const BAR: f64 = 20.0;
+/// Characters of a name in one line, and the height of a line.
+const NAME: usize = 15;
+const NAME_LINE: f64 = 14.0;
 
 impl BarChart {
     fn headings(&self) -> [&str; 2] {
@@ -49,7 +52,9 @@ impl BarChart {
     /// page that it is put in.
     pub fn svg(&self, id: &str) -> String {
         let (title, top) = heading(self.headings());
-        let height = ROW * self.bars.len() as f64;
+        let names = self.bars.iter().map(|bar| lines(&bar.label, NAME).len());
+        let row = ROW.max(NAME_LINE * names.max().unwrap_or(0) as f64 + 6.0);
+        let height = row * self.bars.len() as f64;
         let plot = Plot { left: 130.0, right: WIDTH - 20.0, top, bottom: top + height };
         let values = || self.bars.iter().filter_map(|bar| bar.value).filter(|v| v.is_finite());
         if values().next().is_none() {
@@ -72,7 +77,7 @@ impl BarChart {
             (title)
             (bottom_axis(plot, &AxisSpec { label, scale }, &ruler))
             @for (i, bar) in self.bars.iter().enumerate() {
-                (bar.draw(i, plot.top + ROW * i as f64, scale, &ruler))
+                (bar.draw(i, plot.top + row * (i as f64 + 0.5), scale, &ruler))
             }
         };
         svg(id, self.headings(), plot.bottom + 2.0 * LINE + 10.0, &content)
@@ -80,21 +85,20 @@ impl BarChart {
 }
 
 impl Bar {
-    fn draw(&self, i: usize, top: f64, scale: AxisScale, ruler: &Ruler) -> Markup {
-        let middle = top + ROW / 2.0;
+    fn draw(&self, i: usize, middle: f64, scale: AxisScale, ruler: &Ruler) -> Markup {
         let fill = format!("f{}", i % COLOURS);
         let names = lines(&self.label, NAME);
-        let first = middle + 4.0 - (names.len() as f64 - 1.0) * 7.0;
+        let first = middle + 4.0 - (names.len() as f64 - 1.0) * NAME_LINE / 2.0;
         let end = self.value.and_then(|value| ruler.pixel(value));
         html! {
             @for (line, name) in names.iter().enumerate() {
-                text x="122" y=(px(first + 14.0 * line as f64)) text-anchor="end" { (name) }
+                text x="122" y=(px(first + NAME_LINE * line as f64)) text-anchor="end" { (name) }
             }
             @match (end, scale) {
                 (None, _) => text x=(px(ruler.clamped(0.0) + 6.0)) y=(px(middle + 4.0)) { "no value" },
                 (Some(end), AxisScale::Linear) => {
                     @let zero = ruler.clamped(0.0);
-                    rect class=(fill) x=(px(zero.min(end))) y=(px(top + 7.0)) width=(px((end - zero).abs())) height=(px(ROW - 14.0)) {}
+                    rect class=(fill) x=(px(zero.min(end))) y=(px(middle - BAR / 2.0)) width=(px((end - zero).abs())) height=(px(BAR)) {}
                 }
                 (Some(end), AxisScale::Logarithmic) =>
                     circle class=(fill) cx=(px(end)) cy=(px(middle)) r="6" {},

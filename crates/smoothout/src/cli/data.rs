@@ -91,8 +91,13 @@ impl DataCommand {
             Action::List { data_dir } => {
                 for name in DataSetName::ALL {
                     let [content, size, licence, cite] = description(name);
-                    let place = data_folder(name, data_dir.as_deref())
-                        .map_or("not found".into(), |folder| folder.display().to_string());
+                    let place = match data_folder(name, data_dir.as_deref()) {
+                        Ok(folder) => folder.display().to_string(),
+                        Err(_) if name == DataSetName::Mnist && data_dir.is_none() => {
+                            "built into the program".to_owned()
+                        }
+                        Err(_) => "not found".to_owned(),
+                    };
                     println!(
                         "{name}\n  content  {content}\n  size     {size}\n  licence  {licence}\n  \
                          cite     {cite}\n  found    {place}"

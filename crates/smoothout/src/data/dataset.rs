@@ -50,7 +50,8 @@ pub struct DataSet {
 
 impl DataSet {
     /// Reads one split from `data_dir`, or from the first place that has it (see
-    /// [`data_folder`](super::data_folder)).
+    /// [`data_folder`](super::data_folder)). MNIST is built into the program, and taken from there
+    /// if no place has it.
     ///
     /// # Errors
     /// Files that are missing, cut, too long or damaged, and labels beyond the classes.

@@ -154,9 +154,6 @@ impl Plan {
     /// If a study is unknown or left out by the profile, the number of seeds is out of range, or a
     /// study is not sound.
     pub fn new(all: Vec<Study>, profile: Profile, request: &Request) -> Result<Self, PlanError> {
-        if let Some(found) = request.seeds.filter(|seeds| !(1..=1000).contains(seeds)) {
-            return Err(PlanError::Seeds { found });
-        }
         for name in &request.only {
             let Some(study) = all.iter().find(|study| study.name == *name) else {
                 return Err(PlanError::unknown(name, &all));
@@ -189,6 +186,9 @@ impl Plan {
         for (place, study) in studies.iter().enumerate() {
             study.check_names()?;
             let seeds = request.seeds.unwrap_or(study.profiles[&profile].seeds);
+            if !(1..=1000).contains(&seeds) {
+                return Err(PlanError::Seeds { found: seeds });
+            }
             for seed in 1..=seeds {
                 for arm in &study.arms {
                     let spec = study.spec(profile, arm, seed);

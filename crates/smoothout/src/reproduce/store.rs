@@ -5,7 +5,8 @@
 //! FOLDER/runs/STUDY/ARM/seed-N/               a run folder, as `smoothout train` makes it
 //! FOLDER/results/STUDY/ARM/seed-N.json        RunResult
 //! FOLDER/results/STUDY/pictures/NAME.json     PictureResult
-//! FOLDER/report.html, tables.md, figures/     made anew from the results
+//! FOLDER/report.html, reproduction.md,
+//!        tables.md, figures/                 made anew from the results
 //! ```
 //! A result counts while the experiment and the measures it was made with are those that are asked
 //! for; otherwise the run is made anew, and that run alone.
@@ -81,6 +82,16 @@ impl StoreError {
 #[serde(deny_unknown_fields)]
 struct Claim {
     profile: Profile,
+}
+
+/// Whether a merge takes the trained networks too, where they are kept: what is not measured or
+/// drawn yet needs them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Networks {
+    /// With the result files.
+    Taken,
+    /// The result files alone.
+    Left,
 }
 
 /// The folder of a reproduction.
@@ -185,11 +196,16 @@ impl Store {
     }
 
     /// Takes over the finished runs and pictures of another folder that fit the plan and are not
-    /// here yet, with the networks of the runs where they are kept. Returns how many runs.
+    /// here yet. Returns how many runs.
     ///
     /// # Errors
     /// If a file cannot be read or written.
-    pub fn merge(&self, plan: &Plan, other: &Self) -> Result<usize, StoreError> {
+    pub fn merge(
+        &self,
+        plan: &Plan,
+        other: &Self,
+        networks: Networks,
+    ) -> Result<usize, StoreError> {
         let mut taken = 0;
         for job in &plan.jobs {
             let study = &plan.studies[job.study];
@@ -199,7 +215,8 @@ impl Store {
             let Some(result) = other.run(study, job)? else { continue };
             let from = other.run_folder(study, &job.arm, job.seed());
             let to = self.run_folder(study, &job.arm, job.seed());
-            for name in RUN_FILES {
+            let files = if networks == Networks::Taken { &RUN_FILES[..] } else { &[] };
+            for name in files {
                 copy(&from.join(name), &to.join(name))?;
             }
             self.keep_run(study, &result)?;

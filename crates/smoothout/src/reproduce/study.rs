@@ -91,10 +91,15 @@ impl Study {
         let names = study.arms.iter().map(|arm| &arm.name);
         let names = names.chain(study.pictures.iter().map(|picture| &picture.name));
         let odd = names.chain([&study.name]).find(|name| !is_plain(name)).cloned();
-        match odd {
-            None => Ok(study),
-            Some(name) => Err(StudyError::Name { path: path.to_owned(), name }),
+        if let Some(name) = odd {
+            return Err(StudyError::Name { path: path.to_owned(), name });
         }
+        let large = study.pictures.iter().find(|picture| !(2..=1001).contains(&picture.points()));
+        if let Some(picture) = large {
+            let (name, found) = (picture.name.clone(), picture.points());
+            return Err(StudyError::Points { path: path.to_owned(), name, found });
+        }
+        Ok(study)
     }
 }
 
@@ -125,6 +130,16 @@ pub enum StudyError {
         path: PathBuf,
         /// The field, what is wrong with it, and the line.
         problem: String,
+    },
+    /// A picture of no or of very many points.
+    #[error("{path}: the picture {name} has {found} points along an axis: give it 2 to 1001")]
+    Points {
+        /// The file.
+        path: PathBuf,
+        /// The picture.
+        name: String,
+        /// Its points.
+        found: usize,
     },
     /// A name that is no file name.
     #[error(
@@ -281,6 +296,18 @@ pub enum PictureKind {
         /// Perturbations at each radius.
         samples: usize,
     },
+}
+
+impl Picture {
+    /// Points along an axis; of noise, radii and one more.
+    fn points(&self) -> usize {
+        match &self.kind {
+            PictureKind::Line { axis, .. }
+            | PictureKind::RandomLine { axis, .. }
+            | PictureKind::Plane { axis, .. } => axis.count,
+            PictureKind::Noise { radii, .. } => radii.len() + 1,
+        }
+    }
 }
 
 impl PictureKind {

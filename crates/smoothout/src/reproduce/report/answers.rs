@@ -4,8 +4,9 @@
 //! small batch; a smoothed arm belongs to the plain one whose other settings are the same.
 
 use super::arms::{ArmView, StudyView};
-use super::quantity::{difference, measure_name, name};
+use super::quantity::{measure_name, name};
 use super::table::{Row, Table};
+use super::tables::{DIFFERENCE_COLUMNS, difference_cells};
 use crate::reproduce::statistics::{Certainty, PairedDifference};
 use crate::reproduce::study::Quantity;
 
@@ -37,7 +38,7 @@ pub(super) enum Sign {
 }
 
 impl Sign {
-    fn of(difference: Option<&PairedDifference>) -> Self {
+    pub(super) fn of(difference: Option<&PairedDifference>) -> Self {
         match difference.map(|difference| difference.certainty) {
             Some(Certainty::Interval { low, .. }) if low > 0.0 => Self::Above,
             Some(Certainty::Interval { high, .. }) if high < 0.0 => Self::Below,
@@ -73,7 +74,6 @@ fn verdict(found: Sign, asked: Sign) -> (Verdict, &'static str) {
     }
 }
 
-const COLUMNS: [&str; 6] = ["quantity", "answer", "mean difference", "95 % interval", "p", "pairs"];
 const TOP1: Quantity = Quantity::LastTop1;
 
 /// A question while its rows are gathered.
@@ -87,7 +87,7 @@ impl Draft {
     fn new(text: &'static str) -> Self {
         Self {
             text,
-            table: Table::new("Answers, each from the interval beside it", COLUMNS),
+            table: Table::new("Answers, each from the interval beside it", DIFFERENCE_COLUMNS),
             verdicts: Vec::new(),
         }
     }
@@ -107,24 +107,7 @@ impl Draft {
             self.verdicts.push(verdict);
             words.clone_into(&mut answer_text);
         }
-        let cells = match &found {
-            Some(found) => {
-                let text = difference(quantity, found);
-                [name, answer_text, text.mean, text.interval, text.p, found.n.to_string()]
-            }
-            None => {
-                let dash = || "–".to_owned();
-                [
-                    name,
-                    answer_text,
-                    dash(),
-                    "none: no pair of runs".to_owned(),
-                    dash(),
-                    "0".to_owned(),
-                ]
-            }
-        };
-        self.table.row(cells);
+        self.table.row(difference_cells(name, &answer_text, quantity, found.as_ref()));
         sign
     }
 

@@ -16,7 +16,7 @@ pub(super) struct StudyView<'a> {
     /// In the order in which the study asks for them.
     pub(super) pictures: Vec<&'a PictureResult>,
     pub(super) wanted: usize,
-    /// Runs whose arm or seed the study does not have at this profile.
+    /// Runs of arms that the study does not have.
     pub(super) strangers: Vec<&'a RunResult>,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct ArmView<'a> {
     pub(super) spec: ExperimentSpec,
     /// By seed.
     pub(super) runs: Vec<&'a RunResult>,
-    /// How many the profile asks for.
+    /// How many are asked for.
     pub(super) wanted: usize,
 }
 
@@ -62,8 +62,7 @@ impl Sample {
 impl<'a> StudyView<'a> {
     pub(super) fn new(results: &'a StudyResults, profile: Profile) -> Self {
         let study = &results.study;
-        let scale = study.profiles.get(&profile);
-        let each = scale.map_or(results.wanted / study.arms.len().max(1), |s| s.seeds as usize);
+        let each = results.wanted / study.arms.len().max(1);
         let arm = |arm: &'a Arm| {
             let mut runs: Vec<&RunResult> =
                 results.runs.iter().filter(|run| run.arm == arm.name).collect();
@@ -71,11 +70,7 @@ impl<'a> StudyView<'a> {
             let spec = match runs.first() {
                 Some(run) => run.spec.clone(),
                 None => {
-                    let common = match scale {
-                        Some(scale) => study.common.overridden_by(&scale.spec),
-                        None => study.common.clone(),
-                    };
-                    let given = common.overridden_by(&arm.spec);
+                    let given = study.spec(profile, arm, 1);
                     given.clone().resolve().map_or(given, |experiment| experiment.spec)
                 }
             };
@@ -201,7 +196,7 @@ impl ArmView<'_> {
         self.runs.iter().any(|run| other.runs.iter().any(|its| its.seed() == run.seed()))
     }
 
-    /// The seeds that the profile asks for and that have no run.
+    /// The seeds that are asked for and have no run.
     pub(super) fn missing_seeds(&self) -> Vec<u64> {
         let has = |seed: &u64| self.runs.iter().any(|run| run.seed() == *seed);
         (1..=self.wanted as u64).filter(|seed| !has(seed)).collect()

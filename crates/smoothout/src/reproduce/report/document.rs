@@ -37,7 +37,7 @@ pub(super) fn of_studies(about: &ReportAbout, views: &[StudyView<'_>]) -> Docume
         (finished + view.finished(), wanted + view.wanted)
     });
     let status = format!(
-        "{finished} of the {wanted} runs that the profile \"{}\" asks for are finished.",
+        "{finished} of the {wanted} runs that are asked for are finished (profile {}).",
         about.profile.as_str()
     );
     Document {

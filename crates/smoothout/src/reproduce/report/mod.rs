@@ -42,7 +42,7 @@ pub struct StudyResults {
     pub runs: Vec<RunResult>,
     /// The finished pictures, in any order.
     pub pictures: Vec<PictureResult>,
-    /// How many runs the profile asks for.
+    /// How many runs are asked for: the arms times the seeds.
     pub wanted: usize,
 }
 

@@ -62,10 +62,13 @@ fn decimals(quantity: Quantity, size: f64) -> usize {
     }
 }
 
+/// More decimals than this are written as a power of ten.
+const FINEST: usize = 6;
+
 /// A number of so many decimals, without a negative zero; very large and very small ones with a
 /// power of ten.
 fn fixed(value: f64, decimals: usize, sign: bool) -> String {
-    let text = if decimals > 6 || value.abs() >= 1e6 {
+    let text = if decimals > FINEST || value.abs() >= 1e6 {
         format!("{value:.3e}")
     } else {
         format!("{value:.decimals$}")
@@ -112,13 +115,19 @@ pub(super) struct DifferenceText {
     pub(super) p: String,
 }
 
-/// A difference in a quantity's digits.
+/// A difference in a quantity's digits, and in more where an end of its interval would be rounded
+/// to zero and hide on which side of it the end lies.
 pub(super) fn difference(quantity: Quantity, difference: &PairedDifference) -> DifferenceText {
-    let size = match difference.certainty {
-        Certainty::Interval { low, high, .. } => low.abs().max(high.abs()),
-        _ => difference.mean.abs(),
+    let (least, size) = match difference.certainty {
+        Certainty::Interval { low, high, .. } => {
+            (low.abs().min(high.abs()), low.abs().max(high.abs()))
+        }
+        _ => (0.0, difference.mean.abs()),
     };
-    let number = |value| fixed(value, decimals(quantity, size), true);
+    let usual = decimals(quantity, size);
+    let shows = |decimals: &usize| least * 10_f64.powi(*decimals as i32) >= 0.5;
+    let decimals = (usual..=FINEST).find(shows).unwrap_or(usual);
+    let number = |value| fixed(value, decimals, true);
     let (interval, p) = match difference.certainty {
         Certainty::OnePair => ("none: one seed".to_owned(), None),
         Certainty::NoSpread => ("none: all differences equal".to_owned(), None),
@@ -174,6 +183,9 @@ mod tests {
         assert_eq!(text.interval, "+0.31 to +1.83");
         assert_eq!(of(&[(1.0, 1.001)]).mean, "0.00");
         assert_eq!(of(&[(1.0, 2.0)]).interval, "none: one seed");
+        // SciPy: from -0.0029 to 0.3229. Two decimals would hide that it includes 0.
+        let barely = [(1.0, 0.9), (2.0, 1.85), (1.0, 0.77)];
+        assert_eq!(of(&barely).interval, "-0.003 to +0.323");
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use super::answers::Sign;
 use super::arms::{ArmView, StudyView, is_invariant};
 use super::quantity::{
-    TRAINING, difference, examples, mean, measure_name, name, plain_number, published,
+    DifferenceText, TRAINING, difference, examples, mean, measure_name, name, plain_number,
+    published,
 };
 use super::table::{Row, Table};
-use crate::reproduce::statistics::Certainty;
+use crate::reproduce::statistics::PairedDifference;
 use crate::reproduce::study::{Measure, Quantity};
 
 /// What stands wherever a number of the paper's own tables would.
@@ -92,7 +94,7 @@ fn sharpness(view: &StudyView<'_>) -> Option<Table> {
             false => {
                 "Only the filter-wise, elementwise and layer-wise measures stay the same when \
                       a network is rescaled without changing its function; absolute boxes, Keskar \
-                      sharpness and λ_max do not."
+                      sharpness and the largest eigenvalue do not."
             }
         };
         table.notes.push(say.to_owned());
@@ -100,12 +102,30 @@ fn sharpness(view: &StudyView<'_>) -> Option<Table> {
     Some(table)
 }
 
+/// The columns of a table of differences.
+pub(super) const DIFFERENCE_COLUMNS: [&str; 6] =
+    ["quantity", "answer", "mean difference", "95 % interval", "p", "pairs"];
+
+/// A row of a table of differences.
+pub(super) fn difference_cells(
+    name: String,
+    answer: &str,
+    quantity: Quantity,
+    found: Option<&PairedDifference>,
+) -> [String; 6] {
+    let dash = || "–".to_owned();
+    let none =
+        || DifferenceText { mean: dash(), interval: "none: no pair of runs".into(), p: dash() };
+    let DifferenceText { mean, interval, p } =
+        found.map_or_else(none, |found| difference(quantity, found));
+    [name, answer.to_owned(), mean, interval, p, found.map_or(0, |found| found.n).to_string()]
+}
+
 fn comparisons(view: &StudyView<'_>) -> Option<Table> {
     if view.study.comparisons.is_empty() {
         return None;
     }
-    let columns = ["quantity", "the first is", "mean difference", "95 % interval", "p", "pairs"];
-    let mut table = Table::new("Differences, paired by seed", columns);
+    let mut table = Table::new("Differences, paired by seed", DIFFERENCE_COLUMNS);
     let split = split_name(view);
     let measured = view.study.measures.iter().copied().map(Quantity::Measured);
     let quantities: Vec<Quantity> = TRAINING.into_iter().chain(measured).collect();
@@ -113,27 +133,19 @@ fn comparisons(view: &StudyView<'_>) -> Option<Table> {
         let (first, second) = (view.label(&comparison.arm), view.label(&comparison.baseline));
         table.rows.push(Row::Heading(format!("{first} − {second}")));
         let pair = view.arm(&comparison.arm).zip(view.arm(&comparison.baseline));
-        if !pair.is_some_and(|(a, b)| a.shares_a_seed(b)) {
-            table.row(no_pair("all".to_owned()));
+        let Some((a, b)) = pair.filter(|(a, b)| a.shares_a_seed(b)) else {
+            table.row(difference_cells("all".to_owned(), "no pair of runs yet", TRAINING[0], None));
             continue;
-        }
+        };
         for &quantity in &quantities {
-            let found = pair.and_then(|(a, b)| a.sample(quantity).minus(&b.sample(quantity)));
-            let Some(found) = found else {
-                table.row(no_pair(name(quantity, split)));
-                continue;
+            let found = a.sample(quantity).minus(&b.sample(quantity));
+            let reading = match Sign::of(found.as_ref()) {
+                Sign::Above => "the first is higher",
+                Sign::Below => "the first is lower",
+                Sign::Includes0 => "cannot tell: the interval includes 0",
+                Sign::NoInterval => "cannot tell: there is no interval",
             };
-            let text = difference(quantity, &found);
-            let reading = match found.certainty {
-                Certainty::Interval { low, .. } if low > 0.0 => "higher",
-                Certainty::Interval { high, .. } if high < 0.0 => "lower",
-                Certainty::Interval { .. } => "cannot tell: the interval includes 0",
-                _ => "cannot tell: no interval",
-            };
-            let n = found.n.to_string();
-            let cells =
-                [name(quantity, split), reading.into(), text.mean, text.interval, text.p, n];
-            table.row(cells);
+            table.row(difference_cells(name(quantity, split), reading, quantity, found.as_ref()));
         }
     }
     table.notes.push(
@@ -143,11 +155,6 @@ fn comparisons(view: &StudyView<'_>) -> Option<Table> {
             .to_owned(),
     );
     Some(table)
-}
-
-fn no_pair(quantity: String) -> [String; 6] {
-    let dash = || "–".to_owned();
-    [quantity, "cannot tell: no pair of runs".to_owned(), dash(), dash(), dash(), "0".to_owned()]
 }
 
 fn beside_published(view: &StudyView<'_>) -> Option<Table> {

@@ -1,28 +1,23 @@
 //! `smoothout reproduce`: the paper's tables and figures from one command.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod runner;
 
-use anyhow::Context;
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
-use smoothout_nn::Network;
 
-use super::train::{Outcome, Stopped, open, train};
 use super::{BadInput, Compute};
-use crate::checkpoint::load_model;
-use crate::data::{DataSet, DataSetName, Split};
-use crate::experiment::ExperimentSpec;
+use crate::checkpoint::write_whole;
+use crate::data::{DataSetName, Split};
 use crate::reproduce::built_in;
-use crate::reproduce::drawing::{Scene, drawn};
 use crate::reproduce::estimate::{Estimate, spoken};
-use crate::reproduce::measuring::measured;
-use crate::reproduce::plan::{Job, Plan, PlanError, Request, Shard};
-use crate::reproduce::report::{ReportAbout, StudyResults, write_report};
-use crate::reproduce::results::{PictureResult, RunResult};
-use crate::reproduce::store::Store;
-use crate::reproduce::study::{Picture, Profile, Study};
+use crate::reproduce::plan::{Plan, PlanError, Request, Shard};
+use crate::reproduce::report::{ReportAbout, StudyResults, reproduction_markdown, write_report};
+use crate::reproduce::store::{Networks, Store};
+use crate::reproduce::study::{Profile, Study};
 use crate::run::read_records;
-use crate::stop;
+
+use runner::{Runner, data, first_seed};
 
 /// Train the paper's networks plain, with SmoothOut and with AdaSmoothOut, measure how flat they
 /// are, and write tables and figures beside published numbers.
@@ -106,6 +101,9 @@ struct MergeCommand {
     from: Vec<PathBuf>,
     #[command(flatten)]
     choice: Choice,
+    /// Take the small result files alone, not the networks from which to measure and draw more
+    #[arg(long)]
+    results_only: bool,
     /// Folder of the whole
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -133,125 +131,16 @@ impl ReproduceCommand {
         });
         let store = Store::open(&out, plan.profile)?;
         announce(&plan, &store, self.compute)?;
-        for job in plan.shard() {
-            self.job(&plan, &store, job)?;
-        }
-        for (place, study) in plan.studies.iter().enumerate() {
-            for picture in &study.pictures {
-                self.picture(&plan, &store, place, picture)?;
-            }
-        }
-        report(&plan, &store, &self.choice)
-    }
-
-    /// Trains and measures what is not trained and measured yet.
-    fn job(&self, plan: &Plan, store: &Store, job: &Job) -> anyhow::Result<()> {
-        let study = &plan.studies[job.study];
-        let name = format!("{} {} seed {}", study.name, job.arm, job.seed());
-        let folder = store.run_folder(study, &job.arm, job.seed());
-        let mut result = match store.run(study, job)? {
-            Some(result) => result,
-            None => {
-                eprintln!("{name}");
-                let resume = prepare(&folder, job)?;
-                let compute = if resume { self.compute.resuming(&folder)? } else { self.compute };
-                let result = compute.run(|| {
-                    let (mut run, mut training) = open(&folder, &job.spec, resume)?;
-                    train(&mut run, &mut training, None)?.go_on_by("the same command")?;
-                    Ok(RunResult {
-                        study: study.name.clone(),
-                        arm: job.arm.clone(),
-                        spec: job.resolved(),
-                        stretches: run.stretches().to_vec(),
-                        records: run.records().to_vec(),
-                        measured: Vec::new(),
-                    })
-                })?;
-                store.keep_run(study, &result)?;
-                result
-            }
-        };
-        let before = result.measured.clone();
-        result.measured.retain(|measured| study.measures.contains(&measured.measure));
-        let known = |result: &RunResult, measure| {
-            result.measured.iter().any(|measured| measured.measure == measure)
-        };
-        let missing: Vec<_> =
-            study.measures.iter().copied().filter(|measure| !known(&result, *measure)).collect();
-        let weights = folder.join("last.safetensors");
-        if !missing.is_empty() && !weights.exists() {
-            eprintln!("{name}: not measured, since {} is not here", weights.display());
-        } else if !missing.is_empty() {
-            self.compute.run(|| {
-                let network = network(&job.experiment.spec)?;
-                let model = load_model(&weights, &network)?;
-                let train = data(&job.spec, Split::Train)?;
-                for measure in missing {
-                    check_signals()?;
-                    let found = measured(&network, &model, &train, measure);
-                    eprintln!("{name}: {}", found.spoken());
-                    result.measured.push(found);
-                    store.keep_run(study, &result)?;
-                }
-                Ok(())
-            })?;
-        }
-        let place = |of| study.measures.iter().position(|measure| *measure == of);
-        result.measured.sort_by_key(|measured| place(measured.measure));
-        if result.measured != before {
-            store.keep_run(study, &result)?;
-        }
-        Ok(())
-    }
-
-    /// Draws a picture that is not drawn yet, if the networks that it needs are here.
-    fn picture(
-        &self,
-        plan: &Plan,
-        store: &Store,
-        place: usize,
-        picture: &Picture,
-    ) -> anyhow::Result<()> {
-        let study = &plan.studies[place];
-        let Some(jobs) = first_seed(plan, place, picture) else { return Ok(()) };
-        let specs: Vec<_> = jobs.iter().map(|job| job.resolved()).collect();
-        if store.picture(study, picture, &specs)?.is_some() {
-            return Ok(());
-        }
-        for job in &jobs {
-            if store.run(study, job)?.is_none() {
-                return Ok(());
-            }
-        }
-        let weights = jobs
-            .iter()
-            .map(|job| store.run_folder(study, &job.arm, job.seed()).join("last.safetensors"));
-        let weights: Vec<_> = weights.collect();
-        if let Some(missing) = weights.iter().find(|weights| !weights.exists()) {
-            eprintln!(
-                "{} {}: not drawn, since {} is not here",
-                study.name,
-                picture.name,
-                missing.display()
-            );
-            return Ok(());
-        }
-        check_signals()?;
-        eprintln!("{} {}", study.name, picture.name);
-        let (series, grid) = self.compute.run(|| {
-            let network = network(&jobs[0].experiment.spec)?;
-            let models = weights.iter().map(|weights| load_model(weights, &network));
-            let models = models.collect::<Result<Vec<_>, _>>()?;
-            let (train, test) =
-                (data(&jobs[0].spec, Split::Train)?, data(&jobs[0].spec, Split::Test)?);
-            let scene = Scene { network: &network, models: &models, train: &train, test: &test };
-            drawn(&scene, picture).with_context(|| format!("{} of {}", picture.name, study.name))
-        })?;
-        let (study_name, picture) = (study.name.clone(), picture.clone());
-        let result = PictureResult { study: study_name, picture, specs, series, grid };
-        Ok(store.keep_picture(study, &result)?)
+        let failed = Runner { plan: &plan, store: &store, compute: self.compute }.run()?;
+        report(&plan, &store, &self.choice)?;
+        if failed.is_empty() { Ok(()) } else { Err(Failed(failed).into()) }
     }
 }
+
+/// Trainings that could not be made; the others were.
+#[derive(Debug, thiserror::Error)]
+#[error("{} of the trainings failed: {}", .0.len(), .0.join("; "))]
+struct Failed(Vec<String>);
 
 impl MergeCommand {
     fn run(self) -> anyhow::Result<()> {
@@ -271,61 +160,12 @@ impl MergeCommand {
                 ))
                 .into());
             }
-            let taken = store.merge(&plan, &other)?;
+            let networks = if self.results_only { Networks::Left } else { Networks::Taken };
+            let taken = store.merge(&plan, &other, networks)?;
             println!("{}: {taken} runs", folder.display());
         }
         report(&plan, &store, &choice)
     }
-}
-
-/// The jobs of a picture's arms with the first seed; none if the plan lacks one.
-fn first_seed<'a>(plan: &'a Plan, place: usize, picture: &Picture) -> Option<Vec<&'a Job>> {
-    let arms = picture.kind.arms();
-    arms.iter().map(|arm| plan.of(place).find(|job| job.arm == **arm && job.seed() == 1)).collect()
-}
-
-/// Ends between two measurements if a signal has come.
-fn check_signals() -> anyhow::Result<()> {
-    match stop::watch()?.signal() {
-        Some(signal) => {
-            let kept = "what is finished is kept".to_owned();
-            Outcome::Stopped(Stopped { signal, kept }).go_on_by("the same command")
-        }
-        None => Ok(()),
-    }
-}
-
-/// Makes a run folder ready: whether the run in it goes on. A run of another experiment is put
-/// aside.
-fn prepare(folder: &Path, job: &Job) -> anyhow::Result<bool> {
-    let begun = folder.join("experiment.json");
-    if !begun.exists() {
-        return Ok(false);
-    }
-    let spec = ExperimentSpec { data_dir: None, ..ExperimentSpec::read(&begun)? };
-    if spec == job.resolved() {
-        return Ok(folder.join("training.safetensors").exists());
-    }
-    let mut aside = (1..).map(|k| folder.with_extension(format!("before-{k}")));
-    let aside = aside.find(|aside| !aside.exists()).expect("a free name");
-    eprintln!(
-        "the experiment has changed: {} is put aside as {}",
-        folder.display(),
-        aside.display()
-    );
-    fs::rename(folder, &aside)
-        .with_context(|| format!("{} cannot be renamed", folder.display()))?;
-    Ok(false)
-}
-
-fn network(spec: &ExperimentSpec) -> anyhow::Result<Network> {
-    let model = spec.model.as_deref().unwrap_or_default();
-    Ok(Network::by_name(model, spec.classes.unwrap_or(10))?)
-}
-
-fn data(spec: &ExperimentSpec, split: Split) -> anyhow::Result<DataSet> {
-    let name = spec.dataset.unwrap_or(DataSetName::Mnist);
-    Ok(DataSet::load(name, spec.data_dir.as_deref(), split)?)
 }
 
 fn list(studies: &[Study]) {
@@ -401,6 +241,8 @@ fn report(plan: &Plan, store: &Store, choice: &Choice) -> anyhow::Result<()> {
         command: choice.command(),
     };
     write_report(store.path(), &about, &all)?;
+    let text = reproduction_markdown(&about, &all);
+    write_whole(&store.path().join("reproduction.md"), text.as_bytes())?;
     let (runs, wanted) = (all.iter().map(|study| study.runs.len()).sum::<usize>(), plan.jobs.len());
     println!("{runs} of {wanted} runs: {}", store.path().join("report.html").display());
     Ok(())

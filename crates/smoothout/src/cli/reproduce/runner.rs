@@ -1,0 +1,221 @@
+//! The work of a reproduction: trainings, then measures, then pictures, whatever is not there yet.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+use smoothout_nn::Network;
+
+use super::super::train::{Outcome, Stopped, open, train};
+use super::super::{Compute, sentence};
+use crate::checkpoint::load_model;
+use crate::data::{DataSet, DataSetName, Split};
+use crate::experiment::ExperimentSpec;
+use crate::reproduce::drawing::{Scene, drawn};
+use crate::reproduce::measuring::measured;
+use crate::reproduce::plan::{Job, Plan};
+use crate::reproduce::results::{PictureResult, RunResult};
+use crate::reproduce::store::Store;
+use crate::reproduce::study::{Picture, Study};
+use crate::run::RunError;
+use crate::stop;
+use crate::training::TrainError;
+
+/// A plan at work in a folder.
+pub(super) struct Runner<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) store: &'a Store,
+    pub(super) compute: Compute,
+}
+
+impl Runner<'_> {
+    /// Makes what is not there yet. A training that diverges, or that another process is at, is
+    /// left out; returns those that failed, in words.
+    pub(super) fn run(&self) -> anyhow::Result<Vec<String>> {
+        let mut failed = Vec::new();
+        for job in self.plan.shard() {
+            let study = &self.plan.studies[job.study];
+            let name = format!("{} {} seed {}", study.name, job.arm, job.seed());
+            match self.trained(study, job, &name) {
+                Ok(result) => self.measure(study, job, result, &name)?,
+                Err(error) if is_in_use(&error) => eprintln!("{name}: another process is at it"),
+                Err(error) if has_diverged(&error) => {
+                    let error = sentence(&error);
+                    eprintln!("{name}: {error}");
+                    failed.push(format!("{name}: {error}"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        for (place, study) in self.plan.studies.iter().enumerate() {
+            for picture in &study.pictures {
+                self.draw(place, study, picture)?;
+            }
+        }
+        Ok(failed)
+    }
+
+    /// The result of a training, which is made or gone on with if it is not there.
+    fn trained(&self, study: &Study, job: &Job, name: &str) -> anyhow::Result<RunResult> {
+        if let Some(result) = self.store.run(study, job)? {
+            return Ok(result);
+        }
+        eprintln!("{name}");
+        let folder = self.store.run_folder(study, &job.arm, job.seed());
+        let resume = prepare(&folder, job)?;
+        let compute = if resume { self.compute.resuming(&folder)? } else { self.compute };
+        let result = compute.run(|| {
+            let (mut run, mut training) = open(&folder, &job.spec, resume)?;
+            train(&mut run, &mut training, None)?.go_on_by("the same command")?;
+            Ok(RunResult {
+                study: study.name.clone(),
+                arm: job.arm.clone(),
+                spec: job.resolved(),
+                stretches: run.stretches().to_vec(),
+                records: run.records().to_vec(),
+                measured: Vec::new(),
+            })
+        })?;
+        self.store.keep_run(study, &result)?;
+        Ok(result)
+    }
+
+    /// Makes the study's measures that a result lacks, and takes out those it does not ask for.
+    fn measure(
+        &self,
+        study: &Study,
+        job: &Job,
+        mut result: RunResult,
+        name: &str,
+    ) -> anyhow::Result<()> {
+        let before = result.measured.clone();
+        result.measured.retain(|measured| study.measures.contains(&measured.measure));
+        let known: Vec<_> = result.measured.iter().map(|measured| measured.measure).collect();
+        let missing = || study.measures.iter().filter(|measure| !known.contains(measure));
+        let weights = self.store.run_folder(study, &job.arm, job.seed()).join(LAST);
+        if missing().count() > 0 && !weights.exists() {
+            eprintln!("{name}: not measured, since {} is not here", weights.display());
+        } else if missing().count() > 0 {
+            self.compute.run(|| {
+                let network = network(&job.experiment.spec)?;
+                let model = load_model(&weights, &network)?;
+                let train = data(&job.spec, Split::Train)?;
+                for &measure in missing() {
+                    check_signals()?;
+                    let found = measured(&network, &model, &train, measure);
+                    eprintln!("{name}: {}", found.spoken());
+                    result.measured.push(found);
+                    self.store.keep_run(study, &result)?;
+                }
+                Ok(())
+            })?;
+        }
+        let place = |of| study.measures.iter().position(|measure| *measure == of);
+        result.measured.sort_by_key(|measured| place(measured.measure));
+        if result.measured != before {
+            self.store.keep_run(study, &result)?;
+        }
+        Ok(())
+    }
+
+    /// Draws a picture that is not drawn yet, if the networks that it needs are here.
+    fn draw(&self, place: usize, study: &Study, picture: &Picture) -> anyhow::Result<()> {
+        let Some(jobs) = first_seed(self.plan, place, picture) else { return Ok(()) };
+        let specs: Vec<_> = jobs.iter().map(|job| job.resolved()).collect();
+        if self.store.picture(study, picture, &specs)?.is_some() {
+            return Ok(());
+        }
+        let name = format!("{} {}", study.name, picture.name);
+        let mut weights = Vec::new();
+        for job in &jobs {
+            if self.store.run(study, job)?.is_none() {
+                return Ok(());
+            }
+            let file = self.store.run_folder(study, &job.arm, job.seed()).join(LAST);
+            if !file.exists() {
+                eprintln!("{name}: not drawn, since {} is not here", file.display());
+                return Ok(());
+            }
+            weights.push(file);
+        }
+        check_signals()?;
+        eprintln!("{name}");
+        let (series, grid) = self.compute.run(|| {
+            let network = network(&jobs[0].experiment.spec)?;
+            let models = weights.iter().map(|weights| load_model(weights, &network));
+            let models = models.collect::<Result<Vec<_>, _>>()?;
+            let train = data(&jobs[0].spec, Split::Train)?;
+            let test = data(&jobs[0].spec, Split::Test)?;
+            let scene = Scene { network: &network, models: &models, train: &train, test: &test };
+            drawn(&scene, picture).with_context(|| name.clone())
+        })?;
+        let (study_name, picture) = (study.name.clone(), picture.clone());
+        let result = PictureResult { study: study_name, picture, specs, series, grid };
+        Ok(self.store.keep_picture(study, &result)?)
+    }
+}
+
+/// The model of a run's last epoch.
+const LAST: &str = "last.safetensors";
+
+/// The jobs of a picture's arms with the first seed; none if the plan lacks one.
+pub(super) fn first_seed<'a>(
+    plan: &'a Plan,
+    place: usize,
+    picture: &Picture,
+) -> Option<Vec<&'a Job>> {
+    let arms = picture.kind.arms();
+    arms.iter().map(|arm| plan.of(place).find(|job| job.arm == **arm && job.seed() == 1)).collect()
+}
+
+/// Whether the weights of a training were ruined, and not the machine or the input.
+fn has_diverged(error: &anyhow::Error) -> bool {
+    let train = error.chain().find_map(|cause| cause.downcast_ref::<TrainError>());
+    train.is_some_and(TrainError::is_divergence)
+}
+
+fn is_in_use(error: &anyhow::Error) -> bool {
+    let run = error.chain().find_map(|cause| cause.downcast_ref::<RunError>());
+    matches!(run, Some(RunError::Locked { .. }))
+}
+
+/// Ends between two measurements if a signal has come.
+fn check_signals() -> anyhow::Result<()> {
+    match stop::watch()?.signal() {
+        Some(signal) => {
+            let kept = "what is finished is kept".to_owned();
+            Outcome::Stopped(Stopped { signal, kept }).go_on_by("the same command")
+        }
+        None => Ok(()),
+    }
+}
+
+/// Makes a run folder ready: whether the run in it goes on. A run of another experiment is put
+/// aside.
+fn prepare(folder: &Path, job: &Job) -> anyhow::Result<bool> {
+    let begun = folder.join("experiment.json");
+    if !begun.exists() {
+        return Ok(false);
+    }
+    let spec = ExperimentSpec { data_dir: None, ..ExperimentSpec::read(&begun)? };
+    if spec == job.resolved() {
+        return Ok(folder.join("training.safetensors").exists());
+    }
+    let mut aside = (1..).map(|k| folder.with_extension(format!("before-{k}")));
+    let aside = aside.find(|aside| !aside.exists()).expect("there are more names than folders");
+    let (from, to) = (folder.display(), aside.display());
+    eprintln!("the experiment has changed: {from} is put aside as {to}");
+    fs::rename(folder, &aside).with_context(|| format!("{from} cannot be renamed"))?;
+    Ok(false)
+}
+
+fn network(spec: &ExperimentSpec) -> anyhow::Result<Network> {
+    let model = spec.model.as_deref().unwrap_or_default();
+    Ok(Network::by_name(model, spec.classes.unwrap_or(10))?)
+}
+
+/// A split of an experiment's data.
+pub(super) fn data(spec: &ExperimentSpec, split: Split) -> anyhow::Result<DataSet> {
+    let name = spec.dataset.unwrap_or(DataSetName::Mnist);
+    Ok(DataSet::load(name, spec.data_dir.as_deref(), split)?)
+}
