@@ -170,13 +170,19 @@ mod tests {
     use super::*;
     use crate::NetworkBuilder;
 
-    /// Two images of two pixels, a linear layer or two, and what is found for one label.
-    fn examine<R: Real>(network: &Network, w: &[f64], images: [f64; 4]) -> Option<NonFinite> {
+    /// Images of two pixels, a linear layer or two, and what is found for one label.
+    fn examine<R: Real, const LEN: usize>(
+        network: &Network,
+        w: &[f64],
+        images: [f64; LEN],
+    ) -> Option<NonFinite> {
+        let count = LEN / 2;
         let w: Vec<R> = w.iter().map(|&w| R::from_f64(w)).collect();
         let images =
-            Array4::from_shape_vec((2, 1, 2, 1), images.map(R::from_f64).to_vec()).unwrap();
-        let mut workspace = Workspace::new(network, 2);
-        network.first_non_finite(&w, Mode::batch(), images.view(), &[1, 1], &mut workspace).unwrap()
+            Array4::from_shape_vec((count, 1, 2, 1), images.map(R::from_f64).to_vec()).unwrap();
+        let mut workspace = Workspace::new(network, count);
+        let labels = vec![1; count];
+        network.first_non_finite(&w, Mode::batch(), images.view(), &labels, &mut workspace).unwrap()
     }
 
     fn linear(layers: &[&str], norm: bool) -> Network {
@@ -197,37 +203,38 @@ mod tests {
         let images = [1.0, 0.5, -1.0, 2.0];
         let single = linear(&["fc"], false);
         let small = [0.1, 0.2, 0.3, 0.4];
-        assert_eq!(examine::<f32>(&single, &small, images), None);
-        let found = examine::<f32>(&single, &[0.1, f64::NAN, 0.3, 0.4], images);
+        assert_eq!(examine::<f32, _>(&single, &small, images), None);
+        let found = examine::<f32, _>(&single, &[0.1, f64::NAN, 0.3, 0.4], images);
         assert_eq!(found, Some(NonFinite::Parameters("fc.weight".into())));
-        let found = examine::<f32>(&single, &small, [1.0, f64::INFINITY, 0.0, 0.0]);
+        let found = examine::<f32, _>(&single, &small, [1.0, f64::INFINITY, 0.0, 0.0]);
         assert_eq!(found, Some(NonFinite::Images));
-        let found = examine::<f32>(&single, &[3e38; 4], images);
+        let found = examine::<f32, _>(&single, &[3e38; 4], images);
         assert_eq!(found, Some(NonFinite::Output("fc".into())));
         // f64: logits of 1e308 and -1e308 are numbers, their difference is none.
-        let found = examine::<f64>(&single, &[1e308, 0.0, -1e308, 0.0], [1.0; 4]);
+        let found = examine::<f64, _>(&single, &[1e308, 0.0, -1e308, 0.0], [1.0; 4]);
         assert_eq!(found, Some(NonFinite::Loss));
         // Two examples that pull the same way with 3e38 p each, p > 1/2.
-        let found = examine::<f32>(&single, &[3e-39, 0.0, -3e-39, 0.0], [3e38, 3e38, 3e38, 3e38]);
+        let found =
+            examine::<f32, _>(&single, &[3e-39, 0.0, -3e-39, 0.0], [3e38, 3e38, 3e38, 3e38]);
         assert_eq!(found, None, "their mean is a number");
 
         let pair = linear(&["fc", "out"], false);
-        // The gradient of the hidden values is 3e38 (p_0 + 1 - p_1) / 2.
+        // One image: the gradient of the hidden values is 3e38 (p_0 + 1 - p_1).
         let w = [1e-38, 0.0, 1e-38, 0.0, 3e38, 3e38, -3e38, -3e38];
-        let found = examine::<f32>(&pair, &w, [1.0; 4]);
+        let found = examine::<f32, _>(&pair, &w, [1.0; 2]);
         assert_eq!(found, Some(NonFinite::InputGradient("out".into())));
         // The gradient of the hidden values is a number, that of the first weights is not.
         let w = [1e-38, 0.0, 1e-38, 0.0, 1e38, 1e38, -1e38, -1e38];
-        let found = examine::<f32>(&pair, &w, [10.0; 4]);
+        let found = examine::<f32, _>(&pair, &w, [10.0; 4]);
         assert_eq!(found, Some(NonFinite::Gradient("fc.weight".into())));
 
         let norm = linear(&["fc", "out"], true);
         let w = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.1, 0.2, 0.3, 0.4];
-        let found = examine::<f32>(&norm, &w, [1e25, 0.0, 0.0, 0.0]);
+        let found = examine::<f32, _>(&norm, &w, [1e25, 0.0, 0.0, 0.0]);
         assert_eq!(found, Some(NonFinite::Statistics("norm.running_var".into())));
         // gamma = 3e38, and the normalised values are 1 and -1.
         let w = [1.0, 1.0, 1.0, 1.0, 3e38, 1.0, 3e38, 0.0, 0.1, 0.2, 0.3, 0.4];
-        let found = examine::<f32>(&norm, &w, [1e3, 0.0, 0.0, 0.0]);
+        let found = examine::<f32, _>(&norm, &w, [1e3, 0.0, 0.0, 0.0]);
         assert_eq!(found, Some(NonFinite::Output("norm".into())));
     }
 }
