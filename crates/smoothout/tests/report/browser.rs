@@ -9,7 +9,7 @@ use std::{env, fs};
 use assert_cmd::Command;
 use smoothout::reproduce::report::write_report;
 
-mod made_results;
+use crate::made_results;
 
 const BROWSERS: [&str; 4] =
     ["chromium", "chromium-browser", "google-chrome", "chromium-headless-shell"];

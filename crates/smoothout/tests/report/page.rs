@@ -7,9 +7,7 @@ use std::path::Path;
 use serde_json::json;
 use smoothout::reproduce::report::{StudyResults, reproduction_markdown, write_report};
 
-mod made_results;
-
-use made_results::{about, main_study, run, sweep};
+use crate::made_results::{about, main_study, run, sweep};
 
 /// All files of a report by name.
 fn written(studies: &[StudyResults]) -> BTreeMap<String, String> {

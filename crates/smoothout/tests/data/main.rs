@@ -1,0 +1,7 @@
+//! Data sets: fetched, read, drawn from, refused.
+
+mod fetch;
+mod folder;
+mod loader;
+mod readers;
+mod refusals;

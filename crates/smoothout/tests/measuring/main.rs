@@ -1,0 +1,5 @@
+//! Networks as objectives: measured, guarded, rescaled.
+
+mod guards;
+mod network;
+mod rescaling;
