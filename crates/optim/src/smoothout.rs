@@ -370,8 +370,8 @@ mod tests {
     fn a_shared_perturbation_is_drawn_once_a_step() {
         let source = perturbation(Geometry::Absolute).shared(true);
         let theta = |step, copy| {
-            let mut out = vec![0.0_f32; 16];
-            source.perturb(1.0, step, copy, &[0.0; 16], &mut out);
+            let mut out = vec![0.0_f32; M];
+            source.perturb(1.0, step, copy, &vec![0.0; M], &mut out);
             out
         };
         assert_eq!(theta(0, 0), theta(0, 5));
