@@ -324,7 +324,7 @@ mod tests {
     fn settings_are_laid_over_each_other() {
         let plan = Plan::new(studies(), Profile::Quick, &Request::default()).unwrap();
         let job = plan.jobs.iter().find(|job| job.arm == "lb-plain" && job.seed() == 2).unwrap();
-        assert_eq!(job.spec.epochs, Some(3));
+        assert_eq!(job.spec.epochs, Some(2));
         assert_eq!(job.spec.batch_size, Some(4096));
         assert_eq!(plan.studies[0].measures.len(), 2);
         assert_eq!(plan.studies[0].pictures.len(), 2);
