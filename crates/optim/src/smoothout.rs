@@ -371,7 +371,7 @@ mod tests {
         let source = perturbation(Geometry::Absolute).shared(true);
         let theta = |step, copy| {
             let mut out = vec![0.0_f32; M];
-            source.perturb(1.0, step, copy, &vec![0.0; M], &mut out);
+            source.perturb(1.0, step, copy, &[0.0; M], &mut out);
             out
         };
         assert_eq!(theta(0, 0), theta(0, 5));
