@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::json;
-use smoothout::reproduce::report::{StudyResults, reproduction_markdown, write_report};
+use smoothout::reproduce::report::{StudyResults, write_report};
 
 use crate::made_results::{about, main_study, run, sweep};
 
@@ -232,7 +232,12 @@ fn equal_names_are_told_apart() {
 
 #[test]
 fn the_documentation_says_what_ran_where() {
-    let text = reproduction_markdown(&about(), &[main_study(), sweep()]);
+    let files = written(&[main_study(), sweep()]);
+    let text = &files["reproduction.md"];
+    let figures = files.keys().filter(|name| name.ends_with(".svg"));
+    for name in figures {
+        assert!(text.contains(&format!("](figures/{name})")), "{name} is not in {text}");
+    }
     for part in [
         "Made by `smoothout reproduce --profile full`",
         "25 of the 25 runs that are asked for are finished (profile full).",

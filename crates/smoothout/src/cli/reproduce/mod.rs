@@ -7,12 +7,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{BadInput, Compute};
-use crate::checkpoint::write_whole;
 use crate::data::{DataSetName, Split};
 use crate::reproduce::built_in;
 use crate::reproduce::estimate::{Estimate, spoken};
 use crate::reproduce::plan::{Plan, PlanError, Request, Shard};
-use crate::reproduce::report::{ReportAbout, StudyResults, reproduction_markdown, write_report};
+use crate::reproduce::report::{ReportAbout, StudyResults, write_report};
 use crate::reproduce::store::{Networks, Store};
 use crate::reproduce::study::{Profile, Study};
 use crate::run::read_records;
@@ -241,8 +240,6 @@ fn report(plan: &Plan, store: &Store, choice: &Choice) -> anyhow::Result<()> {
         command: choice.command(),
     };
     write_report(store.path(), &about, &all)?;
-    let text = reproduction_markdown(&about, &all);
-    write_whole(&store.path().join("reproduction.md"), text.as_bytes())?;
     let (runs, wanted) = (all.iter().map(|study| study.runs.len()).sum::<usize>(), plan.jobs.len());
     println!("{runs} of {wanted} runs: {}", store.path().join("report.html").display());
     Ok(())

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::ReportAbout;
 use super::answers::HOW_ANSWERED;
 use super::document::{Document, Section};
+use super::figures::Figure;
 use super::table::escape;
 use super::tables::PAPER_BLANK;
 
@@ -18,8 +19,12 @@ pub(super) fn tables(document: &Document) -> String {
     text
 }
 
-/// `docs/reproduction.md`.
-pub(super) fn reproduction(about: &ReportAbout, document: &Document) -> String {
+/// `reproduction.md`: what was run, on what, how long, what came out, with the figures of each study.
+pub(super) fn reproduction(
+    about: &ReportAbout,
+    document: &Document,
+    figures: &[Vec<Figure>],
+) -> String {
     let mut text = format!(
         "# Reproduction\n\n\
          Made by `{}` (version {}, profile `{}`) from the results; every number below is \
@@ -34,8 +39,15 @@ pub(super) fn reproduction(about: &ReportAbout, document: &Document) -> String {
          instruction sets round differently.",
     );
     questions(&mut text, document);
-    for section in &document.sections {
+    for (section, figures) in document.sections.iter().zip(figures) {
         study(&mut text, section);
+        for Figure { name, caption, .. } in figures {
+            let caption = escape(caption);
+            let _ = write!(
+                text,
+                "\n![{name}](figures/{name}.svg)\n\n{caption}; [numbers](figures/{name}.csv)\n"
+            );
+        }
     }
     text
 }

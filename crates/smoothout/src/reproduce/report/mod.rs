@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! FOLDER/report.html      everything on one page that needs nothing else
+//! FOLDER/reproduction.md  the same as Markdown
 //! FOLDER/tables.md        the tables as Markdown, without times and machines
 //! FOLDER/figures/*.svg    each figure, and its numbers in a CSV of the same name
 //! ```
@@ -96,15 +97,10 @@ pub fn write_report(
     }
     let document = document::of_studies(about, &views);
     write_whole(&folder.join("tables.md"), markdown::tables(&document).as_bytes())?;
+    let text = markdown::reproduction(about, &document, &figures);
+    write_whole(&folder.join("reproduction.md"), text.as_bytes())?;
     let page = html::page(about, &document, &figures);
     Ok(write_whole(&folder.join("report.html"), page.as_bytes())?)
-}
-
-/// The text of `docs/reproduction.md`: what was run, on what, how long, what came out.
-pub fn reproduction_markdown(about: &ReportAbout, studies: &[StudyResults]) -> String {
-    let views: Vec<StudyView<'_>> =
-        studies.iter().map(|study| StudyView::new(study, about.profile)).collect();
-    markdown::reproduction(about, &document::of_studies(about, &views))
 }
 
 /// Draws the figures, each under a file name of its own.
