@@ -1,4 +1,5 @@
 //! The program as a user meets it.
 
 mod reproduce;
+mod rivals;
 mod train;

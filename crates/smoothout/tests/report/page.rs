@@ -167,7 +167,7 @@ fn nothing_is_a_report_too() {
     study.runs.clear();
     study.pictures.clear();
     let files = written(&[study]);
-    assert_eq!(files.keys().collect::<Vec<_>>(), ["report.html", "tables.md"]);
+    assert_eq!(files.keys().collect::<Vec<_>>(), ["report.html", "reproduction.md", "tables.md"]);
     assert!(files["tables.md"].contains("0 of 20 runs are finished."));
     assert!(written(&[])["tables.md"].contains("0 of the 0 runs"));
 }
