@@ -2,8 +2,9 @@
 //!
 //! [`FiniteDifferenceHvp`]'s own step balances rounding against a smooth function's truncation. A
 //! network is not that smooth: a step as long as a hundredth of w leaves the neighbourhood in which
-//! its sharpest directions are quadratic, and crosses kinks of ReLU. So several steps are tried on
-//! such a direction, u = Hv / ‖Hv‖ of a random v, and the one with the least stated error is taken.
+//! its sharpest directions are quadratic, and crosses kinks of ReLU. So several steps are tried on a
+//! random direction v and on a sharp one, u = Hv / ‖Hv‖, and the one with the least stated error is
+//! taken.
 
 use serde::Serialize;
 use smoothout_sharpness::{

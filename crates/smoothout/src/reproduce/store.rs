@@ -101,24 +101,28 @@ pub struct Store {
 }
 
 impl Store {
-    /// Takes the folder for a profile, and makes it if it is not there.
+    /// A folder for a profile, which need not be there yet; nothing is written.
     ///
     /// # Errors
-    /// If it holds another profile, or cannot be written.
+    /// If it holds another profile, or cannot be read.
     pub fn open(path: &Path, profile: Profile) -> Result<Self, StoreError> {
         let claim = path.join("reproduce.json");
         match read_json::<Claim>(&claim)? {
-            Some(found) if found.profile == profile => {}
-            Some(found) => {
-                return Err(StoreError::Profile {
-                    path: path.to_owned(),
-                    found: found.profile.as_str(),
-                    asked: profile.as_str(),
-                });
-            }
-            None => write_json(&claim, &Claim { profile })?,
+            Some(found) if found.profile != profile => Err(StoreError::Profile {
+                path: path.to_owned(),
+                found: found.profile.as_str(),
+                asked: profile.as_str(),
+            }),
+            _ => Ok(Self { path: path.to_owned() }),
         }
-        Ok(Self { path: path.to_owned() })
+    }
+
+    /// Takes the folder for a profile, and makes it if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn claim(&self, profile: Profile) -> Result<(), StoreError> {
+        write_json(&self.path.join("reproduce.json"), &Claim { profile })
     }
 
     /// An existing folder and its profile.

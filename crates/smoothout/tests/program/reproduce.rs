@@ -229,6 +229,17 @@ fn bad_input_is_said_in_a_sentence() {
         assert!(said.contains(message), "{arguments:?}: {said}");
         assert!(!out.exists(), "{arguments:?} has written something");
     }
+    let mut elsewhere = study();
+    elsewhere["common"]["dataset"] = json!("cifar10");
+    elsewhere["common"]["model"] = json!("resnet8");
+    let elsewhere = folder(&elsewhere);
+    let out = elsewhere.path().join("none");
+    let nowhere = elsewhere.path().join("empty");
+    let (out_word, nowhere_word) = (out.to_str().unwrap(), nowhere.to_str().unwrap());
+    let lost = run(elsewhere.path(), &["--out", out_word, "--data-dir", nowhere_word]);
+    let said = String::from_utf8(lost.stderr).unwrap();
+    assert_eq!(lost.status.code(), Some(2), "{said}");
+    assert!(said.contains(nowhere_word) && !out.exists(), "{said}");
     let none = run(good.path(), &["--show", "f3"]);
     assert_eq!(none.status.code(), Some(2));
     fs::write(good.path().join("broken.json"), "{").unwrap();

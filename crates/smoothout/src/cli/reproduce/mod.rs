@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{BadInput, Compute};
-use crate::data::{DataSetName, Split};
+use crate::data::{DataSetName, Split, data_folder};
 use crate::reproduce::built_in;
 use crate::reproduce::estimate::{Estimate, spoken};
 use crate::reproduce::plan::{Plan, PlanError, Request, Shard};
@@ -64,6 +64,9 @@ struct Choice {
     /// So many seeds [default: the profile's]
     #[arg(long)]
     seeds: Option<u64>,
+    /// Folder of the data sets, or of a folder for each [default: looked for, see `smoothout data list`]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// Studies of one's own, JSON files as --show prints them, instead of those built in
     #[arg(long, value_name = "FILE")]
     study: Vec<PathBuf>,
@@ -72,7 +75,15 @@ struct Choice {
 impl Choice {
     fn plan(&self, shard: Option<Shard>) -> anyhow::Result<Plan> {
         let request = Request { only: self.only.clone(), seeds: self.seeds, shard };
-        Ok(Plan::new(self.studies()?, self.profile, &request)?)
+        let mut plan = Plan::new(self.studies()?, self.profile, &request)?;
+        for job in &mut plan.jobs {
+            // MNIST need not lie there: it is built in.
+            let name = job.experiment.dataset();
+            let asked =
+                |dir: &&PathBuf| name != DataSetName::Mnist || data_folder(name, Some(dir)).is_ok();
+            job.spec.data_dir = self.data_dir.as_ref().filter(asked).cloned();
+        }
+        Ok(plan)
     }
 
     /// The command that makes the same again.
@@ -130,6 +141,7 @@ impl ReproduceCommand {
         });
         let store = Store::open(&out, plan.profile)?;
         announce(&plan, &store, self.compute)?;
+        store.claim(plan.profile)?;
         let failed = Runner { plan: &plan, store: &store, compute: self.compute }.run()?;
         report(&plan, &store, &self.choice)?;
         if failed.is_empty() { Ok(()) } else { Err(Failed(failed).into()) }
@@ -147,6 +159,7 @@ impl MergeCommand {
         let choice = Choice { profile, ..self.choice.clone() };
         let plan = choice.plan(None)?;
         let store = Store::open(&self.out, profile)?;
+        store.claim(profile)?;
         for folder in &self.from {
             let (other, found) = Store::existing(folder)?;
             if found != profile {
