@@ -237,10 +237,16 @@ impl RunFolder {
     /// # Errors
     /// If there is a run already.
     pub fn check_free(path: &Path) -> Result<(), RunError> {
-        if path.join(STATE).exists() || path.join("last.safetensors").exists() {
+        if Self::is_begun(path) {
             return Err(RunError::Exists { path: path.to_owned() });
         }
         Ok(())
+    }
+
+    /// Whether there is a run to go on with. A stop while the first epoch was kept may have left
+    /// its model without its state: that run goes on from its beginning.
+    pub fn is_begun(path: &Path) -> bool {
+        path.join(STATE).exists() || path.join("last.safetensors").exists()
     }
 
     /// Starts a run in a folder without one. `given` is the specification as the user wrote it.

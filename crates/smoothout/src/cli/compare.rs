@@ -7,6 +7,7 @@ use clap::Args;
 use super::Compute;
 use super::train::{last_and_best, open, train};
 use crate::experiment::{ExperimentSpec, Method};
+use crate::run::RunFolder;
 use crate::training::EpochRecord;
 
 /// Train by all three methods from the same weights on the same data in the same order.
@@ -62,7 +63,7 @@ impl CompareCommand {
         let mut rows = Vec::new();
         for ((method, radius), spec) in methods.into_iter().zip(specs) {
             let out = self.out.join(method.as_str());
-            let resume = out.join("training.safetensors").exists();
+            let resume = RunFolder::is_begun(&out);
             eprintln!("{}:", method.as_str());
             let compute = if resume { self.compute.resuming(&out)? } else { self.compute };
             let records = compute.run(|| {

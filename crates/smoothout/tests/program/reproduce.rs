@@ -121,13 +121,15 @@ fn a_killed_reproduction_goes_on_to_the_same_tables() {
     loop {
         let mut child = command(folder.path(), &arguments)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         // Longer each time, so that it comes to an end on a machine of any speed.
         sleep(Duration::from_millis(400 * (kills + 1)));
-        if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success());
+        if child.try_wait().unwrap().is_some() {
+            let output = child.wait_with_output().unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(output.status.success(), "{said}");
             break;
         }
         child.kill().unwrap();
@@ -135,6 +137,22 @@ fn a_killed_reproduction_goes_on_to_the_same_tables() {
         kills += 1;
     }
     assert!(kills > 0, "it was never killed");
+    assert_eq!(numbers(folder.path()), numbers(whole().path()));
+}
+
+#[test]
+fn a_training_killed_while_its_first_epoch_was_kept_begins_again() {
+    let folder = folder(&study());
+    finish(folder.path(), &[]);
+    let out = folder.path().join("out");
+    let run = out.join("runs/tiny/lb-plain/seed-1");
+    // The model and the record of the first epoch are there, and the state to go on from is not.
+    let records = fs::read_to_string(run.join("epochs.jsonl")).unwrap();
+    fs::write(run.join("epochs.jsonl"), records.split_inclusive('\n').next().unwrap()).unwrap();
+    fs::remove_file(run.join("training.safetensors")).unwrap();
+    fs::remove_file(out.join("results/tiny/lb-plain/seed-1.json")).unwrap();
+    let said = finish(folder.path(), &[]);
+    assert!(said.contains("1 of 3 trainings to do"), "{said}");
     assert_eq!(numbers(folder.path()), numbers(whole().path()));
 }
 

@@ -17,7 +17,7 @@ use crate::reproduce::plan::{Job, Plan};
 use crate::reproduce::results::{PictureResult, RunResult};
 use crate::reproduce::store::Store;
 use crate::reproduce::study::{Picture, Study};
-use crate::run::RunError;
+use crate::run::{RunError, RunFolder};
 use crate::stop;
 use crate::training::TrainError;
 
@@ -199,7 +199,7 @@ fn prepare(folder: &Path, job: &Job) -> anyhow::Result<bool> {
     }
     let spec = ExperimentSpec { data_dir: None, ..ExperimentSpec::read(&begun)? };
     if spec == job.resolved() {
-        return Ok(folder.join("training.safetensors").exists());
+        return Ok(RunFolder::is_begun(folder));
     }
     let mut aside = (1..).map(|k| folder.with_extension(format!("before-{k}")));
     let aside = aside.find(|aside| !aside.exists()).expect("there are more names than folders");
