@@ -32,6 +32,8 @@ pub(super) struct Format {
     pub(super) folder: &'static str,
     /// The official archive.
     pub(super) archive: &'static str,
+    /// The archive and the folder of the Python version, which are pickle files.
+    pickled: [&'static str; 2],
     pub(super) train: &'static [&'static str],
     pub(super) test: &'static [&'static str],
 }
@@ -41,6 +43,7 @@ const CIFAR10: Format = Format {
     classes: 10,
     folder: "cifar-10-batches-bin",
     archive: "cifar-10-binary.tar.gz",
+    pickled: ["cifar-10-python.tar.gz", "cifar-10-batches-py"],
     train: &[
         "data_batch_1.bin",
         "data_batch_2.bin",
@@ -56,6 +59,7 @@ const CIFAR100: Format = Format {
     classes: 100,
     folder: "cifar-100-binary",
     archive: "cifar-100-binary.tar.gz",
+    pickled: ["cifar-100-python.tar.gz", "cifar-100-python"],
     train: &["train.bin"],
     test: &["test.bin"],
 };
@@ -95,6 +99,13 @@ impl Format {
         } else {
             unpacked.into_iter().find(|folder| there(folder) > 0).map(Place::Unpacked)
         }
+    }
+
+    /// The Python version of the data set in `folder`, which is refused.
+    pub(super) fn find_pickled(&self, folder: &Path) -> Option<PathBuf> {
+        let file = self.train[0].trim_end_matches(".bin");
+        let mut places = self.pickled.iter().chain([&file]).map(|name| folder.join(name));
+        places.find(|place| place.exists())
     }
 
     /// A file of the data set in `place`, which must be there; `folder` is the data set's.

@@ -30,6 +30,19 @@ pub enum DataError {
         /// Every folder that was looked at.
         looked: Vec<PathBuf>,
     },
+    /// CIFAR's Python version.
+    #[error(
+        "{}: the Python version of {name} is pickle files, which can run code when they are read; \
+         the binary version is expected: run `smoothout data fetch {name}`, or convert the files \
+         in Python, as data/README.md says",
+        path.display()
+    )]
+    Pickled {
+        /// The data set.
+        name: DataSetName,
+        /// The archive, folder or file.
+        path: PathBuf,
+    },
     /// A file is missing beside others of its data set.
     #[error(
         "{}: the file is missing, expected it beside the other files of {name}; run `smoothout \

@@ -15,11 +15,16 @@ const PARENTS: usize = 3;
 /// (`$XDG_CACHE_HOME`, else `~/.cache`).
 ///
 /// # Errors
-/// [`DataError::NotFound`] with every place that was looked at.
+/// [`DataError::Pickled`] if there is CIFAR's Python version alone, else [`DataError::NotFound`]
+/// with every place that was looked at.
 pub fn data_folder(name: DataSetName, data_dir: Option<&Path>) -> Result<PathBuf, DataError> {
     let looked = places(name, data_dir);
-    match looked.iter().find(|folder| holds(name, folder)) {
-        Some(folder) => Ok(folder.clone()),
+    if let Some(folder) = looked.iter().find(|folder| holds(name, folder)) {
+        return Ok(folder.clone());
+    }
+    let pickled = |folder: &PathBuf| cifar::Format::of(name)?.find_pickled(folder);
+    match looked.iter().find_map(pickled) {
+        Some(path) => Err(DataError::Pickled { name, path }),
         None => Err(DataError::NotFound { name, looked }),
     }
 }

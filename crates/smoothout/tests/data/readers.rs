@@ -293,6 +293,20 @@ fn what_is_missing_is_named_with_every_place_looked_at() {
         matches!(&finding.outcome, Err(error @ DataError::MissingFile { .. }) if error.is_bad_input())
     });
     assert_eq!(missing.count(), 3);
+    // CIFAR's Python version, as an archive, a folder or its files.
+    for (name, entry) in [
+        (DataSetName::Cifar10, "cifar10/cifar-10-python.tar.gz"),
+        (DataSetName::Cifar10, "cifar-10-batches-py/data_batch_1"),
+        (DataSetName::Cifar10, "data_batch_1"),
+        (DataSetName::Cifar100, "cifar-100-python/train"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(entry);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, b"\x80\x02}q\x01").unwrap();
+        let set = DataSet::load(name, Some(dir.path()), Split::Train);
+        refused(set, &["pickle", &format!("smoothout data fetch {name}"), "data/README.md"]);
+    }
     // Half of CIFAR-10 beside a whole archive: the archive serves. Without one the file is named.
     let cifar = dir.path().join("cifar10");
     fs::create_dir(&cifar).unwrap();
