@@ -9,135 +9,22 @@
 //! | `best.safetensors`, `last.safetensors` | the model of the best and of the last epoch |
 //! | `training.safetensors` | the state from which `--resume` goes on, between or within epochs |
 
+mod error;
+mod stretch;
+
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use smoothout_tensor::kernels::kernels_in_use;
-use thiserror::Error;
 
-use crate::checkpoint::{
-    CheckpointError, UNFINISHED, load_training, save_model, save_training, write_whole,
-};
-use crate::experiment::{Experiment, ExperimentError, ExperimentSpec};
-use crate::remedy::remedy;
-use crate::training::{EpochRecord, TrainError, Training};
+use crate::checkpoint::{UNFINISHED, load_training, save_model, save_training, write_whole};
+use crate::experiment::{Experiment, ExperimentSpec};
+use crate::training::{EpochRecord, Training};
 
-/// A run folder that cannot be used.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum RunError {
-    /// There is a run already.
-    #[error("{path} holds a run already: go on with it by --resume, or choose another --out")]
-    Exists {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// There is none to go on with.
-    #[error("{path} holds no run to resume: leave --resume out to start one")]
-    Missing {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// Another process trains there.
-    #[error("{path} is in use by another training: wait for it to end, or choose another --out")]
-    Locked {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// Resumed with other settings.
-    #[error(
-        "{field} is {found} and the run in {path} has {expected}: a run goes on as it was begun; \
-         leave the option out, or start another run with another --out"
-    )]
-    Changed {
-        /// The folder.
-        path: PathBuf,
-        /// The setting.
-        field: String,
-        /// What was given.
-        found: String,
-        /// What the run has.
-        expected: String,
-    },
-    /// The file system's answer.
-    #[error("{path} cannot be {action}: {source}; {}", remedy(source))]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The answer.
-        source: io::Error,
-    },
-    /// Records and state that do not belong together.
-    #[error(
-        "{path} has records of {records} epochs and a state after {epochs}: a file is missing; \
-         put it back, or start another run with another --out"
-    )]
-    Incomplete {
-        /// The folder.
-        path: PathBuf,
-        /// Records found.
-        records: usize,
-        /// Epochs of the state; 0 if there is none.
-        epochs: usize,
-    },
-    /// A record that is not one.
-    #[error(
-        "line {line} of {path} is not an epoch's record: {source}; put the file back, or start \
-         another run with another --out"
-    )]
-    Record {
-        /// The file.
-        path: PathBuf,
-        /// The line, counted from 1.
-        line: usize,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
-    /// A `run.json` that is not one.
-    #[error(
-        "{path} does not say on what the run was computed: {source}; put the file back, or start \
-         another run with another --out"
-    )]
-    Facts {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
-    /// A checkpoint.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// The experiment.
-    #[error(transparent)]
-    Experiment(#[from] ExperimentError),
-    /// The training.
-    #[error(transparent)]
-    Train(#[from] TrainError),
-}
-
-impl RunError {
-    /// Whether the user's arguments or files are at fault, and not the disk.
-    pub fn is_bad_input(&self) -> bool {
-        match self {
-            Self::Io { source, .. } => matches!(
-                source.kind(),
-                io::ErrorKind::NotFound
-                    | io::ErrorKind::NotADirectory
-                    | io::ErrorKind::AlreadyExists
-                    | io::ErrorKind::PermissionDenied
-                    | io::ErrorKind::ReadOnlyFilesystem
-            ),
-            Self::Checkpoint(error) => error.is_bad_input(),
-            Self::Train(error) => error.is_bad_input(),
-            _ => true,
-        }
-    }
-}
+pub use error::RunError;
+pub use stretch::Stretch;
 
 /// The file that says what was trained and on what.
 const FACTS: &str = "run.json";
@@ -171,63 +58,6 @@ struct RunFacts {
     test_examples: usize,
     /// On what each stretch of the run was computed, in order.
     stretches: Vec<Stretch>,
-}
-
-/// Epochs computed by the same program on the same machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stretch {
-    /// Its first epoch, counted from 1.
-    pub first_epoch: usize,
-    /// Batches of that epoch that the stretch before computed.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub first_batch: usize,
-    /// The program's version.
-    pub version: String,
-    /// The processor.
-    pub cpu: String,
-    /// The number of threads; it changes no bit.
-    pub threads: usize,
-    /// Algorithms and instruction set, as [`kernels_in_use`] names them.
-    pub kernels: String,
-}
-
-fn is_zero(count: &usize) -> bool {
-    *count == 0
-}
-
-impl Stretch {
-    /// From here on, as this process computes.
-    fn here((first_epoch, first_batch): (usize, usize)) -> Self {
-        Self {
-            first_epoch,
-            first_batch,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            cpu: cpu_name(),
-            threads: rayon::current_num_threads(),
-            kernels: kernels_in_use(),
-        }
-    }
-
-    /// Where it begins: (epoch from 1, batches of it that are done).
-    pub fn start(&self) -> (usize, usize) {
-        (self.first_epoch, self.first_batch)
-    }
-
-    /// Whether both were computed alike: the same version, processor, threads and kernels.
-    fn is_like(&self, other: &Self) -> bool {
-        let Self { first_epoch, first_batch, .. } = *other;
-        Self { first_epoch, first_batch, ..self.clone() } == *other
-    }
-
-    /// The algorithms alone, without the instruction set: the value of `--kernels`.
-    pub fn algorithms(&self) -> &str {
-        self.kernels.split(' ').next().unwrap_or_default()
-    }
-
-    /// The instruction set alone; empty where it does not matter.
-    pub fn instructions(&self) -> &str {
-        self.kernels.split(' ').nth(1).unwrap_or_default()
-    }
 }
 
 impl RunFolder {
@@ -493,12 +323,4 @@ fn difference(run: &ExperimentSpec, asked: &ExperimentSpec) -> Option<(String, S
         let (run, asked) = (run.get(name), asked.get(name));
         (run != asked).then(|| (name.clone(), show(run), show(asked)))
     })
-}
-
-/// The processor's name as Linux tells it, else the architecture.
-fn cpu_name() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let line = text.lines().find(|line| line.starts_with("model name"));
-    let name = line.and_then(|line| line.split_once(':')).map(|(_, name)| name.trim().to_owned());
-    name.unwrap_or_else(|| std::env::consts::ARCH.to_owned())
 }
