@@ -80,7 +80,8 @@ impl Runner<'_> {
         Ok(result)
     }
 
-    /// Makes the study's measures that a result lacks, and takes out those it does not ask for.
+    /// Makes the study's measures that a result lacks, tries those that failed again, and takes out
+    /// those it does not ask for.
     fn measure(
         &self,
         study: &Study,
@@ -89,11 +90,15 @@ impl Runner<'_> {
         name: &str,
     ) -> anyhow::Result<()> {
         let before = result.measured.clone();
-        result.measured.retain(|measured| study.measures.contains(&measured.measure));
+        let weights = self.store.run_folder(study, &job.arm, job.seed()).join(LAST);
+        let may_try = weights.exists();
+        result.measured.retain(|measured| {
+            let is_tried_again = measured.failure.is_some() && may_try;
+            study.measures.contains(&measured.measure) && !is_tried_again
+        });
         let known: Vec<_> = result.measured.iter().map(|measured| measured.measure).collect();
         let missing = || study.measures.iter().filter(|measure| !known.contains(measure));
-        let weights = self.store.run_folder(study, &job.arm, job.seed()).join(LAST);
-        if missing().count() > 0 && !weights.exists() {
+        if missing().count() > 0 && !may_try {
             eprintln!("{name}: not measured, since {} is not here", weights.display());
         } else if missing().count() > 0 {
             self.compute.run(|| {
