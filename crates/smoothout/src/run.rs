@@ -23,6 +23,7 @@ use crate::checkpoint::{
 };
 use crate::experiment::{Experiment, ExperimentError, ExperimentSpec};
 use crate::remedy::remedy;
+use crate::text::read_text;
 use crate::training::{EpochRecord, TrainError, Training};
 
 /// A run folder that cannot be used.
@@ -423,7 +424,7 @@ impl RunFolder {
 /// # Errors
 /// If the file cannot be read, or a line is not a record.
 pub fn read_records(path: &Path) -> Result<Vec<EpochRecord>, RunError> {
-    let text = match fs::read_to_string(path) {
+    let text = match read_text(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(io_error("read", path))?,
     };
@@ -443,7 +444,7 @@ pub fn read_records(path: &Path) -> Result<Vec<EpochRecord>, RunError> {
 /// If `run.json` is there and cannot be read.
 pub fn read_stretches(folder: &Path) -> Result<Vec<Stretch>, RunError> {
     let path = folder.join(FACTS);
-    let text = match fs::read_to_string(&path) {
+    let text = match read_text(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(io_error("read", &path))?,
     };
