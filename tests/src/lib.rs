@@ -1,6 +1,7 @@
 //! Tests across the crates: golden vectors from PyTorch, end to end. What the test files share.
 
 mod hashed;
+pub mod hostile;
 mod vectors;
 
 pub use hashed::{HashedPerturbation, direction};

@@ -148,7 +148,7 @@ impl Regime {
         &self.steps
     }
 
-    /// Regime adaptation: all epochs times `factor`.
+    /// Regime adaptation: all epochs times `factor`, as far as they can be counted.
     ///
     /// # Panics
     /// If `factor` is 0.
@@ -157,7 +157,7 @@ impl Regime {
         assert!(factor > 0, "a regime is stretched by a factor of at least 1");
         let steps = self.steps.iter();
         Self {
-            steps: steps.map(|step| RegimeStep { epoch: step.epoch * factor, ..*step }).collect(),
+            steps: steps.map(|step| RegimeStep { epoch: step.epoch.saturating_mul(factor), ..*step }).collect(),
         }
     }
 

@@ -5,7 +5,7 @@
 //! *training* file holds a [`TrainingState`] whole, in one file, so that a run is never left with
 //! halves of two states. Both are written beside their place, synced and renamed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -38,6 +38,33 @@ struct Progress {
     /// Left out between two epochs.
     #[serde(default, skip_serializing_if = "at_the_beginning")]
     unfinished: EpochProgress,
+}
+
+/// More epochs, updates, batches or examples than any training has: counting on from there cannot
+/// overflow.
+const MANY: u64 = 1 << 48;
+
+impl Progress {
+    /// Reads it from a file's metadata.
+    fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        let progress: Self = serde_json::from_str(text)?;
+        let Self { epochs, steps, batches_tracked, averaged, best, unfinished, .. } = &progress;
+        let counts = [
+            ("epochs", *epochs as u64),
+            ("steps", *steps),
+            ("batches_tracked", *batches_tracked),
+            ("averaged", *averaged),
+            ("the best epoch", best.map_or(0, |(epoch, _)| epoch as u64)),
+            ("batches", unfinished.batches as u64),
+            ("examples", unfinished.tally.examples() as u64),
+        ];
+        match counts.into_iter().find(|(_, count)| *count > MANY) {
+            Some((name, found)) => Err(serde::de::Error::custom(format!(
+                "{name} is {found}, expected at most 2^48"
+            ))),
+            None => Ok(progress),
+        }
+    }
 }
 
 fn at_the_beginning(progress: &EpochProgress) -> bool {
@@ -163,7 +190,7 @@ pub fn save_model(
 pub fn load_model(path: &Path, network: &Network) -> Result<ModelState, CheckpointError> {
     let content = read(path)?;
     let file = parse(path, &content)?;
-    let mut reader = Reader { file: &file, problems: Vec::new(), known: Vec::new() };
+    let mut reader = Reader::new(&file);
     let mut parameters = vec![0.0; network.parameters().len()];
     for block in network.parameters().blocks() {
         reader.read(block.name(), block.shape(), &mut parameters[block.range()]);
@@ -174,17 +201,14 @@ pub fn load_model(path: &Path, network: &Network) -> Result<ModelState, Checkpoi
     }
     let tracked = tracked_names(network);
     let mut batches_tracked = 0;
-    for name in tracked {
-        if let Ok(view) = file.tensor(&name) {
-            batches_tracked = <[u8; 8]>::try_from(view.data()).map_or(0, u64::from_le_bytes);
-        }
-        reader.known.push(name);
+    for name in &tracked {
+        batches_tracked = reader.read_count(name).unwrap_or(batches_tracked);
     }
     if let Some(saved) = metadata(path, &content, MODEL)?
         && saved != network.name()
         && !reader.problems.is_empty()
     {
-        reader.problems.insert(0, format!("it is a model of {saved}"));
+        reader.problems.insert(0, format!("it is a model of {}", shortened(&saved)));
     }
     reader.finish(path, network.name())?;
     Ok(ModelState { parameters, buffers, batches_tracked })
@@ -229,25 +253,22 @@ pub fn load_training(path: &Path, network: &Network) -> Result<TrainingState, Ch
     let content = read(path)?;
     let file = parse(path, &content)?;
     let progress = metadata(path, &content, PROGRESS)?.unwrap_or_default();
-    let progress: Progress = serde_json::from_str(&progress)
+    let progress = Progress::parse(&progress)
         .map_err(|source| CheckpointError::Progress { path: path.to_owned(), source })?;
-    let mut reader = Reader { file: &file, problems: Vec::new(), known: Vec::new() };
-    let mut parameters = vec![0.0; network.parameters().len()];
-    reader.read("parameters", &[parameters.len()], &mut parameters);
-    let mut buffers = vec![0.0; network.buffers().len()];
-    reader.read("buffers", &[buffers.len()], &mut buffers);
+    let mut reader = Reader::new(&file);
+    let parameters = reader.read_vector("parameters", network.parameters().len());
+    let buffers = reader.read_vector("buffers", network.buffers().len());
     let mut memory = Vec::new();
     for name in file.names() {
         if let Some(short) = name.strip_prefix("optimizer.") {
             // Empty before the first parameter update.
             let empty = file.tensor(name).is_ok_and(|view| view.shape() == [0]);
-            let mut vector = vec![0.0; if empty { 0 } else { network.parameters().len() }];
-            reader.read(name, &[vector.len()], &mut vector);
-            memory.push((short.to_owned(), vector));
+            let len = if empty { 0 } else { network.parameters().len() };
+            memory.push((short.to_owned(), reader.read_vector(name, len)));
         }
     }
     if progress.model != network.name() {
-        reader.problems.push(format!("it is a state of {}", progress.model));
+        reader.problems.push(format!("it is a state of {}", shortened(&progress.model)));
     }
     reader.finish(path, network.name())?;
     let Progress { epochs, steps, batches_tracked, averaged, best, unfinished, .. } = progress;
@@ -265,11 +286,13 @@ fn tracked_names(network: &Network) -> Vec<String> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CheckpointError> {
-    let content = std::fs::read(path).map_err(|source| CheckpointError::Io {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    })?;
+    let io = |source| CheckpointError::Io { action: "read", path: path.to_owned(), source };
+    let metadata = path.metadata().map_err(io)?;
+    if !metadata.is_file() && !metadata.is_dir() {
+        let problem = "it is a pipe or a device, which has no end to rely on";
+        return Err(io(std::io::Error::new(std::io::ErrorKind::InvalidInput, problem)));
+    }
+    let content = std::fs::read(path).map_err(io)?;
     // A zip archive of pickles, or a bare pickle of protocol 2 and later.
     if content.starts_with(b"PK\x03\x04") || content.first() == Some(&0x80) {
         return Err(CheckpointError::Pickle { path: path.to_owned() });
@@ -321,21 +344,67 @@ impl Tensors {
 struct Reader<'a> {
     file: &'a SafeTensors<'a>,
     problems: Vec<String>,
-    known: Vec<String>,
+    known: HashSet<String>,
 }
 
-impl Reader<'_> {
+/// The most problems that are listed: a file may have a million.
+const LISTED: usize = 100;
+
+/// The longest name of a tensor that is told whole.
+const LONG: usize = 100;
+
+impl<'a> Reader<'a> {
+    fn new(file: &'a SafeTensors<'a>) -> Self {
+        Self { file, problems: Vec::new(), known: HashSet::new() }
+    }
+
     fn read(&mut self, name: &str, shape: &[usize], out: &mut [f32]) {
-        self.known.push(name.to_owned());
+        if let Some(view) = self.expect(name, shape) {
+            self.copy(name, &view, out);
+        }
+    }
+
+    /// A vector of that length; memory is taken once the file is seen to hold it.
+    fn read_vector(&mut self, name: &str, len: usize) -> Vec<f32> {
+        let Some(view) = self.expect(name, &[len]) else { return Vec::new() };
+        let mut vector = vec![0.0; len];
+        self.copy(name, &view, &mut vector);
+        vector
+    }
+
+    /// A count that may be missing.
+    fn read_count(&mut self, name: &str) -> Option<u64> {
+        self.known.insert(name.to_owned());
+        let view = self.file.tensor(name).ok()?;
+        let count = <[u8; 8]>::try_from(view.data()).map(u64::from_le_bytes);
+        match (view.dtype(), count) {
+            (Dtype::I64, Ok(count)) if count <= MANY => return Some(count),
+            (Dtype::I64, Ok(count)) => self.problem(name, &format!("is {}", count.cast_signed())),
+            (dtype, _) => {
+                let shape = list(view.shape());
+                self.problem(name, &format!("is of type {dtype:?} and shape {shape}"));
+            }
+        }
+        self.problems.last_mut()?.push_str(", expected one I64 from 0 to 2^48");
+        None
+    }
+
+    /// The tensor of that name, if it has that shape.
+    fn expect(&mut self, name: &str, shape: &[usize]) -> Option<TensorView<'a>> {
+        self.known.insert(name.to_owned());
         let Ok(view) = self.file.tensor(name) else {
-            self.problems.push(format!("{name} is missing"));
-            return;
+            self.problem(name, "is missing");
+            return None;
         };
         if view.shape() != shape {
-            let found = view.shape();
-            self.problems.push(format!("{name} has the shape {found:?}, expected {shape:?}"));
-            return;
+            let (found, expected) = (list(view.shape()), list(shape));
+            self.problem(name, &format!("has the shape {found}, expected {expected}"));
+            return None;
         }
+        Some(view)
+    }
+
+    fn copy(&mut self, name: &str, view: &TensorView<'_>, out: &mut [f32]) {
         match view.dtype() {
             Dtype::F32 => {
                 for (value, bytes) in out.iter_mut().zip(view.data().as_chunks().0) {
@@ -347,21 +416,46 @@ impl Reader<'_> {
                     *value = f64::from_le_bytes(*bytes) as f32;
                 }
             }
-            other => self.problems.push(format!(
-                "{name} is of type {other:?}, expected F32 or F64 (in PyTorch: model.float())"
-            )),
+            other => self.problem(
+                name,
+                &format!("is of type {other:?}, expected F32 or F64 (in PyTorch: model.float())"),
+            ),
         }
+    }
+
+    fn problem(&mut self, name: &str, what: &str) {
+        self.problems.push(format!("{} {what}", shortened(name)));
     }
 
     fn finish(mut self, path: &Path, model: &str) -> Result<(), CheckpointError> {
         let mut unknown = self.file.names();
-        unknown.retain(|name| !self.known.iter().any(|known| known == name));
+        unknown.retain(|name| !self.known.contains(*name));
         unknown.sort_unstable();
-        self.problems.extend(unknown.iter().map(|name| format!("{name} is unknown to the model")));
+        for name in unknown {
+            self.problem(name, "is unknown to the model");
+        }
         if self.problems.is_empty() {
             return Ok(());
+        }
+        let more = self.problems.len().saturating_sub(LISTED);
+        self.problems.truncate(LISTED);
+        if more > 0 {
+            self.problems.push(format!("and {more} more"));
         }
         let problems = self.problems.join("; ");
         Err(CheckpointError::Keys { path: path.to_owned(), model: model.to_owned(), problems })
     }
+}
+
+/// A text of the file in a message.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONG) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// A shape in a message.
+fn list(shape: &[usize]) -> String {
+    shortened(&format!("{shape:?}"))
 }

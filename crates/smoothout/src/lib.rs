@@ -37,6 +37,7 @@ mod remedy;
 pub mod reproduce;
 pub mod run;
 pub mod stop;
+mod text;
 pub mod theory;
 pub mod timing;
 pub mod training;

@@ -34,7 +34,8 @@ impl PublishedRegime {
     pub fn shortened(&self, epochs: usize) -> RegimeSpec {
         let mut steps: Vec<RegimeStep> = Vec::new();
         for step in &self.steps {
-            let epoch = (step.epoch * epochs + self.epochs / 2) / self.epochs;
+            let half = self.epochs / 2;
+            let epoch = (step.epoch.saturating_mul(epochs).saturating_add(half)) / self.epochs;
             // The first learning rate has at least the first epoch.
             let epoch = epoch.max(usize::from(step.epoch > 0));
             steps.retain(|earlier| earlier.epoch < epoch);

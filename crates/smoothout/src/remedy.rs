@@ -13,6 +13,7 @@ pub(crate) fn remedy(error: &Error) -> &'static str {
         ErrorKind::ReadOnlyFilesystem => "name a place that can be written",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room and run it again",
         ErrorKind::FileTooLarge => "raise the limit on the size of files, and run it again",
+        ErrorKind::InvalidInput => "name an ordinary file",
         ErrorKind::InvalidData => "name a text file",
         _ => "look after the disk and run it again",
     }

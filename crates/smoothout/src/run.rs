@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{UNFINISHED, load_training, save_model, save_training, write_whole};
 use crate::experiment::{Experiment, ExperimentSpec};
+use crate::text::read_text;
 use crate::training::{EpochRecord, Training};
 
 pub use error::RunError;
@@ -253,7 +254,7 @@ impl RunFolder {
 /// # Errors
 /// If the file cannot be read, or a line is not a record.
 pub fn read_records(path: &Path) -> Result<Vec<EpochRecord>, RunError> {
-    let text = match fs::read_to_string(path) {
+    let text = match read_text(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(io_error("read", path))?,
     };
@@ -273,7 +274,7 @@ pub fn read_records(path: &Path) -> Result<Vec<EpochRecord>, RunError> {
 /// If `run.json` is there and cannot be read.
 pub fn read_stretches(folder: &Path) -> Result<Vec<Stretch>, RunError> {
     let path = folder.join(FACTS);
-    let text = match fs::read_to_string(&path) {
+    let text = match read_text(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(io_error("read", &path))?,
     };

@@ -153,7 +153,7 @@ impl Spectrum {
     ) -> Result<SpectrumReport, SharpnessError> {
         let operator = Operator::new(objective, layout, &self.selection, w, self.seed)?;
         let mut report = SpectrumReport {
-            probes: Vec::with_capacity(self.probes),
+            probes: Vec::new(),
             evaluations: 0,
             seed: self.seed,
             selection: self.selection.clone(),

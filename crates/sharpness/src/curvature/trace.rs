@@ -253,7 +253,7 @@ impl Trace {
     fn sketch_products(&self) -> usize {
         match self.estimator {
             TraceEstimator::Hutchinson => 0,
-            TraceEstimator::HutchPlusPlus { sketch } => 2 * sketch,
+            TraceEstimator::HutchPlusPlus { sketch } => sketch.saturating_mul(2),
         }
     }
 }
@@ -271,11 +271,12 @@ fn known_part<O: TwiceDifferentiable>(
     sketch: usize,
     key: StreamKey,
 ) -> Result<(Vectors<O::Real>, f64), SharpnessError> {
-    error::setting("the sketch", sketch as f64, sketch > 0, "at least 1")?;
     let n = operator.objective.dimension();
+    let expected = "at least 1, and at most the number of parameters";
+    error::setting("the sketch", sketch as f64, (1..=n).contains(&sketch), expected)?;
     let scratch = &mut operator.objective.scratch();
     let mut product = zeros(n);
-    let mut range: Vectors<O::Real> = Vec::with_capacity(sketch);
+    let mut range: Vectors<O::Real> = Vec::new();
     let mut probe = zeros(n);
     for column in 0..sketch {
         signs(key.copy(column as u64), &operator.selected, &mut probe);

@@ -49,13 +49,19 @@ impl Axis {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+#[cfg_attr(feature = "serde", serde(try_from = "super::write::SavedGrid"))]
 pub struct Grid {
     quantity: String,
     axes: Vec<Axis>,
-    #[cfg_attr(feature = "serde", serde(with = "super::write::numbers"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::write::numbers::serialize"))]
     values: Vec<f64>,
 }
+
+/// The most axes of a grid.
+const MOST_AXES: usize = 8;
+
+/// The most points of a grid: a plane of 4096 by 4096, each an evaluation of the objective.
+const MOST_POINTS: usize = 1 << 24;
 
 /// Points evaluated between two calls of the observer.
 const BATCH: usize = 64;
@@ -64,16 +70,38 @@ impl Grid {
     /// An empty grid of a named quantity ("loss", "error").
     ///
     /// # Errors
-    /// If there is no axis, an axis has no point, or an end is not finite.
+    /// If there is no axis or more than 8, an axis has no point, an end is not finite, or there are
+    /// more than 2^24 points.
     pub fn new(quantity: &str, axes: &[Axis]) -> Result<Self, SharpnessError> {
-        error::setting("the number of axes", axes.len() as f64, !axes.is_empty(), "at least 1")?;
+        let allowed = (1..=MOST_AXES).contains(&axes.len());
+        error::setting("the number of axes", axes.len() as f64, allowed, "from 1 to 8")?;
+        let mut points = 1.0;
         for axis in axes {
             let count = axis.count;
             error::setting("an axis's number of points", count as f64, count > 0, "at least 1")?;
             error::finite("an end of an axis", axis.from)?;
             error::finite("an end of an axis", axis.to)?;
+            points *= count as f64;
         }
+        let allowed = points <= MOST_POINTS as f64;
+        error::setting("a grid's number of points", points, allowed, "at most 2^24")?;
         Ok(Self { quantity: quantity.to_owned(), axes: axes.to_vec(), values: Vec::new() })
+    }
+
+    /// A grid with its first values.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and if there are more values than points.
+    #[cfg(feature = "serde")]
+    pub(super) fn with_values(
+        quantity: &str,
+        axes: &[Axis],
+        values: Vec<f64>,
+    ) -> Result<Self, SharpnessError> {
+        let grid = Self::new(quantity, axes)?;
+        let (found, allowed) = (values.len() as f64, values.len() <= grid.len());
+        error::setting("a grid's number of values", found, allowed, "at most that of its points")?;
+        Ok(Self { values, ..grid })
     }
 
     /// Takes the values of a saved grid, to go on with.
@@ -82,8 +110,7 @@ impl Grid {
     /// If the saved grid is of another quantity or has other axes.
     pub fn resume(self, saved: Self) -> Result<Self, SharpnessError> {
         let describe = |grid: &Self| format!("{} on {:?}", grid.quantity, grid.axes);
-        let fits = saved.values.len() <= self.len();
-        if (&saved.quantity, &saved.axes) == (&self.quantity, &self.axes) && fits {
+        if (&saved.quantity, &saved.axes) == (&self.quantity, &self.axes) {
             Ok(saved)
         } else {
             let (found, expected) = (describe(&saved), describe(&self));
@@ -167,7 +194,7 @@ impl Grid {
             let out = &mut batch[..BATCH.min(count - first)];
             let grid = &*self;
             pool.values(first, out, |objective, place, slot| {
-                let mut coordinates = [0.0; 8];
+                let mut coordinates = [0.0; MOST_AXES];
                 let coordinates = &mut coordinates[..grid.axes.len()];
                 grid.coordinates(place, coordinates);
                 chart.point(coordinates, &mut slot.point);
@@ -247,5 +274,16 @@ mod tests {
         assert_eq!(Axis { count: 1, ..axis }.at(0), -1.0);
         assert!(Grid::new("loss", &[]).is_err());
         assert!(Grid::new("loss", &[Axis { count: 0, ..axis }]).is_err());
+    }
+
+    /// Counts whose product a machine word cannot hold are refused, not wrapped around.
+    #[test]
+    fn grids_are_of_a_size_that_can_be_evaluated() {
+        let axes = |count, axes| vec![Axis { from: 0.0, to: 1.0, count }; axes];
+        assert_eq!(Grid::new("loss", &axes(1 << 12, 2)).unwrap().len(), MOST_POINTS);
+        for (count, number) in [(1 << 13, 2), (1 << 40, 2), (usize::MAX, 1), (1, 9)] {
+            let error = Grid::new("loss", &axes(count, number)).unwrap_err().to_string();
+            assert!(error.contains("points") || error.contains("axes"), "{error}");
+        }
     }
 }

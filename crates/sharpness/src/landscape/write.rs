@@ -3,6 +3,10 @@
 use std::io::{self, Write};
 
 use super::Grid;
+#[cfg(feature = "serde")]
+use super::Axis;
+#[cfg(feature = "serde")]
+use crate::SharpnessError;
 
 impl Grid {
     /// Writes a line for each value so far: its coordinates, then the value. The columns are named
@@ -59,16 +63,38 @@ impl Grid {
     /// Reads what [`write_json`](Self::write_json) wrote.
     ///
     /// # Errors
-    /// Those of the reader, and for text that is no grid.
+    /// Those of the reader, and for text that is no grid: its axes must be those of a grid, and its
+    /// values not more than their points.
     #[cfg(feature = "serde")]
     pub fn read_json(source: impl io::Read) -> io::Result<Self> {
         serde_json::from_reader(source).map_err(io::Error::from)
     }
 }
 
-/// Numbers that JSON has no word for, as the strings "NaN", "inf" and "-inf".
+/// A grid as a file holds it, unchecked.
 #[cfg(feature = "serde")]
-pub(super) mod numbers {
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SavedGrid {
+    quantity: String,
+    axes: Vec<Axis>,
+    #[serde(deserialize_with = "numbers::deserialize")]
+    values: Vec<f64>,
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<SavedGrid> for Grid {
+    type Error = SharpnessError;
+
+    fn try_from(saved: SavedGrid) -> Result<Self, SharpnessError> {
+        Self::with_values(&saved.quantity, &saved.axes, saved.values)
+    }
+}
+
+/// Numbers of which some may be what JSON has no word for: the strings "NaN", "inf" and "-inf".
+/// Write `#[serde(with = "smoothout_sharpness::numbers")]` at a field of type `Vec<f64>`.
+#[cfg(feature = "serde")]
+pub mod numbers {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -79,7 +105,11 @@ pub(super) mod numbers {
         Word(String),
     }
 
-    pub(in super::super) fn serialize<S: Serializer>(
+    /// Writes them.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(
         values: &[f64],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
@@ -88,7 +118,11 @@ pub(super) mod numbers {
         }))
     }
 
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+    /// Reads them.
+    ///
+    /// # Errors
+    /// Those of the deserializer, and for another word.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Vec<f64>, D::Error> {
         let numbers: Vec<Number> = Vec::deserialize(deserializer)?;
@@ -151,6 +185,22 @@ mod tests {
         let bits = |grid: &Grid| grid.values().iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         assert_eq!((bits(&back), back.axes()), (bits(&grid), grid.axes()));
         assert!(back.value(&[1, 2]).unwrap().is_nan());
-        assert!(Grid::read_json(&b"{\"values\": [null]}"[..]).is_err());
+        let read = |axes: &str, values: &str| {
+            let text = format!("{{\"quantity\":\"loss\",\"axes\":[{axes}],\"values\":[{values}]}}");
+            Grid::read_json(text.as_bytes()).map_err(|error| error.to_string())
+        };
+        let axis = |count: &str| format!("{{\"from\":0,\"to\":1,\"count\":{count}}}");
+        assert_eq!(read(&axis("2"), "1.5").unwrap().values(), [1.5]);
+        for (axes, values, said) in [
+            (axis("2"), "null", "did not match"),
+            (axis("2"), "1,2,3", "number of values is 3"),
+            (axis("0"), "", "number of points is 0"),
+            (axis("1000000000000"), "", "at most 2^24"),
+            (vec![axis("4294967296"); 2].join(","), "", "at most 2^24"),
+            (String::new(), "", "number of axes is 0"),
+        ] {
+            let error = read(&axes, values).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
     }
 }

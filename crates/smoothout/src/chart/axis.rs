@@ -58,7 +58,8 @@ pub(super) struct Ruler {
 }
 
 impl Ruler {
-    /// Over all values that have a place, and `margin` of the span beyond them; `None` without one.
+    /// Over all values that have a place, and `margin` of the span beyond them; `None` without one,
+    /// and where the span is no number.
     pub(super) fn over(
         values: impl Iterator<Item = f64>,
         scale: AxisScale,
@@ -72,7 +73,8 @@ impl Ruler {
             // A single value still needs a span to lie in.
             (0.05 * high.abs()).max(if scale == AxisScale::Linear { 1e-3 } else { 0.3 })
         };
-        Some(Self { scale, from: low - more, to: high + more, pixels })
+        let (from, to) = (low - more, high + more);
+        (to - from).is_finite().then_some(Self { scale, from, to, pixels })
     }
 
     /// The pixel of a value; `None` for a hole.
@@ -102,6 +104,10 @@ fn linear_ticks(from: f64, to: f64, count: usize) -> Vec<(f64, String)> {
     let power = 10_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|step| *step >= rough);
     let step = step.unwrap_or(10.0 * power);
+    if step <= 0.0 {
+        // The span is of the smallest numbers there are: none between its ends is round.
+        return Vec::new();
+    }
     let (first, last) = ((from / step - 1e-9).ceil(), (to / step + 1e-9).floor());
     let decimals = (-step.log10().floor()).clamp(0.0, 12.0) as usize;
     let count = (last - first).max(0.0) as usize + 1;
@@ -157,6 +163,7 @@ mod tests {
         assert_eq!(texts(linear_ticks(-0.3, 0.3, 4)), ["-0.2", "0.0", "0.2"]);
         assert_eq!(texts(linear_ticks(97.61, 98.2, 4)), ["97.8", "98.0", "98.2"]);
         assert_eq!(texts(linear_ticks(0.0, 4e6, 4)), ["0.0e0", "1.0e6", "2.0e6", "3.0e6", "4.0e6"]);
+        assert!(linear_ticks(-5e-324, 5e-324, 5).is_empty());
         assert_eq!(texts(logarithmic_ticks(-2.0, -0.7, 5)), ["0.01", "0.02", "0.05", "0.1"]);
         assert_eq!(texts(logarithmic_ticks(-6.0, 3.0, 5)), ["1e-6", "0.0001", "0.01", "1", "100"]);
     }
@@ -170,6 +177,8 @@ mod tests {
         assert_eq!((log.pixel(0.0), log.pixel(f64::NAN), log.clamped(-1.0)), (None, None, 10.0));
         let nothing = [f64::NAN, f64::INFINITY].into_iter();
         assert_eq!(Ruler::over(nothing, AxisScale::Linear, 0.1, (0.0, 1.0)), None);
+        let beyond = Ruler::over([-1e308, 1e308].into_iter(), AxisScale::Linear, 0.1, (0.0, 1.0));
+        assert_eq!(beyond, None);
         let single = Ruler::over([2.0].into_iter(), AxisScale::Linear, 0.1, (0.0, 1.0)).unwrap();
         assert!((single.pixel(2.0).unwrap() - 0.5).abs() < 1e-12);
     }

@@ -9,6 +9,7 @@ use smoothout_tensor::Distribution;
 use super::choices::{AdaptType, Method, Optimizer, RegimeSpec, ScheduleName, named, parse_regime};
 use super::error::ExperimentError;
 use crate::data::DataSetName;
+use crate::text::{parse_object, read_text};
 
 /// Everything that decides a training run, unchecked; what is left out takes the default that
 /// `--help` names.
@@ -215,20 +216,10 @@ impl ExperimentSpec {
     /// # Errors
     /// If it cannot be read, or has an unknown field or a value of the wrong type.
     pub fn read(path: &Path) -> Result<Self, ExperimentError> {
-        let text = std::fs::read_to_string(path)
+        let text = read_text(path)
             .map_err(|source| ExperimentError::Read { path: path.to_owned(), source })?;
-        let problem = |problem: String| ExperimentError::Json { path: path.to_owned(), problem };
-        // A structure can also be read from a list: its fields in the order of their declaration.
-        if text.trim_start().starts_with('[') {
-            return Err(problem(
-                "found a list, expected an object such as {\"model\": \"f1\"}".into(),
-            ));
-        }
-        let mut json = serde_json::Deserializer::from_str(&text);
-        let spec = serde_path_to_error::deserialize(&mut json)
-            .map_err(|error| problem(error.to_string()))?;
-        json.end().map_err(|error| problem(error.to_string()))?;
-        Ok(spec)
+        parse_object(&text)
+            .map_err(|problem| ExperimentError::Json { path: path.to_owned(), problem })
     }
 
     /// The same with every field that `flags` has taken from there. A flag also removes what it

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 use smoothout_sharpness::Grid;
 
-use super::study::{Measure, Picture, Quantity};
+use super::study::{Measure, Picture, PictureKind, Quantity};
 use crate::data::Split;
 use crate::experiment::ExperimentSpec;
 use crate::run::Stretch;
@@ -72,6 +72,12 @@ impl Measured {
 }
 
 impl RunResult {
+    /// Whether it has a record of each of so many epochs, in order.
+    pub(super) fn is_whole(&self, epochs: usize) -> bool {
+        self.records.len() == epochs
+            && self.records.iter().zip(1..).all(|(record, epoch)| record.epoch == epoch)
+    }
+
     /// The seed.
     pub fn seed(&self) -> u64 {
         self.spec.seed.unwrap_or_default()
@@ -113,6 +119,25 @@ pub struct PictureResult {
     pub grid: Option<Grid>,
 }
 
+impl PictureResult {
+    /// Whether it has a number at each place: as many values and errors as coordinates, and a whole
+    /// grid on the picture's axes.
+    pub(super) fn is_whole(&self) -> bool {
+        let series = self.series.iter().all(|series| {
+            let places = series.x.len();
+            series.y.len() == places && [0, places].contains(&series.standard_error.len())
+        });
+        let grid = match (&self.picture.kind, &self.grid) {
+            (PictureKind::Plane { axis, .. }, Some(grid)) => {
+                grid.axes() == [*axis, *axis] && grid.is_complete()
+            }
+            (PictureKind::Plane { .. }, None) => false,
+            (_, grid) => grid.is_none() && !self.series.is_empty(),
+        };
+        series && grid
+    }
+}
+
 /// Values over a coordinate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -125,10 +150,11 @@ pub struct Series {
     pub of: SeriesOf,
     /// The coordinates: alpha, or the radius.
     pub x: Vec<f64>,
-    /// The values.
+    /// The values; a loss may be infinite.
+    #[serde(with = "smoothout_sharpness::numbers")]
     pub y: Vec<f64>,
     /// Their standard errors, where they are estimates.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "smoothout_sharpness::numbers")]
     pub standard_error: Vec<f64>,
 }
 

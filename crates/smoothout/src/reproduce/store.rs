@@ -25,6 +25,7 @@ use super::study::{Picture, Profile, Study};
 use crate::checkpoint::{CheckpointError, write_whole};
 use crate::experiment::ExperimentSpec;
 use crate::remedy::remedy;
+use crate::text::read_bytes;
 
 /// A folder that cannot be used.
 #[derive(Debug, Error)]
@@ -165,8 +166,9 @@ impl Store {
     /// If there is a file that is no result.
     pub fn run(&self, study: &Study, job: &Job) -> Result<Option<RunResult>, StoreError> {
         let file = self.run_file(study, &job.arm, job.seed());
-        let found = read_json::<RunResult>(&file)?;
-        Ok(found.filter(|found| found.spec == job.resolved()))
+        let found = read_json::<RunResult>(&file)?.filter(|found| found.spec == job.resolved());
+        let epochs = job.experiment.epochs;
+        whole(file, found, |found| found.is_whole(epochs), "a record is missing of its epochs")
     }
 
     /// Keeps the result of a training.
@@ -187,8 +189,10 @@ impl Store {
         picture: &Picture,
         specs: &[ExperimentSpec],
     ) -> Result<Option<PictureResult>, StoreError> {
-        let found = read_json::<PictureResult>(&self.picture_file(study, picture))?;
-        Ok(found.filter(|found| found.picture == *picture && found.specs == specs))
+        let file = self.picture_file(study, picture);
+        let found = read_json::<PictureResult>(&file)?
+            .filter(|found| found.picture == *picture && found.specs == specs);
+        whole(file, found, PictureResult::is_whole, "a number is missing of its places")
     }
 
     /// Keeps the result of a picture.
@@ -257,13 +261,28 @@ impl Job {
 
 /// A file's content, nothing if it is not there.
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
-    let text = match fs::read(path) {
+    let text = match read_bytes(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(failed("read", path))?,
     };
     match serde_json::from_slice(&text) {
         Ok(value) => Ok(Some(value)),
         Err(source) => Err(StoreError::Json { path: path.to_owned(), source }),
+    }
+}
+
+/// A result that lacks nothing.
+fn whole<T>(
+    path: PathBuf,
+    found: Option<T>,
+    is_whole: impl FnOnce(&T) -> bool,
+    problem: &str,
+) -> Result<Option<T>, StoreError> {
+    match found {
+        Some(found) if !is_whole(&found) => {
+            Err(StoreError::Json { path, source: serde::de::Error::custom(problem) })
+        }
+        found => Ok(found),
     }
 }
 

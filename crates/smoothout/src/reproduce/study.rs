@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use crate::experiment::ExperimentSpec;
 use crate::remedy::remedy;
+use crate::text::{parse_object, read_text};
 
 /// How much computing a reproduction takes.
 #[derive(
@@ -80,14 +81,10 @@ impl Study {
     /// # Errors
     /// If it cannot be read, or has an unknown field or a value of the wrong type.
     pub fn read(path: &Path) -> Result<Self, StudyError> {
-        let text = std::fs::read_to_string(path)
+        let text = read_text(path)
             .map_err(|source| StudyError::Read { path: path.to_owned(), source })?;
-        let study: Self =
-            serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(&text))
-                .map_err(|error| StudyError::Json {
-                    path: path.to_owned(),
-                    problem: error.to_string(),
-                })?;
+        let study: Self = parse_object(&text)
+            .map_err(|problem| StudyError::Json { path: path.to_owned(), problem })?;
         let names = study.arms.iter().map(|arm| &arm.name);
         let names = names.chain(study.pictures.iter().map(|picture| &picture.name));
         let odd = names.chain([&study.name]).find(|name| !is_plain(name)).cloned();

@@ -9,6 +9,9 @@ use smoothout_tensor::{Distribution, Geometry, Perturbation, Selection};
 use super::{Draws, Law, Norm, Options, Quantity, Select, Shape};
 use crate::cli::BadInput;
 
+/// The most searches that Keskar's sharpness may begin.
+const MOST_STARTS: usize = 10_000;
+
 impl Options {
     /// Whether the perturbation scales with the weights.
     pub(in crate::cli::sharpness) fn is_relative(&self) -> bool {
@@ -91,6 +94,10 @@ impl Options {
             settings = settings.space(Space::random(dimension, parameters))?;
         }
         if let Some(count) = self.starts {
+            if count > MOST_STARTS {
+                let (setting, found) = ("the number of starts", count as f64);
+                return Err(SharpnessError::Setting { setting, found, expected: "at most 10000" });
+            }
             let random = std::iter::repeat(Start::Random);
             let starts = [Start::Centre, Start::GradientVertex].into_iter().chain(random);
             settings = settings.starts(&starts.take(count).collect::<Vec<_>>())?;

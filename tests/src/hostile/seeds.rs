@@ -1,0 +1,201 @@
+//! A few files for each reader, most of them sound.
+
+use std::collections::HashMap;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::json;
+use smoothout::checkpoint::{save_model, save_training};
+use smoothout::reproduce::results::{PictureResult, RunResult, Series, SeriesOf};
+use smoothout::reproduce::study::PictureKind;
+use smoothout::training::{EpochProgress, EpochRecord, ModelState, TrainingState};
+use smoothout_sharpness::{Chart, FnObjective, Grid};
+
+use super::checkpoints::NETWORK;
+use super::reproductions::{PLAN, specs};
+
+/// Files by reader: (reader, name, content). A file is accepted unless its name says otherwise.
+pub fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let mut seeds = data();
+    seeds.extend(checkpoints());
+    seeds.extend(documents());
+    seeds.extend(results());
+    seeds
+}
+
+fn data() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let labels = [0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9];
+    let images = [&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2][..], &[1, 2, 3, 4]].concat();
+    let zipped = |bytes: &[u8]| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        std::io::Write::write_all(&mut encoder, bytes).expect("writing to memory");
+        encoder.finish().expect("writing to memory")
+    };
+    let record = |label: &[u8]| [label, &[0; 3072]].concat();
+    let archive = {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut add = |name: &str, content: &[u8]| {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(content.len() as u64);
+            builder.append_data(&mut header, name, content).expect("writing to memory");
+        };
+        add("cifar-10-batches-bin/readme.html", b"text");
+        add("cifar-10-batches-bin/test_batch.bin", &record(&[9]));
+        builder.into_inner().expect("writing to memory")
+    };
+    vec![
+        ("idx", "labels", labels.to_vec()),
+        ("idx", "labels.gz", zipped(&labels)),
+        ("idx", "images", images.clone()),
+        ("idx", "images.gz", zipped(&images)),
+        ("cifar", "cifar10", record(&[9])),
+        ("cifar", "cifar100", record(&[19, 99])),
+        ("archive", "test.tar.gz", zipped(&archive)),
+        ("archive", "test.tar", archive),
+    ]
+}
+
+fn checkpoints() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let network = &*NETWORK;
+    let model = ModelState {
+        parameters: network.initial_parameters(1),
+        buffers: network.initial_buffers(),
+        batches_tracked: 3,
+    };
+    let state = TrainingState {
+        epochs: 2,
+        steps: 7,
+        memory: vec![("velocity".to_owned(), model.parameters.clone())],
+        model,
+        averaged: 0,
+        best: Some((2, 50.0)),
+        unfinished: EpochProgress { batches: 1, seconds: 0.5, ..EpochProgress::default() },
+    };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("file");
+    let read = || std::fs::read(&path).expect("it was written");
+    save_model(&path, network, &state.model).expect("a file to write to");
+    let model = read();
+    save_training(&path, network, &state).expect("a file to write to");
+    let empty = safetensors::serialize(
+        Vec::<(String, safetensors::tensor::TensorView<'_>)>::new(),
+        Some(HashMap::from([("progress".to_owned(), "{}".to_owned())])),
+    );
+    vec![
+        ("model", "model", model.clone()),
+        ("model", "refused-training", read()),
+        ("model", "refused-pickle", b"PK\x03\x04archive/data.pkl".to_vec()),
+        ("training", "training", read()),
+        ("training", "refused-model", model),
+        ("training", "refused-empty", empty.expect("an empty file")),
+    ]
+}
+
+fn documents() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let experiment = json!({
+        "model": "resnet8", "dataset": "cifar10", "batch_size": 256, "ghost_batch_size": 64,
+        "regime": [{ "epoch": 0, "learning_rate": 0.1 }, { "epoch": 2, "learning_rate": 0.01 }],
+        "epochs": 3, "regime_adaptation": true, "method": "adasmoothout", "radius": 0.1,
+        "radius_schedule": "tanh", "holdout": 0.1, "seed": 1
+    });
+    let shortened = json!({ "model": "f1", "epochs": 5, "shorten_regime": true, "method": "swa" });
+    let rival = json!({ "model": "c1", "classes": 7, "method": "entropy-sgd", "optimizer": "adam" });
+    let study = json!({
+        "name": "s", "title": "t", "question": "q", "source": "s", "common": { "model": "f1" },
+        "arms": [
+            { "name": "a", "label": "A", "spec": {} },
+            { "name": "b", "label": "B", "spec": { "batch_size": 256 } },
+        ],
+        "profiles": { "quick": { "seeds": 2, "spec": { "epochs": 1 } }, "full": { "seeds": 5 } },
+        "measures": [{ "metric": "keskar", "epsilon": 0.001, "subspace": 100, "examples": 50 }],
+        "comparisons": [{ "arm": "b", "baseline": "a" }],
+        "pictures": [{ "name": "p", "title": "t", "examples": 9, "kind": {
+            "kind": "line", "from": "a", "to": "b", "axis": { "from": -1.0, "to": 2.0, "count": 4 }
+        } }],
+        "published": [{ "arm": "a", "quantity": "last_top1", "mean": 98.0, "source": "s" }]
+    });
+    let grid = json!({
+        "quantity": "loss", "values": [1.0, "NaN", "-inf", 0.5, 2e-300],
+        "axes": [{ "from": -1.0, "to": 1.0, "count": 3 }, { "from": 0.0, "to": 1.0, "count": 2 }]
+    });
+    let facts = json!({
+        "parameters": 10, "multiply_adds": 100, "train_examples": 5, "test_examples": 2,
+        "stretches": [{ "first_epoch": 1, "version": "0.1.0", "cpu": "c", "threads": 2,
+                        "kernels": "auto avx2" }]
+    });
+    let records = [record(1), record(2)].map(|record| json!(record).to_string()).join("\n");
+    let text = |value: serde_json::Value| value.to_string().into_bytes();
+    vec![
+        ("experiment", "experiment", text(experiment)),
+        ("experiment", "shortened", text(shortened)),
+        ("experiment", "rival", text(rival)),
+        ("study", "study", text(study)),
+        ("grid", "grid", text(grid)),
+        ("facts", "facts", text(facts)),
+        ("records", "records", records.into_bytes()),
+    ]
+}
+
+fn record(epoch: usize) -> EpochRecord {
+    EpochRecord {
+        epoch,
+        steps: 10,
+        learning_rate: 0.1,
+        radius: 0.0,
+        train_loss: 0.5,
+        train_top1: 90.0,
+        train_top5: 99.0,
+        test_loss: 0.25,
+        test_top1: 95.0,
+        test_top5: 99.5,
+        seconds: 1.5,
+        averaged: 0,
+    }
+}
+
+fn results() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let (study, job) = (&PLAN.studies[0], &PLAN.jobs[0]);
+    let run = RunResult {
+        study: study.name.clone(),
+        arm: job.arm.clone(),
+        spec: job.resolved(),
+        stretches: Vec::new(),
+        records: (1..=job.experiment.epochs()).map(record).collect(),
+        measured: Vec::new(),
+    };
+    let mut seeds = vec![("run_result", "run", json!(run).to_string().into_bytes())];
+    for (place, picture) in (0_u8..).zip(&study.pictures) {
+        let (name, mut series, mut grid) = match &picture.kind {
+            PictureKind::Line { .. } => ("line", [SeriesOf::Loss].to_vec(), None),
+            PictureKind::RandomLine { .. } => ("random_line", [SeriesOf::Accuracy].to_vec(), None),
+            PictureKind::Noise { .. } => ("noise", [SeriesOf::Loss].to_vec(), None),
+            PictureKind::Plane { axis, .. } => {
+                let grid = Grid::new("loss", &[*axis, *axis]).expect("axes of a grid");
+                ("plane", Vec::new(), Some(grid))
+            }
+        };
+        if let Some(grid) = &mut grid {
+            let chart = Chart::new(&[0.0, 0.0], vec![vec![1.0, 0.0], vec![0.0, 1.0]]);
+            let bowl = FnObjective::new(2, |w: &[f64]| (w[0] * 8.0).round() + w[1].round());
+            grid.fill(&bowl, &chart.expect("two directions")).expect("a finite function");
+        }
+        let series = series.drain(..).map(|of| Series {
+            arm: picture.kind.arms()[0].to_owned(),
+            split: smoothout::data::Split::Test,
+            of,
+            x: vec![0.0, 0.5, 1.0],
+            y: vec![0.1, f64::INFINITY, 4.0],
+            standard_error: Vec::new(),
+        });
+        let result = PictureResult {
+            study: study.name.clone(),
+            picture: picture.clone(),
+            specs: specs(picture),
+            series: series.collect(),
+            grid,
+        };
+        let text = json!(result).to_string().into_bytes();
+        seeds.push(("picture_result", name, [&[place][..], &text].concat()));
+    }
+    seeds
+}
