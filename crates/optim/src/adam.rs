@@ -155,11 +155,12 @@ mod tests {
     fn adam_is_algorithm_1() {
         for kind in [WeightDecay::Coupled, WeightDecay::Decoupled] {
             let mut adam = Adam::new().weight_decay(0.1, kind).unwrap();
+            adam = adam.betas([0.8, 0.99]).unwrap().epsilon(0.1).unwrap();
             let (mut w, mut expected) = ([1.0_f64], 1.0_f64);
             let (mut m, mut v) = (0.0, 0.0);
             for step in 0..10 {
                 let gradient = (step as f64).cos();
-                adam.update(&mut w, &[gradient], 1.0, 0.01, step);
+                adam.update(&mut w, &[4.0 * gradient], 0.25, 0.01, step);
                 let g = match kind {
                     WeightDecay::Coupled => gradient + 0.1 * expected,
                     WeightDecay::Decoupled => gradient,
@@ -167,11 +168,11 @@ mod tests {
                 if kind == WeightDecay::Decoupled {
                     expected -= 0.01 * 0.1 * expected;
                 }
-                m = 0.9 * m + 0.1 * g;
-                v = 0.999 * v + 0.001 * g * g;
+                m = 0.8 * m + 0.2 * g;
+                v = 0.99 * v + 0.01 * g * g;
                 let t = step as i32 + 1;
-                let (m_hat, v_hat) = (m / (1.0 - 0.9_f64.powi(t)), v / (1.0 - 0.999_f64.powi(t)));
-                expected -= 0.01 * m_hat / (v_hat.sqrt() + 1e-8);
+                let (m_hat, v_hat) = (m / (1.0 - 0.8_f64.powi(t)), v / (1.0 - 0.99_f64.powi(t)));
+                expected -= 0.01 * m_hat / (v_hat.sqrt() + 0.1);
                 assert!((w[0] - expected).abs() < 1e-12, "{kind:?}, step {step}");
             }
         }

@@ -34,3 +34,25 @@ impl Clip {
         (self.max_norm / (norm + 1e-6)).min(1.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 1e-6 is added to the norm, which small norms show; a norm below the largest is kept.
+    #[test]
+    fn the_factor_is_its_formula() {
+        let clip = Clip::new(1e-6).unwrap();
+        assert_eq!(clip.factor(1e-6), 0.5);
+        assert_eq!(clip.factor(3e-6), 0.25);
+        assert_eq!(Clip::new(5.0).unwrap().factor(4.0), 1.0);
+    }
+
+    #[test]
+    fn the_largest_norm_is_positive_and_finite() {
+        for norm in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let error = Clip::new(norm).unwrap_err();
+            assert!(error.to_string().starts_with("clip_norm is"), "{error}");
+        }
+    }
+}

@@ -124,6 +124,26 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = "ghost batch 2 of 2")]
+    fn there_is_no_ghost_batch_behind_the_last() {
+        GhostBatches::new(8, 4, LoneExample::Join).unwrap().range(2, 8);
+    }
+
+    /// G + 1 examples only where a lone one may join another.
+    #[test]
+    fn the_capacity_is_the_largest_ghost_batch() {
+        for (size, lone, capacity) in [
+            (4, LoneExample::Join, 5),
+            (4, LoneExample::Drop, 4),
+            (1, LoneExample::Join, 1),
+            (2, LoneExample::Join, 3),
+        ] {
+            let ghosts = GhostBatches::new(8, size, lone).unwrap();
+            assert_eq!((ghosts.size(), ghosts.capacity()), (size, capacity), "{lone:?}");
+        }
+    }
+
+    #[test]
     fn the_ghost_size_divides_the_batch_size() {
         for (batch, ghost) in [(100, 64), (0, 1), (64, 0), (64, 128)] {
             let error = GhostBatches::new(batch, ghost, LoneExample::Join).unwrap_err();

@@ -78,3 +78,41 @@ pub trait Optimizer<R: Real> {
         self.descent_mut().restore(steps, memory)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::rivals::Quadratic;
+    use crate::{Adam, BaseUpdate, Sgd, SmoothOut};
+
+    /// Gone on from what `memory` names, by every rule: the same bits. A vector that is missing is
+    /// named.
+    #[test]
+    fn a_resumed_run_has_the_same_bits() {
+        let sgd = BaseUpdate::Sgd(Sgd::<f32>::new().momentum(0.9).unwrap());
+        let adam = BaseUpdate::Adam(Adam::new());
+        for (rule, missing) in [(sgd, "momentum_buffer"), (adam, "exp_avg")] {
+            let new = || SmoothOut::new(rule.clone());
+            let mut oracle = Quadratic::new(vec![1.0, 2.0], vec![0.1, 0.2]);
+            let mut run = |optimizer: &mut SmoothOut<f32, _>, w: &mut [f32], steps| {
+                for _ in 0..steps {
+                    Optimizer::step(optimizer, w, &mut oracle, &mut [()], 0.1).unwrap();
+                }
+            };
+            let (mut whole, mut expected) = (new(), [1.0, -1.0]);
+            run(&mut whole, &mut expected, 14);
+            let (mut first, mut w) = (new(), [1.0, -1.0]);
+            run(&mut first, &mut w, 7);
+            let kept: HashMap<_, _> = Optimizer::memory(&first).into_iter().collect();
+            let mut second = new();
+            let steps = Optimizer::steps(&first);
+            let lookup = |name: &str| kept.get(name).map(|vector| vector.to_vec());
+            Optimizer::restore(&mut second, steps, lookup).unwrap();
+            run(&mut second, &mut w, 7);
+            assert_eq!((w, second.steps()), (expected, 14));
+            assert_eq!(Optimizer::restore(&mut new(), 7, |_| None), Err(missing));
+        }
+    }
+}

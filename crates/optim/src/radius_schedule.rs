@@ -77,6 +77,7 @@ mod tests {
 
     #[test]
     fn schedules_are_their_formulas() {
+        assert_eq!(RadiusSchedule::Constant.coefficient(3, 10), 1.0);
         assert!((RadiusSchedule::ANNEAL.coefficient(99, 0) - 100_f64.powf(-0.275)).abs() < 1e-15);
         let tanh = RadiusSchedule::TANH.coefficient(9, 10);
         assert!((tanh - (4_f64.tanh() + 1.0) / 2.0).abs() < 1e-15);

@@ -422,6 +422,30 @@ mod tests {
         }
     }
 
+    /// In update t the radius is a c(t): the gradient of w^4 / 4 is that of w + c(t) theta.
+    #[test]
+    fn the_radius_follows_the_schedule() {
+        for schedule in [RadiusSchedule::ANNEAL, RadiusSchedule::TANH] {
+            let source = perturbation(Geometry::Absolute);
+            let smoothing = Smoothing::new(source.clone()).schedule(schedule, 4).unwrap();
+            let mut optimizer = SmoothOut::new(Sgd::<f32>::new()).smoothing(smoothing);
+            let (mut w, mut oracle) = (start(), Quartic { ghosts: 1, accepted: Vec::new() });
+            for step in 0..4 {
+                let (clean, c) = (w.clone(), schedule.coefficient(step, 4));
+                let report = optimizer.step(&mut w, &mut oracle, &mut [()], 0.5).unwrap();
+                assert_eq!(report.radius_coefficient, c);
+                let mut perturbed = clean.clone();
+                source.perturb(c, step, 0, &clean, &mut perturbed);
+                for i in 0..M {
+                    assert_eq!(w[i], clean[i] - 0.5 * perturbed[i].powi(3), "{schedule:?}, {step}");
+                }
+            }
+        }
+        let smoothing = || Smoothing::<f32>::new(perturbation(Geometry::Absolute));
+        assert!(smoothing().schedule(RadiusSchedule::Tanh { scale: 0.0 }, 4).is_err());
+        assert!(smoothing().copies(0).is_err());
+    }
+
     /// The mean of n copies has the mean gradient: for a quadratic it is w plus the mean theta.
     #[test]
     fn copies_are_averaged() {

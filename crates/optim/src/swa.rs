@@ -217,6 +217,16 @@ mod tests {
         assert_eq!((rest.models(), rest.average()), (whole.models(), whole.average()));
     }
 
+    /// t(i) = (mod(i - 1, c) + 1) / c: down to alpha_2 at the end of each cycle, then up at once.
+    #[test]
+    fn the_cyclical_rate_is_its_formula() {
+        let rate = CyclicalRate::new([0.5, 0.1], 4).unwrap();
+        for (i, expected) in (1..).zip([0.4, 0.3, 0.2, 0.1, 0.4, 0.3, 0.2, 0.1, 0.4]) {
+            assert!((rate.at(i) - expected).abs() < 1e-15, "{i}");
+        }
+        assert!(CyclicalRate::new([0.1, 0.1], 1).is_ok());
+    }
+
     #[test]
     fn settings_are_checked() {
         for (name, error) in [

@@ -176,6 +176,30 @@ mod tests {
         check::<f64>(1e-9);
     }
 
+    /// The gradient of a cubic is of second degree: central differences are exact for any step but
+    /// for rounding; those of exp(w) are off by h^2 / 6 e^w, h = s (1 + |w|) for a unit vector.
+    #[test]
+    fn the_step_is_its_formula() {
+        let f = |gradient: fn(f64) -> f64| {
+            FnObjective::new(1, |_: &[f64]| 0.0).with_gradient(move |w, g| {
+                g[0] = gradient(w[0]);
+                0.0
+            })
+        };
+        let product = |gradient, s, v: f64| {
+            let f = FiniteDifferenceHvp::new(f(gradient)).step(s).unwrap();
+            let mut product = [0.0];
+            f.hessian_vector_product(&[2.0], &[v], &mut product, &mut f.scratch());
+            product[0]
+        };
+        for v in [1.0, -3.0] {
+            assert!((product(|w| 3.0 * w * w, 0.1, v) - 12.0 * v).abs() < 1e-12);
+            let h: f64 = 0.01 * 3.0;
+            let expected = 2.0_f64.exp() * h.sinh() / h;
+            assert!((product(f64::exp, 0.01, v) - expected * v).abs() < 1e-12 * expected * 3.0);
+        }
+    }
+
     #[test]
     fn a_zero_vector_has_a_zero_product() {
         let f = FnObjective::new(1, |w: &[f64]| w[0]).with_gradient(|w, g| {

@@ -284,6 +284,52 @@ mod tests {
         }
     }
 
+    /// A block whose gradient is wrong is named, also where it claims to be zero; a block that the
+    /// loss does not see passes.
+    #[test]
+    fn the_wrong_block_is_named() {
+        use smoothout_tensor::BlockKind;
+        let mut layout = ParameterLayout::new();
+        for name in ["a", "b", "unseen"] {
+            layout.push(name, &[2], BlockKind::Weight).unwrap();
+        }
+        let value = |w: &[f64]| w[..4].iter().map(|w| w.cosh()).sum::<f64>();
+        let check = |factors: [f64; 2]| {
+            let f = FnObjective::new(6, value).with_gradient(move |w: &[f64], g: &mut [f64]| {
+                g.fill(0.0);
+                (0..4).for_each(|i| g[i] = factors[i / 2] * w[i].sinh());
+                value(w)
+            });
+            check_gradient_blocks(&f, &layout, &[0.3, -0.2, 0.5, 1.0, 0.0, 2.0])
+        };
+        assert_eq!(check([1.0, 1.0]).unwrap(), value(&[0.3, -0.2, 0.5, 1.0]));
+        for factor in [-1.0, 0.0, 2.0] {
+            for (factors, wrong) in [([factor, 1.0], "a"), ([1.0, factor], "b")] {
+                let Err(SharpnessError::WrongBlock { block, .. }) = check(factors) else {
+                    panic!("{factors:?} passed");
+                };
+                assert_eq!(block, wrong);
+            }
+        }
+    }
+
+    /// Another value the second time, or beside the gradient, is found.
+    #[test]
+    fn a_loss_that_changes_is_refused() {
+        use std::sync::atomic::{AtomicU64, Ordering};
+        let calls = AtomicU64::new(0);
+        let f = FnObjective::new(1, |_: &[f64]| calls.fetch_add(1, Ordering::Relaxed) as f64);
+        let error = check_value(&f, &[0.0]).unwrap_err();
+        assert!(matches!(error, SharpnessError::NotDeterministic { .. }), "{error}");
+        for (beside, right) in [(2.0, true), (2.0 + 1e-14, true), (2.1, false), (1.9, false)] {
+            let f = FnObjective::new(1, |_: &[f64]| 2.0).with_gradient(move |_, g| {
+                g[0] = 0.0;
+                beside
+            });
+            assert_eq!(check_gradient(&f, &[0.0]).is_ok(), right, "{beside}");
+        }
+    }
+
     #[test]
     fn losses_that_are_not_finite_are_named() {
         let f = FnObjective::new(1, |w: &[f64]| 1.0 / w[0]);

@@ -64,3 +64,30 @@ pub(crate) fn watched(
 pub(crate) fn unobserved(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Stopped before its last step it is stopped; after it, it is done all the same.
+    #[test]
+    fn a_measurement_that_ends_is_not_stopped() {
+        for (at, ending, steps) in [(0, Ending::Stopped, 1), (1, Ending::Stopped, 2)]
+            .into_iter()
+            .chain([(2, Ending::Done, 3), (9, Ending::Done, 3)])
+        {
+            let mut seen = Vec::new();
+            let mut observer = |progress: Progress| {
+                seen.push(progress.evaluations);
+                if progress.evaluations == at {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            };
+            let step = |evaluations| Ok(Progress { evaluations, value: 0.0, uncertainty: 0.0 });
+            assert_eq!(watched(3, &mut observer, step).unwrap(), ending, "{at}");
+            assert_eq!(seen, (0..steps).collect::<Vec<_>>());
+        }
+    }
+}

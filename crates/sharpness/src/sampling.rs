@@ -65,3 +65,58 @@ impl Budget {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::*;
+    use crate::observer::unobserved;
+
+    /// Samples with an error that is small after the draws of `small` only: how it ended, and the
+    /// draws after each batch.
+    fn sample(budget: Budget, small: &[usize]) -> (Ending, Vec<usize>) {
+        let mut done = vec![0];
+        let ending = budget.sample(&mut unobserved, 2, |first, out| {
+            assert_eq!(first, done[done.len() - 1]);
+            let samples = first + out.len();
+            done.push(samples);
+            let standard_error = if small.contains(&samples) { 0.1 } else { 1.0 };
+            Ok(Estimate { value: 0.0, standard_error, samples })
+        });
+        (ending.unwrap(), done)
+    }
+
+    /// Looked at after 64 draws, and whenever they have grown by half: lucky errors in between do
+    /// not end it.
+    #[test]
+    fn the_rule_looks_seldom() {
+        let budget = Budget::new(9).draws(300).unwrap().until(0.1).unwrap();
+        let all = vec![0, 64, 96, 144, 208, 216, 280, 300];
+        assert_eq!(sample(budget, &[]), (Ending::Budget, all.clone()));
+        assert_eq!(sample(budget, &[208, 280]), (Ending::Budget, all.clone()));
+        assert_eq!(sample(budget, &[216]), (Ending::Done, all[..6].to_vec()));
+        assert_eq!(sample(budget, &[300]), (Ending::Done, all));
+        assert_eq!(sample(Budget::new(100), &[]), (Ending::Done, vec![0, 64, 100]));
+        let few = Budget::new(10).until(0.1).unwrap();
+        assert_eq!(sample(few, &[]), (Ending::Budget, vec![0, 10]));
+    }
+
+    #[test]
+    fn the_observer_sees_evaluations_and_stops_it() {
+        let mut seen = Vec::new();
+        let mut observer = |progress: Progress| {
+            seen.push(progress.evaluations);
+            ControlFlow::Break(())
+        };
+        let estimate = Estimate { value: 0.0, standard_error: 1.0, samples: 64 };
+        let ending = Budget::new(100).sample(&mut observer, 3, |_, _| Ok(estimate)).unwrap();
+        assert_eq!((ending, seen), (Ending::Stopped, vec![3 * 64]));
+    }
+
+    #[test]
+    fn settings_are_checked() {
+        assert!(Budget::new(9).draws(1).is_err() && Budget::new(9).draws(2).is_ok());
+        assert!(Budget::new(9).until(0.0).is_err() && Budget::new(9).until(f64::NAN).is_err());
+    }
+}

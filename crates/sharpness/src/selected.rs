@@ -47,3 +47,33 @@ impl Selected {
         vector[from..].fill(R::zero());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use smoothout_tensor::BlockKind;
+
+    use super::*;
+
+    /// Neighbours are one range; what lies before, between and behind the ranges is masked.
+    #[test]
+    fn ranges_are_those_of_the_selected_blocks() {
+        let mut layout = ParameterLayout::new();
+        for (name, len, kind) in [
+            ("a", 2, BlockKind::NormScale),
+            ("b", 1, BlockKind::Weight),
+            ("c", 3, BlockKind::Bias),
+            ("d", 1, BlockKind::NormScale),
+            ("e", 2, BlockKind::Weight),
+            ("f", 1, BlockKind::NormScale),
+        ] {
+            layout.push(name, &[len], kind).unwrap();
+        }
+        let selection = Selection::of_kinds(&[BlockKind::Weight, BlockKind::Bias]);
+        let selected = Selected::new(&selection, &layout).unwrap();
+        assert_eq!(selected.ranges().collect::<Vec<_>>(), [2..6, 7..9]);
+        assert_eq!(selected.count(), 6);
+        let mut vector = [1.0_f64; 10];
+        selected.mask(&mut vector);
+        assert_eq!(vector, [0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0]);
+    }
+}

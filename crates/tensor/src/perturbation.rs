@@ -445,6 +445,61 @@ mod tests {
         }
     }
 
+    /// The table of the module, line by line, for a perturbation's own numbers and for the
+    /// caller's. One block is longer than a piece of the passes, which cuts no filter.
+    #[test]
+    fn each_geometry_is_its_formula() {
+        let mut layout = layout();
+        layout.push("wide.weight", &[300, 37], BlockKind::Weight).unwrap();
+        let (w, key) = (weights::<f64>(&layout, 3), PerturbationKey::new(4).step(5).copy(6));
+        for law in [Distribution::Uniform, Distribution::Gaussian] {
+            let draw = |geometry, radius, c, w: &[f64]| {
+                let mut out = vec![f64::NAN; w.len()];
+                let perturbation = Perturbation::new(geometry, radius).unwrap().distribution(law);
+                perturbation.apply_scaled(c, &layout, key, w, &mut out);
+                out
+            };
+            let u = draw(Geometry::Absolute, 1.0, 1.0, &vec![0.0; w.len()]);
+            for geometry in [
+                Geometry::Absolute,
+                Geometry::Filter,
+                Geometry::Elementwise,
+                Geometry::KeskarBox,
+                Geometry::Layer,
+            ] {
+                let mut expected = w.clone();
+                for block in layout.blocks() {
+                    let direction = match geometry {
+                        Geometry::Layer => block.len(),
+                        _ => block.filter_len(),
+                    };
+                    let pieces = expected[block.range()].chunks_mut(direction);
+                    for (w, u) in pieces.zip(u[block.range()].chunks(direction)) {
+                        let factor = norm(w) / norm(u);
+                        for (w, &u) in w.iter_mut().zip(u) {
+                            *w += 0.2
+                                * match geometry {
+                                    Geometry::Absolute => u,
+                                    Geometry::Elementwise => u * w.abs(),
+                                    Geometry::KeskarBox => u * (w.abs() + 1.0),
+                                    Geometry::Filter | Geometry::Layer => u * factor,
+                                };
+                        }
+                    }
+                }
+                let mut given = u.clone();
+                let perturbation = Perturbation::new(geometry, 0.2).unwrap();
+                perturbation.apply_to_draw(&layout, &w, &mut given);
+                for found in [draw(geometry, 0.4, 0.5, &w), given] {
+                    for ((found, expected), w) in found.iter().zip(&expected).zip(&w) {
+                        let scale = 1.0 + w.abs();
+                        assert!((found - expected).abs() < 1e-12 * scale, "{geometry:?}, {law:?}");
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_zero_filter_stays_zero() {
         let w = vec![0.0_f32; layout().len()];
