@@ -99,7 +99,8 @@ fn documents() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         "radius_schedule": "tanh", "holdout": 0.1, "seed": 1
     });
     let shortened = json!({ "model": "f1", "epochs": 5, "shorten_regime": true, "method": "swa" });
-    let rival = json!({ "model": "c1", "classes": 7, "method": "entropy-sgd", "optimizer": "adam" });
+    let rival =
+        json!({ "model": "c1", "classes": 7, "method": "entropy-sgd", "optimizer": "adam" });
     let study = json!({
         "name": "s", "title": "t", "question": "q", "source": "s", "common": { "model": "f1" },
         "arms": [
@@ -165,21 +166,19 @@ fn results() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     };
     let mut seeds = vec![("run_result", "run", json!(run).to_string().into_bytes())];
     for (place, picture) in (0_u8..).zip(&study.pictures) {
-        let (name, mut series, mut grid) = match &picture.kind {
-            PictureKind::Line { .. } => ("line", [SeriesOf::Loss].to_vec(), None),
-            PictureKind::RandomLine { .. } => ("random_line", [SeriesOf::Accuracy].to_vec(), None),
-            PictureKind::Noise { .. } => ("noise", [SeriesOf::Loss].to_vec(), None),
-            PictureKind::Plane { axis, .. } => {
-                let grid = Grid::new("loss", &[*axis, *axis]).expect("axes of a grid");
-                ("plane", Vec::new(), Some(grid))
-            }
+        let (of, axis) = match &picture.kind {
+            PictureKind::RandomLine { .. } => (Some(SeriesOf::Accuracy), None),
+            PictureKind::Line { .. } | PictureKind::Noise { .. } => (Some(SeriesOf::Loss), None),
+            PictureKind::Plane { axis, .. } => (None, Some(*axis)),
         };
-        if let Some(grid) = &mut grid {
+        let grid = axis.map(|axis| {
+            let mut grid = Grid::new("loss", &[axis, axis]).expect("axes of a grid");
             let chart = Chart::new(&[0.0, 0.0], vec![vec![1.0, 0.0], vec![0.0, 1.0]]);
-            let bowl = FnObjective::new(2, |w: &[f64]| (w[0] * 8.0).round() + w[1].round());
-            grid.fill(&bowl, &chart.expect("two directions")).expect("a finite function");
-        }
-        let series = series.drain(..).map(|of| Series {
+            let stairs = FnObjective::new(2, |w: &[f64]| (w[0] * 8.0).round() + w[1].round());
+            grid.fill(&stairs, &chart.expect("two directions")).expect("a finite function");
+            grid
+        });
+        let series = of.map(|of| Series {
             arm: picture.kind.arms()[0].to_owned(),
             split: smoothout::data::Split::Test,
             of,
@@ -191,11 +190,11 @@ fn results() -> Vec<(&'static str, &'static str, Vec<u8>)> {
             study: study.name.clone(),
             picture: picture.clone(),
             specs: specs(picture),
-            series: series.collect(),
+            series: series.into_iter().collect(),
             grid,
         };
         let text = json!(result).to_string().into_bytes();
-        seeds.push(("picture_result", name, [&[place][..], &text].concat()));
+        seeds.push(("picture_result", picture.name.as_str(), [&[place][..], &text].concat()));
     }
     seeds
 }
