@@ -145,7 +145,9 @@ fn no_mutation_does_harm() {
                 mutations.iter().for_each(|mutation| mutation.apply(&mut bytes));
                 bytes
             });
-        let mut runner = TestRunner::new(ProptestConfig::with_cases(cases));
+        // What fails is printed whole, and belongs into the corpus.
+        let config = ProptestConfig { cases, failure_persistence: None, ..Default::default() };
+        let mut runner = TestRunner::new(config);
         let found = runner.run(&mutated, |bytes| {
             feed(reader, &bytes);
             Ok(())
