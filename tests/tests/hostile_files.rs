@@ -59,16 +59,8 @@ enum Mutation {
     Word(Index, u64, bool),
 }
 
-const NUMBERS: [&str; 8] = [
-    "0",
-    "-1",
-    "1.5",
-    "1e308",
-    "5e-324",
-    "4294967296",
-    "1099511627776",
-    "18446744073709551615",
-];
+const NUMBERS: [&str; 8] =
+    ["0", "-1", "1.5", "1e308", "5e-324", "4294967296", "1099511627776", "18446744073709551615"];
 
 fn mutation() -> impl Strategy<Value = Mutation> {
     let words = prop::sample::select(vec![0, 1, 1 << 31, 1 << 40, u64::MAX / 2, u64::MAX]);
@@ -101,8 +93,9 @@ impl Mutation {
                 bytes.splice(to..end, piece);
             }
             Self::Digits(at, number) => {
-                let is_start =
-                    |&i: &usize| bytes[i].is_ascii_digit() && (i == 0 || !bytes[i - 1].is_ascii_digit());
+                let is_start = |&i: &usize| {
+                    bytes[i].is_ascii_digit() && (i == 0 || !bytes[i - 1].is_ascii_digit())
+                };
                 let starts: Vec<usize> = (0..len).filter(is_start).collect();
                 if !starts.is_empty() {
                     let start = starts[at.index(starts.len())];
@@ -146,12 +139,15 @@ fn no_mutation_does_harm() {
     let cases = std::env::var("SMOOTHOUT_MUTATIONS").map_or(200, |n| n.parse().expect("a number"));
     for reader in READERS {
         let corpus = corpus(reader.0);
-        let mutated = (any::<Index>(), vec(mutation(), 1..6)).prop_map(move |(which, mutations)| {
-            let mut bytes = which.get(&corpus).clone();
-            mutations.iter().for_each(|mutation| mutation.apply(&mut bytes));
-            bytes
-        });
-        let mut runner = TestRunner::new(ProptestConfig::with_cases(cases));
+        let mutated =
+            (any::<Index>(), vec(mutation(), 1..6)).prop_map(move |(which, mutations)| {
+                let mut bytes = which.get(&corpus).clone();
+                mutations.iter().for_each(|mutation| mutation.apply(&mut bytes));
+                bytes
+            });
+        // What fails is printed whole, and belongs into the corpus.
+        let config = ProptestConfig { cases, failure_persistence: None, ..Default::default() };
+        let mut runner = TestRunner::new(config);
         let found = runner.run(&mutated, |bytes| {
             feed(reader, &bytes);
             Ok(())

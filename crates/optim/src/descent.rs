@@ -57,7 +57,7 @@ impl<U> Descent<U> {
     /// Goes on from a checkpoint: after `step` updates, with `memory` by name.
     ///
     /// # Errors
-    /// Names the vector of the rule's memory that `memory` lacks.
+    /// Names the vector of the rule's memory that `memory` lacks, or that is empty after an update.
     pub fn restore<R: Real>(
         &mut self,
         step: u64,
@@ -67,7 +67,7 @@ impl<U> Descent<U> {
         U: Update<R>,
     {
         for (name, vector) in self.update.memory_mut() {
-            *vector = memory(name).ok_or(name)?;
+            *vector = memory(name).filter(|found| step == 0 || !found.is_empty()).ok_or(name)?;
         }
         self.step = step;
         Ok(())

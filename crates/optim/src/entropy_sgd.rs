@@ -187,8 +187,9 @@ impl<R: Real, U: Update<R>> Optimizer<R> for EntropySgd<R, U> {
         steps: u64,
         mut memory: impl FnMut(&str) -> Option<Vec<R>>,
     ) -> Result<(), &'static str> {
-        self.walker = memory(WALKER).ok_or(WALKER)?;
-        self.mean = memory(MEAN).ok_or(MEAN)?;
+        let mut begun = |name| memory(name).filter(|found| steps == 0 || !found.is_empty());
+        self.walker = begun(WALKER).ok_or(WALKER)?;
+        self.mean = begun(MEAN).ok_or(MEAN)?;
         self.descent.restore(steps / self.langevin_steps, memory)?;
         self.steps = steps;
         Ok(())

@@ -157,7 +157,9 @@ impl Regime {
         assert!(factor > 0, "a regime is stretched by a factor of at least 1");
         let steps = self.steps.iter();
         Self {
-            steps: steps.map(|step| RegimeStep { epoch: step.epoch.saturating_mul(factor), ..*step }).collect(),
+            steps: steps
+                .map(|step| RegimeStep { epoch: step.epoch.saturating_mul(factor), ..*step })
+                .collect(),
         }
     }
 

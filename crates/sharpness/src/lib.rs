@@ -56,9 +56,9 @@ pub use expected_loss::{
 pub use finite_difference::{FiniteDifferenceHvp, FiniteDifferenceScratch};
 pub use guard::{check_gradient, check_gradient_blocks, check_hessian, check_value};
 pub use keskar::{Effort, Keskar, KeskarReport, KeskarSearch, Space, Start};
-pub use landscape::{Axis, Chart, Grid};
 #[cfg(feature = "serde")]
 pub use landscape::numbers;
+pub use landscape::{Axis, Chart, Grid};
 #[cfg(feature = "plot")]
 pub use landscape::{
     ColourScale, LineStyle, Picture, PlotError, contour, plot_lines, plot_plane, viridis,

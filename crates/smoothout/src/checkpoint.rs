@@ -59,9 +59,9 @@ impl Progress {
             ("examples", unfinished.tally.examples() as u64),
         ];
         match counts.into_iter().find(|(_, count)| *count > MANY) {
-            Some((name, found)) => Err(serde::de::Error::custom(format!(
-                "{name} is {found}, expected at most 2^48"
-            ))),
+            Some((name, found)) => {
+                Err(serde::de::Error::custom(format!("{name} is {found}, expected at most 2^48")))
+            }
             None => Ok(progress),
         }
     }

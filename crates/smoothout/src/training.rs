@@ -222,7 +222,8 @@ impl Training {
         if let Some(averaging) = &mut self.averaging
             && state.averaged > 0
         {
-            let average = take(AVERAGE).ok_or(lacks(AVERAGE))?;
+            let average = take(AVERAGE).filter(|average| !average.is_empty());
+            let average = average.ok_or(lacks(AVERAGE))?;
             averaging.restore(state.averaged, average);
             let workspace = &mut self.scratch[0].workspace;
             averaging.refresh(&self.experiment, &self.network, &self.data, workspace)?;

@@ -10,19 +10,17 @@ use super::{in_folder, refused};
 
 /// An IDX file of images or labels, raw or gzipped.
 pub fn idx(bytes: &[u8]) -> bool {
-    [1, 3].into_iter().any(|extents| {
-        match array::decode("file".as_ref(), bytes, extents) {
-            Err(error) => refused(&error),
-            Ok(found) => {
-                assert_eq!(found.shape.len(), extents);
-                assert_eq!(found.values.len(), found.shape.iter().product::<usize>());
-                let header = [0, 0, 8, extents as u8].into_iter();
-                let sizes = found.shape.iter().flat_map(|&size| (size as u32).to_be_bytes());
-                let written: Vec<u8> = header.chain(sizes).chain(found.values.clone()).collect();
-                let again = array::decode("file".as_ref(), &written, extents);
-                assert_eq!(again.expect("what was read"), found);
-                true
-            }
+    [1, 3].into_iter().any(|extents| match array::decode("file".as_ref(), bytes, extents) {
+        Err(error) => refused(&error),
+        Ok(found) => {
+            assert_eq!(found.shape.len(), extents);
+            assert_eq!(found.values.len(), found.shape.iter().product::<usize>());
+            let header = [0, 0, 8, extents as u8].into_iter();
+            let sizes = found.shape.iter().flat_map(|&size| (size as u32).to_be_bytes());
+            let written: Vec<u8> = header.chain(sizes).chain(found.values.clone()).collect();
+            let again = array::decode("file".as_ref(), &written, extents);
+            assert_eq!(again.expect("what was read"), found);
+            true
         }
     })
 }

@@ -12,9 +12,6 @@ mod reproductions;
 mod seeds;
 
 use std::path::Path;
-use std::sync::{LazyLock, Mutex, PoisonError};
-
-use tempfile::TempDir;
 
 pub use checkpoints::{model, training};
 pub use data::{archive, cifar, idx};
@@ -43,16 +40,11 @@ pub const READERS: [Reader; 12] = [
 
 /// Calls `read` with a folder in which a file of that name holds the bytes, and nothing else does.
 fn in_folder<T>(name: &str, bytes: &[u8], read: impl FnOnce(&Path) -> T) -> T {
-    static FOLDER: LazyLock<Mutex<TempDir>> =
-        LazyLock::new(|| Mutex::new(tempfile::tempdir().expect("a temporary folder")));
-    // A panic of an earlier reader leaves nothing that matters: the file is written anew.
-    let folder = FOLDER.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join(name);
     std::fs::create_dir_all(file.parent().expect("the folder")).expect("a folder to write to");
     std::fs::write(&file, bytes).expect("a file to write to");
-    let found = read(folder.path());
-    std::fs::remove_file(&file).expect("the file is still there");
-    found
+    read(folder.path())
 }
 
 /// As [`in_folder`], with the path of the file.

@@ -77,15 +77,25 @@ fn checkpoints() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     save_model(&path, network, &state.model).expect("a file to write to");
     let model = read();
     save_training(&path, network, &state).expect("a file to write to");
+    let training = read();
+    let counts = TrainingState { epochs: usize::MAX, steps: u64::MAX, ..state.clone() };
+    save_training(&path, network, &counts).expect("a file to write to");
+    let counts = read();
+    let memory = (0..20).map(|k| (format!("m{k}"), vec![0.0])).collect();
+    let shapes = TrainingState { memory, ..state.clone() };
+    save_training(&path, network, &shapes).expect("a file to write to");
+    let shapes = read();
     let empty = safetensors::serialize(
         Vec::<(String, safetensors::tensor::TensorView<'_>)>::new(),
         Some(HashMap::from([("progress".to_owned(), "{}".to_owned())])),
     );
     vec![
         ("model", "model", model.clone()),
-        ("model", "refused-training", read()),
+        ("model", "refused-training", training.clone()),
         ("model", "refused-pickle", b"PK\x03\x04archive/data.pkl".to_vec()),
-        ("training", "training", read()),
+        ("training", "training", training),
+        ("training", "refused-counts", counts),
+        ("training", "refused-shapes", shapes),
         ("training", "refused-model", model),
         ("training", "refused-empty", empty.expect("an empty file")),
     ]
@@ -99,7 +109,8 @@ fn documents() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         "radius_schedule": "tanh", "holdout": 0.1, "seed": 1
     });
     let shortened = json!({ "model": "f1", "epochs": 5, "shorten_regime": true, "method": "swa" });
-    let rival = json!({ "model": "c1", "classes": 7, "method": "entropy-sgd", "optimizer": "adam" });
+    let rival =
+        json!({ "model": "c1", "classes": 7, "method": "entropy-sgd", "optimizer": "adam" });
     let study = json!({
         "name": "s", "title": "t", "question": "q", "source": "s", "common": { "model": "f1" },
         "arms": [
@@ -118,6 +129,11 @@ fn documents() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         "quantity": "loss", "values": [1.0, "NaN", "-inf", 0.5, 2e-300],
         "axes": [{ "from": -1.0, "to": 1.0, "count": 3 }, { "from": 0.0, "to": 1.0, "count": 2 }]
     });
+    let mut twice = study.clone();
+    twice["arms"][1]["name"] = json!("a");
+    let long = json!({ "model": "f1", "epochs": u64::MAX, "shorten_regime": true });
+    let axis = |count: u64| json!({ "from": -1.0, "to": 1.0, "count": count });
+    let axes = |axes: serde_json::Value| json!({ "quantity": "q", "values": [1.0], "axes": axes });
     let facts = json!({
         "parameters": 10, "multiply_adds": 100, "train_examples": 5, "test_examples": 2,
         "stretches": [{ "first_epoch": 1, "version": "0.1.0", "cpu": "c", "threads": 2,
@@ -129,8 +145,13 @@ fn documents() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("experiment", "experiment", text(experiment)),
         ("experiment", "shortened", text(shortened)),
         ("experiment", "rival", text(rival)),
+        ("experiment", "refused-long", text(long)),
         ("study", "study", text(study)),
+        ("study", "refused-twice", text(twice)),
         ("grid", "grid", text(grid)),
+        ("grid", "refused-without-axes", text(axes(json!([])))),
+        ("grid", "refused-without-points", text(axes(json!([axis(0)])))),
+        ("grid", "refused-overflow", text(axes(json!([axis(1 << 32), axis(1 << 32)])))),
         ("facts", "facts", text(facts)),
         ("records", "records", records.into_bytes()),
     ]
@@ -165,21 +186,19 @@ fn results() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     };
     let mut seeds = vec![("run_result", "run", json!(run).to_string().into_bytes())];
     for (place, picture) in (0_u8..).zip(&study.pictures) {
-        let (name, mut series, mut grid) = match &picture.kind {
-            PictureKind::Line { .. } => ("line", [SeriesOf::Loss].to_vec(), None),
-            PictureKind::RandomLine { .. } => ("random_line", [SeriesOf::Accuracy].to_vec(), None),
-            PictureKind::Noise { .. } => ("noise", [SeriesOf::Loss].to_vec(), None),
-            PictureKind::Plane { axis, .. } => {
-                let grid = Grid::new("loss", &[*axis, *axis]).expect("axes of a grid");
-                ("plane", Vec::new(), Some(grid))
-            }
+        let (of, axis) = match &picture.kind {
+            PictureKind::RandomLine { .. } => (Some(SeriesOf::Accuracy), None),
+            PictureKind::Line { .. } | PictureKind::Noise { .. } => (Some(SeriesOf::Loss), None),
+            PictureKind::Plane { axis, .. } => (None, Some(*axis)),
         };
-        if let Some(grid) = &mut grid {
+        let grid = axis.map(|axis| {
+            let mut grid = Grid::new("loss", &[axis, axis]).expect("axes of a grid");
             let chart = Chart::new(&[0.0, 0.0], vec![vec![1.0, 0.0], vec![0.0, 1.0]]);
-            let bowl = FnObjective::new(2, |w: &[f64]| (w[0] * 8.0).round() + w[1].round());
-            grid.fill(&bowl, &chart.expect("two directions")).expect("a finite function");
-        }
-        let series = series.drain(..).map(|of| Series {
+            let stairs = FnObjective::new(2, |w: &[f64]| (w[0] * 8.0).round() + w[1].round());
+            grid.fill(&stairs, &chart.expect("two directions")).expect("a finite function");
+            grid
+        });
+        let series = of.map(|of| Series {
             arm: picture.kind.arms()[0].to_owned(),
             split: smoothout::data::Split::Test,
             of,
@@ -191,11 +210,23 @@ fn results() -> Vec<(&'static str, &'static str, Vec<u8>)> {
             study: study.name.clone(),
             picture: picture.clone(),
             specs: specs(picture),
-            series: series.collect(),
+            series: series.into_iter().collect(),
             grid,
         };
-        let text = json!(result).to_string().into_bytes();
-        seeds.push(("picture_result", name, [&[place][..], &text].concat()));
+        let mut push = |name: &'static str, result: &PictureResult| {
+            let text = json!(result).to_string().into_bytes();
+            seeds.push(("picture_result", name, [&[place][..], &text].concat()));
+        };
+        push(&picture.name, &result);
+        if place == 0 {
+            let mut extreme = result;
+            extreme.series[0].x = vec![-1e308, 0.0, 1e308];
+            push("wide", &extreme);
+            extreme.series[0].x = vec![-5e-324, 0.0, 5e-324];
+            push("narrow", &extreme);
+            extreme.series[0].y.pop();
+            push("refused-short", &extreme);
+        }
     }
     seeds
 }

@@ -11,9 +11,9 @@ mod write;
 
 pub use chart::Chart;
 pub use grid::{Axis, Grid};
-#[cfg(feature = "serde")]
-pub use write::numbers;
 #[cfg(feature = "plot")]
 pub use plot::{
     ColourScale, LineStyle, Picture, PlotError, contour, plot_lines, plot_plane, viridis,
 };
+#[cfg(feature = "serde")]
+pub use write::numbers;

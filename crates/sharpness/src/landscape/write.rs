@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use super::Grid;
 #[cfg(feature = "serde")]
 use super::Axis;
+use super::Grid;
 #[cfg(feature = "serde")]
 use crate::SharpnessError;
 
@@ -109,10 +109,7 @@ pub mod numbers {
     ///
     /// # Errors
     /// Those of the serializer.
-    pub fn serialize<S: Serializer>(
-        values: &[f64],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(values: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(values.iter().map(|value| {
             if value.is_finite() { Number::Finite(*value) } else { Number::Word(value.to_string()) }
         }))
@@ -122,9 +119,7 @@ pub mod numbers {
     ///
     /// # Errors
     /// Those of the deserializer, and for another word.
-    pub fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Vec<f64>, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
         let numbers: Vec<Number> = Vec::deserialize(deserializer)?;
         let value = |number| match number {
             Number::Finite(value) => Ok(value),

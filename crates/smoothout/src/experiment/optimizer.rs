@@ -173,6 +173,29 @@ mod tests {
         Training::new(experiment, data).unwrap()
     }
 
+    /// Memory that is empty although there were updates is refused, not taken for zeros.
+    #[test]
+    fn a_state_without_its_memory_is_refused() {
+        for method in [
+            r#""plain""#,
+            r#""sam", "optimizer": "adam""#,
+            r#""entropy-sgd", "langevin_steps": 5"#,
+            r#""swa", "swa_start": 1"#,
+        ] {
+            let mut whole = training(method);
+            whole.epoch(|_, _| {}).unwrap();
+            let state = whole.state();
+            let empties =
+                (0..state.memory.len()).filter(|&place| !state.memory[place].1.is_empty());
+            for place in empties.collect::<Vec<_>>() {
+                let mut state = state.clone();
+                state.memory[place].1.clear();
+                let error = training(method).restore(state.clone()).unwrap_err().to_string();
+                assert!(error.contains(&state.memory[place].0), "{method}: {error}");
+            }
+        }
+    }
+
     /// A training that stops after any batch goes on from its checkpoint with the same bits.
     #[test]
     fn every_method_goes_on_within_an_epoch() {

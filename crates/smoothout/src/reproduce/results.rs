@@ -132,7 +132,7 @@ impl PictureResult {
                 grid.axes() == [*axis, *axis] && grid.is_complete()
             }
             (PictureKind::Plane { .. }, None) => false,
-            (_, grid) => grid.is_none() && !self.series.is_empty(),
+            (_, grid) => grid.is_none(),
         };
         series && grid
     }

@@ -5,7 +5,7 @@
 //! *pictures* through trained networks; and numbers *published* by others to stand beside ours.
 //! A [`Profile`] says at what scale it runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -81,8 +81,8 @@ impl Study {
     /// # Errors
     /// If it cannot be read, or has an unknown field or a value of the wrong type.
     pub fn read(path: &Path) -> Result<Self, StudyError> {
-        let text = read_text(path)
-            .map_err(|source| StudyError::Read { path: path.to_owned(), source })?;
+        let text =
+            read_text(path).map_err(|source| StudyError::Read { path: path.to_owned(), source })?;
         let study: Self = parse_object(&text)
             .map_err(|problem| StudyError::Json { path: path.to_owned(), problem })?;
         let names = study.arms.iter().map(|arm| &arm.name);
@@ -91,6 +91,11 @@ impl Study {
         if let Some(name) = odd {
             return Err(StudyError::Name { path: path.to_owned(), name });
         }
+        let arms = study.arms.iter().map(|arm| &arm.name);
+        let pictures = study.pictures.iter().map(|picture| &picture.name);
+        if let Some(name) = twice(arms).or_else(|| twice(pictures)).cloned() {
+            return Err(StudyError::Twice { path: path.to_owned(), name });
+        }
         let large = study.pictures.iter().find(|picture| !(2..=1001).contains(&picture.points()));
         if let Some(picture) = large {
             let (name, found) = (picture.name.clone(), picture.points());
@@ -98,6 +103,12 @@ impl Study {
         }
         Ok(study)
     }
+}
+
+/// A name that is there twice.
+fn twice<'a>(mut names: impl Iterator<Item = &'a String>) -> Option<&'a String> {
+    let mut seen = HashSet::new();
+    names.find(|name| !seen.insert(*name))
 }
 
 /// Names become names of files and folders.
@@ -137,6 +148,17 @@ pub enum StudyError {
         name: String,
         /// Its points.
         found: usize,
+    },
+    /// Two arms, or two pictures, of one name.
+    #[error(
+        "{path} has the name {name:?} twice: arms and pictures are kept in folders and files of \
+         their names, so give each one of its own"
+    )]
+    Twice {
+        /// The file.
+        path: PathBuf,
+        /// The name.
+        name: String,
     },
     /// A name that is no file name.
     #[error(
