@@ -194,3 +194,19 @@ fn a_large_subspace_is_drawn_anew() {
     let dimension = usize::MAX;
     assert_eq!(Space::random(dimension, 2), Space::ImplicitSubspace { dimension });
 }
+
+/// The standard deviation over the searches has the divisor n - 1; that of one search is 0.
+#[test]
+fn the_spread_is_that_of_the_searches() {
+    let (f, layout) = (quadratic::<f64>(1.0), ParameterLayout::flat(5));
+    let settings = Keskar::new(0.1).unwrap().effort(Effort::Iterations(1));
+    let mut report = settings.measure(&f, &layout, &W).unwrap();
+    report.searches.truncate(3);
+    for (search, sharpness) in report.searches.iter_mut().zip([1.0, 2.0, 6.0]) {
+        search.sharpness = sharpness;
+    }
+    assert_eq!(report.spread(), (3.0, 7.0_f64.sqrt()));
+    assert_eq!(report.best().unwrap().sharpness, 6.0);
+    report.searches.truncate(1);
+    assert_eq!(report.spread(), (1.0, 0.0));
+}
