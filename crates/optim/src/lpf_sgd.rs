@@ -242,6 +242,32 @@ mod tests {
         assert_eq!(out[2 * d..], w[2 * d..]);
     }
 
+    /// From gamma_0 with half a cosine to (alpha + 1) gamma_0, and no further.
+    #[test]
+    fn the_deviation_follows_the_cosine() {
+        let lpf = LpfSgd::<f32, _>::new(descent(), ParameterLayout::flat(1), 1);
+        let lpf = lpf.gamma(0.5).unwrap().alpha(14.0, 100).unwrap();
+        for (t, expected) in [(0, 1.0), (50, 8.0), (100, 15.0), (250, 15.0)] {
+            assert!((lpf.gamma_at(t) - 0.5 * expected).abs() < 1e-12, "{t}");
+        }
+        let quarter = 7.0 * (1.0 - (PI / 4.0).cos()) + 1.0;
+        assert!((lpf.gamma_at(25) - 0.5 * quarter).abs() < 1e-12);
+    }
+
+    /// Outside the selection the gradient is that at w: with a learning rate of 1, a quadratic's w
+    /// moves to 0 there, and misses it elsewhere.
+    #[test]
+    fn the_selected_blocks_are_perturbed() {
+        let mut layout = ParameterLayout::new();
+        layout.push("fc.weight", &[1, 2], BlockKind::Weight).unwrap();
+        layout.push("bn.weight", &[2], BlockKind::NormScale).unwrap();
+        let mut lpf = LpfSgd::new(descent(), layout, 1).gamma(0.5).unwrap();
+        lpf = lpf.selection(Selection::without_norm());
+        let (mut w, mut oracle) = ([1.0, 2.0, 3.0, 4.0], Quadratic::new(vec![1.0; 4], vec![0.0]));
+        lpf.step(&mut w, &mut oracle, &mut [()], 1.0).unwrap();
+        assert!(w[..2].iter().all(|&w| w != 0.0) && w[2..] == [0.0, 0.0], "{w:?}");
+    }
+
     /// gamma = 0 is the rule alone, chunks weighted by their examples.
     #[test]
     fn chunks_count_by_their_share() {

@@ -112,7 +112,7 @@ mod tests {
             Optimizer::restore(&mut second, steps, lookup).unwrap();
             run(&mut second, &mut w, 7);
             assert_eq!((w, second.steps()), (expected, 14));
-            assert_eq!(Optimizer::restore(&mut new(), 7, |_| None), Err(missing));
+            assert_eq!(new().restore(7, |_| None), Err(missing));
         }
     }
 }

@@ -81,6 +81,9 @@ mod tests {
         assert!((RadiusSchedule::ANNEAL.coefficient(99, 0) - 100_f64.powf(-0.275)).abs() < 1e-15);
         let tanh = RadiusSchedule::TANH.coefficient(9, 10);
         assert!((tanh - (4_f64.tanh() + 1.0) / 2.0).abs() < 1e-15);
+        for schedule in [RadiusSchedule::Constant, RadiusSchedule::ANNEAL, RadiusSchedule::TANH] {
+            assert_eq!(schedule.check(), Ok(schedule));
+        }
         assert!(RadiusSchedule::Tanh { scale: -1.0 }.check().is_err());
         assert!(RadiusSchedule::Anneal { index: f64::NAN }.check().is_err());
     }

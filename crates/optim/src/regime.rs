@@ -187,6 +187,7 @@ mod tests {
         assert_eq!(Adaptation::None.factor(4096, 128), 1);
         let regime = Regime::new(&[(0, 0.1), (10, 0.01)]).unwrap().scaled(2.0).stretched(3);
         assert_eq!(regime, Regime::new(&[(0, 0.2), (30, 0.02)]).unwrap());
+        assert_eq!(regime.steps()[1], RegimeStep { epoch: 30, learning_rate: 0.02 });
         assert_eq!(
             [0, 29, 30, 99].map(|epoch| regime.learning_rate(epoch)),
             [0.2, 0.2, 0.02, 0.02]

@@ -200,6 +200,20 @@ mod tests {
         }
     }
 
+    /// Loss and gradient are the objective's own.
+    #[test]
+    fn losses_and_gradients_pass_through() {
+        let f = FnObjective::new(1, |w: &[f64]| w[0].powi(3)).with_gradient(|w, g| {
+            g[0] = 3.0 * w[0] * w[0];
+            w[0].powi(3)
+        });
+        let f = FiniteDifferenceHvp::new(f);
+        let (mut scratch, mut gradient) = (f.scratch(), [0.0]);
+        assert_eq!((f.dimension(), f.value(&[2.0], &mut scratch)), (1, 8.0));
+        assert_eq!(f.value_and_gradient(&[2.0], &mut gradient, &mut scratch), 8.0);
+        assert_eq!(gradient, [12.0]);
+    }
+
     #[test]
     fn a_zero_vector_has_a_zero_product() {
         let f = FnObjective::new(1, |w: &[f64]| w[0]).with_gradient(|w, g| {

@@ -347,6 +347,8 @@ mod tests {
             )
         };
         assert!(check_hessian(&product(0.0), &[0.0, 0.0], 1).is_ok());
+        let zero = FnObjective::new(2, |_: &[f64]| 0.0).with_hessian(|_w, _v, out| out.fill(0.0));
+        assert!(check_hessian(&zero, &[0.0, 0.0], 1).is_ok());
         let error = check_hessian(&product(0.5), &[0.0, 0.0], 1).unwrap_err();
         assert!(matches!(error, SharpnessError::AsymmetricHessian { .. }), "{error}");
     }

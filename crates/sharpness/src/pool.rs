@@ -108,3 +108,39 @@ impl<'o, O: Objective> Pool<'o, O> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FnObjective;
+
+    /// Numbers stand where their index says, vectors of several chunks are met and added in order,
+    /// on any number of threads.
+    #[test]
+    fn work_is_given_out_in_order() {
+        let n = 2 * CHUNK + 3;
+        let f = FnObjective::new(n, |_: &[f64]| 0.0);
+        for threads in [1, 2, 7] {
+            let workers = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            workers.install(|| {
+                let (mut pool, mut values) = (Pool::of_vectors(&f), [0.0; 10]);
+                pool.values(3, &mut values, |_, j, _| j as f64);
+                let expected: Vec<f64> = (3..13).map(f64::from).collect();
+                assert_eq!(values[..], expected);
+                let (mut sum, mut order) = (vec![0.0; n], Vec::new());
+                let multiples = |_: &_, j: usize, _: &mut _, out: &mut [f64]| {
+                    out.iter_mut().enumerate().for_each(|(i, out)| *out = (i * j) as f64);
+                    j as f64
+                };
+                let each = |value, out: &[f64]| {
+                    assert_eq!(out[2], 2.0 * value);
+                    order.push(value);
+                    Ok(())
+                };
+                pool.vectors(3, 10, &mut sum, multiples, each).unwrap();
+                assert_eq!(order, expected);
+                assert!(sum.iter().enumerate().all(|(i, &sum)| sum == 75.0 * i as f64));
+            });
+        }
+    }
+}

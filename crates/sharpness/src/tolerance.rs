@@ -333,6 +333,28 @@ mod tests {
         assert_eq!(stopped.trials, whole.trials[..stopped.trials.len()]);
     }
 
+    /// Every call of the objective is counted but for the six checks at w for each radius, where a
+    /// loss is not finite too.
+    #[test]
+    fn evaluations_are_the_calls_of_the_objective() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        for edge in [0.5, f64::INFINITY] {
+            let calls = AtomicUsize::new(0);
+            let f = FnObjective::new(1, |w: &[f64]| {
+                calls.fetch_add(1, Ordering::Relaxed);
+                if w[0].abs() < edge { w[0].abs() } else { f64::NAN }
+            });
+            let settings = NoiseTolerance::new(absolute(8.0), 0.1).unwrap().draws(100).unwrap();
+            let settings = settings.precision(0.5).unwrap().seed(3);
+            let report = settings.measure(&f, &ParameterLayout::flat(1), &[0.0]).unwrap();
+            assert_eq!(report.evaluations + 6 * report.trials.len(), calls.into_inner());
+            assert_eq!((report.seed, report.target), (3, 0.1));
+        }
+        let settings = || NoiseTolerance::new(absolute(1.0), 0.1).unwrap();
+        assert!(settings().draws(1).is_err() && settings().draws(2).is_ok());
+        assert!(settings().precision(0.0).is_err());
+    }
+
     #[test]
     fn a_pole_counts_as_above_and_a_constant_has_no_bracket() {
         let pole =

@@ -123,6 +123,17 @@ mod tests {
         assert!((dot(&a, &a) / plain - 1.0).abs() < 1e-13);
     }
 
+    /// Vectors of several chunks: each element is met with its own index.
+    #[test]
+    fn updates_know_the_index_in_every_chunk() {
+        let mut y = vec![0.0_f64; 3 * CHUNK + 5];
+        update(&mut y, |i, y| y + i as f64);
+        let x = y.clone();
+        add_scaled(&mut y, 2.0, &x);
+        scale(&mut y, 0.5);
+        assert!(y.iter().enumerate().all(|(i, &y)| y == 1.5 * i as f64));
+    }
+
     #[test]
     fn the_largest_element_of_nan_is_nan() {
         assert!(norm_inf(&[1.0, f64::NAN, 2.0]).is_nan());

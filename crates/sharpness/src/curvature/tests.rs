@@ -243,3 +243,57 @@ fn the_same_bits_on_any_number_of_threads() {
     assert_eq!(expected, on(2));
     assert_eq!(expected, on(7));
 }
+
+/// Eigenvalues 1 to 6 on two blocks: the selected block alone is seen, the share below x adds up the
+/// weights of the values there, and another seed draws other probes.
+#[test]
+fn densities_see_the_selected_block() {
+    let f = FnObjective::new(6, |_: &[f64]| 0.0).with_hessian(|_w, v, out: &mut [f64]| {
+        for i in 0..6 {
+            out[i] = (i + 1) as f64 * v[i];
+        }
+    });
+    let mut layout = ParameterLayout::new();
+    layout.push("fc.weight", &[1, 4], BlockKind::Weight).unwrap();
+    layout.push("fc.bias", &[2], BlockKind::Bias).unwrap();
+    let measure = |seed, selection| {
+        let settings = Spectrum::new(3, 6).unwrap().seed(seed).selection(selection);
+        settings.measure(&f, &layout, &[0.0; 6]).unwrap()
+    };
+    let (all, weights) = (measure(1, Selection::all()), measure(1, Selection::weights()));
+    for (report, parameters) in [(&all, 6), (&weights, 4)] {
+        assert_eq!((report.parameters, report.seed), (parameters, 1));
+        for nodes in &report.probes {
+            assert_eq!(nodes.len(), parameters);
+            let off = |(i, node): (usize, &Node)| (node.value - (i + 1) as f64).abs();
+            assert!(nodes.iter().enumerate().map(off).all(|off| off < 1e-9), "{report}");
+        }
+    }
+    let lowest = all.probes.iter().map(|nodes| nodes[0].weight + nodes[1].weight).sum::<f64>();
+    for (x, share) in [(0.5, 0.0), (2.5, lowest / 3.0), (6.5, 1.0)] {
+        assert!((all.share_below(x).value - share).abs() < 1e-12, "{x}: {all}");
+    }
+    assert_eq!(all, measure(1, Selection::all()));
+    assert_ne!(all.probes, measure(2, Selection::all()).probes);
+    let settings = Eigenvalues::new(1, 1).unwrap().seed(3).selection(Selection::weights());
+    let report = settings.measure(&f, &layout, &[0.0; 6]).unwrap();
+    let found = [report.largest[0].value - 4.0, report.smallest[0].value - 1.0];
+    assert!(found.iter().all(|off| off.abs() < 1e-9) && report.seed == 3, "{report}");
+}
+
+/// The Ritz values are looked at after the wanted ones and four steps more, then whenever a quarter
+/// was added, at least four.
+#[test]
+fn an_observer_stops_the_eigenvalues() {
+    let (_, _, f) = hessian::<f64>(60);
+    let settings = Eigenvalues::new(1, 1).unwrap().tolerance(1e-14);
+    let mut seen = Vec::new();
+    let (report, vectors) = settings
+        .measure_vectors(&f, &ParameterLayout::flat(60), &[0.0; 60], &mut |progress| {
+            seen.push(progress.evaluations);
+            if seen.len() < 6 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
+        .unwrap();
+    assert_eq!((report.ending, seen), (Ending::Stopped, vec![6, 10, 14, 18, 22, 27]));
+    assert_eq!((report.evaluations, vectors.len()), (27 + 2, 2));
+}

@@ -164,3 +164,49 @@ fn wrong_settings_are_errors() {
     let error = Keskar::new(1.0).unwrap().measure(&low, &ParameterLayout::flat(1), &[0.0]);
     assert!(matches!(error, Err(SharpnessError::Setting { .. })), "{error:?}");
 }
+
+/// The report names what was measured; the observer sees evaluations and the highest loss grow from
+/// search to search.
+#[test]
+fn the_report_and_the_observer_are_of_one_mind() {
+    let settings = Keskar::new(0.1).unwrap().seed(7).measured_on("512 examples");
+    let (f, layout) = (quadratic::<f64>(1.0), ParameterLayout::flat(5));
+    let (mut evaluations, mut value) = (0, 0.0);
+    let report = settings
+        .measure_observed(&f, &layout, &W, &mut |progress| {
+            assert!(progress.evaluations > evaluations && progress.value >= value);
+            (evaluations, value) = (progress.evaluations, progress.value);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert_eq!((report.seed, &report.data[..]), (7, "512 examples"));
+    let each = report.searches.iter().map(|search| search.evaluations);
+    assert_eq!(report.evaluations, each.sum::<usize>());
+    assert!(evaluations <= report.evaluations && value <= report.maximum);
+}
+
+/// A gigabyte in f32 is 2^28 numbers.
+#[test]
+fn a_large_subspace_is_drawn_anew() {
+    assert_eq!(Space::random(1 << 8, 1 << 20), Space::Subspace { dimension: 1 << 8 });
+    let dimension = (1 << 8) + 1;
+    assert_eq!(Space::random(dimension, 1 << 20), Space::ImplicitSubspace { dimension });
+    let dimension = usize::MAX;
+    assert_eq!(Space::random(dimension, 2), Space::ImplicitSubspace { dimension });
+}
+
+/// The standard deviation over the searches has the divisor n - 1; that of one search is 0.
+#[test]
+fn the_spread_is_that_of_the_searches() {
+    let (f, layout) = (quadratic::<f64>(1.0), ParameterLayout::flat(5));
+    let settings = Keskar::new(0.1).unwrap().effort(Effort::Iterations(1));
+    let mut report = settings.measure(&f, &layout, &W).unwrap();
+    report.searches.truncate(3);
+    for (search, sharpness) in report.searches.iter_mut().zip([1.0, 2.0, 6.0]) {
+        search.sharpness = sharpness;
+    }
+    assert_eq!(report.spread(), (3.0, 7.0_f64.sqrt()));
+    assert_eq!(report.best().unwrap().sharpness, 6.0);
+    report.searches.truncate(1);
+    assert_eq!(report.spread(), (1.0, 0.0));
+}

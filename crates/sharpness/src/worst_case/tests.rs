@@ -69,3 +69,22 @@ fn m_sharpness_averages_worst_cases() {
     assert_eq!(found.batches.len(), 2);
     assert!(settings.measure_batches(&batches[..0], &layout(), &[0.0; 4]).is_err());
 }
+
+/// Only the selected blocks move; each start costs one evaluation more than its steps.
+#[test]
+fn only_the_selected_blocks_move() {
+    let f = quadratic([1.0, 7.0, 30.0, 20.0]);
+    let mut layout = ParameterLayout::new();
+    layout.push("fc.weight", &[1, 2], BlockKind::Weight).unwrap();
+    layout.push("fc.bias", &[2], BlockKind::Bias).unwrap();
+    for (ball, expected) in [(Ball::L2, 0.01 * 7.0 / 2.0), (Ball::LInfinity, 0.01 * 8.0 / 2.0)] {
+        let settings = WorstCase::new(ball, 0.1).unwrap().steps(100, 3).unwrap().seed(5);
+        let report =
+            settings.selection(Selection::weights()).measure(&f, &layout, &[0.0; 4]).unwrap();
+        assert!((report.rise / expected - 1.0).abs() < 1e-9, "{report}");
+        assert_eq!((report.evaluations, report.seed), (3 * 101, 5));
+    }
+    let settings = || WorstCase::new(Ball::L2, 0.1).unwrap();
+    assert!(settings().steps(0, 1).is_err() && settings().steps(1, 0).is_err());
+    assert!(WorstCase::new(Ball::L2, 0.0).is_err() && WorstCase::new(Ball::L2, f64::NAN).is_err());
+}
