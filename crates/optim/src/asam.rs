@@ -198,7 +198,8 @@ mod tests {
             let mut sam = Sam::new(descent()).rho(0.3).unwrap().scope(scope);
             let mut asam = Asam::new(descent(), ParameterLayout::flat(2)).rho(0.3).unwrap();
             asam = asam.stretched(Selection::of_kinds(&[])).scope(scope);
-            let (mut expected, mut found) = ([1.0, -2.0], [1.0, -2.0]);
+            let mut expected = [1.0_f64, -2.0];
+            let mut found = expected;
             sam.step(&mut expected, &mut oracle(), &mut [()], 0.1).unwrap();
             asam.step(&mut found, &mut oracle(), &mut [()], 0.1).unwrap();
             assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-14), "{scope:?}");
