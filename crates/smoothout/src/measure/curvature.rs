@@ -31,12 +31,12 @@ const STATED_ERROR: u64 = u64::MAX - 1;
 /// those of a million units on hundreds of examples lie close.
 const TRIALS: i32 = 8;
 
-/// The relative error that is accurate enough: a hundredth of the symmetry that is asked of a
-/// Hessian in f64.
-const ACCURATE: f64 = 1e-6;
+/// The relative error that is accurate enough: a tenth of the symmetry that is asked of a Hessian in
+/// f64.
+const ACCURATE: f64 = 1e-5;
 
 impl Curvature {
-    /// The products of `objective` at w with the shortest of eight steps whose error is below 1e-6,
+    /// The products of `objective` at w with the shortest of eight steps whose error is below 1e-5,
     /// or the one with the least, and that error: the larger of those with a random direction and
     /// with a sharp one.
     ///
