@@ -153,10 +153,11 @@ impl RunFolder {
     /// The state that it keeps, in words.
     pub fn kept(&self) -> String {
         let path = self.path.display();
-        let is_there = self.path.join(STATE).exists();
+        let has_kept = self.kept != (0, 0);
+        let is_gone = !self.path.is_dir() || has_kept && !self.path.join(STATE).exists();
         match self.kept {
+            _ if is_gone => format!("{path} was moved or removed, and its state with it"),
             (0, 0) => format!("{path} has no finished epoch"),
-            _ if !is_there => format!("{path} was moved or removed, and its state with it"),
             (epochs, 0) => format!("{path} keeps the state after epoch {epochs}"),
             (epochs, batches) => {
                 format!("{path} keeps the state after {batches} batches of epoch {}", epochs + 1)
