@@ -35,13 +35,10 @@ fn rivals_learn_and_resume_with_the_same_bits_on_any_number_of_threads() {
         let first = records[0]["train_loss"].as_f64().unwrap();
         assert!(last("train_loss") < 0.6 * first, "{name}: {records:?}");
         assert!(last("test_top1") > 60.0, "{name}: {records:?}");
-        for threads in ["1", "7"] {
-            train(threads, &["--threads", threads]);
-            same_files(&at("whole"), &at(threads));
-        }
-        train("parts", &["--stop-after", stop_after]);
+        train("parts", &["--threads", "1", "--stop-after", stop_after]);
         let parts = at("parts");
-        success(&smoothout(&["train", "--resume", "--out", parts.to_str().unwrap()]));
+        let resume = ["train", "--resume", "--threads", "7", "--out", parts.to_str().unwrap()];
+        success(&smoothout(&resume));
         same_files(&at("whole"), &parts);
     }
 }
