@@ -3,136 +3,31 @@
 //! Data flows one way: loader, batch, ghost batches, perturbed weights, forward, backward, mean
 //! gradient, update, record.
 
+mod data;
 mod error;
+mod record;
+mod state;
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
 use smoothout_nn::Network;
 use smoothout_optim::{GradientOracle, Optimizer, StepError};
 use smoothout_tensor::{Purpose, StreamKey};
 
 use crate::averaging::Averaging;
-use crate::data::{Batch, DataError, DataSet, Loader, Split};
+use crate::data::{Batch, Loader};
 use crate::evaluation::{EVALUATION_BATCH, evaluate};
 use crate::examination::{self, Examination};
 use crate::experiment::{Experiment, ExperimentError, MethodOptimizer};
 use crate::oracle::{BatchOracle, GhostScratch, Tally};
 
+pub use data::TrainingData;
+pub(crate) use data::check_fit;
 pub use error::TrainError;
-
-/// What one epoch came to: a line of a run's record.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EpochRecord {
-    /// The epoch, counted from 1.
-    pub epoch: usize,
-    /// Parameter updates so far; Entropy-SGD's batches, L of which make an update.
-    pub steps: u64,
-    /// The learning rate of this epoch.
-    pub learning_rate: f64,
-    /// a c(t) at the epoch's last update; 0 where the method has no radius.
-    pub radius: f64,
-    /// Mean loss over the epoch's examples, at the weights where the method took its gradients:
-    /// perturbed ones, Entropy-SGD's x'; SAM's and ASAM's first gradients, at the clean weights.
-    pub train_loss: f64,
-    /// Percent, likewise.
-    pub train_top1: f64,
-    /// Percent, likewise.
-    pub train_top5: f64,
-    /// Mean loss on the test split after the epoch, at the clean weights; at their average as soon
-    /// as SWA has one.
-    pub test_loss: f64,
-    /// Percent, likewise.
-    pub test_top1: f64,
-    /// Percent, likewise.
-    pub test_top5: f64,
-    /// Wall-clock seconds of the epoch, evaluation included.
-    pub seconds: f64,
-    /// The weights in SWA's average, where it was evaluated; 0 elsewhere.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub averaged: u64,
-}
-
-/// Whether nothing was averaged: it is then not written.
-pub(crate) fn is_zero(count: &u64) -> bool {
-    *count == 0
-}
-
-/// The training and test examples of an experiment.
-#[derive(Debug, Clone)]
-pub struct TrainingData {
-    /// To train on.
-    pub train: Arc<DataSet>,
-    /// To evaluate on after each epoch.
-    pub test: Arc<DataSet>,
-}
-
-impl TrainingData {
-    /// Reads the experiment's data set; with a held-out share, the test examples come from the
-    /// training split.
-    ///
-    /// # Errors
-    /// As [`DataSet::load`].
-    pub fn load(experiment: &Experiment) -> Result<Self, DataError> {
-        let spec = &experiment.spec;
-        let load = |split| DataSet::load(experiment.dataset, spec.data_dir.as_deref(), split);
-        let all = load(Split::Train)?;
-        let (train, test) = match spec.holdout {
-            Some(share) => all.split_holdout(share, 0)?,
-            None => (all, load(Split::Test)?),
-        };
-        let limited = |set: DataSet, limit: Option<usize>| match limit {
-            Some(limit) => Arc::new(set.first(limit)),
-            None => Arc::new(set),
-        };
-        Ok(Self { train: limited(train, spec.train_limit), test: limited(test, spec.test_limit) })
-    }
-}
-
-/// A network's parameters and running statistics.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ModelState {
-    /// w, the parameter vector.
-    pub parameters: Vec<f32>,
-    /// Batch norm's running means and variances.
-    pub buffers: Vec<f32>,
-    /// Forward passes that the running statistics have seen.
-    pub batches_tracked: u64,
-}
-
-/// How far an epoch has come that is not finished; the default is its beginning.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct EpochProgress {
-    /// Batches that are done.
-    pub batches: usize,
-    /// What their examples came to.
-    pub tally: Tally,
-    /// c(t) at the last update.
-    pub radius_coefficient: f64,
-    /// Wall-clock seconds so far.
-    pub seconds: f64,
-}
-
-/// Everything that the rest of a training depends on, between two parameter updates.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TrainingState {
-    /// Finished epochs.
-    pub epochs: usize,
-    /// Parameter updates so far; Entropy-SGD's batches.
-    pub steps: u64,
-    /// The model that is trained.
-    pub model: ModelState,
-    /// The optimiser's memory by name, SWA's average too.
-    pub memory: Vec<(String, Vec<f32>)>,
-    /// The weights in SWA's average.
-    pub averaged: u64,
-    /// The best evaluation so far: (epoch from 1, top-1 percent).
-    pub best: Option<(usize, f64)>,
-    /// The epoch after the finished ones.
-    pub unfinished: EpochProgress,
-}
+pub use record::EpochRecord;
+pub(crate) use record::is_zero;
+pub use state::{EpochProgress, ModelState, TrainingState};
 
 /// A training run in memory.
 #[derive(Debug)]
@@ -453,22 +348,4 @@ const AVERAGE: &str = "swa_average";
 /// SWA's averaged model, or the one that is trained.
 fn solution<'a>(averaging: Option<&'a Averaging>, trained: &'a ModelState) -> &'a ModelState {
     averaging.and_then(Averaging::model).unwrap_or(trained)
-}
-
-/// There are images, they have the network's shape, and it has a logit for each class.
-pub(crate) fn check_fit(network: &Network, set: &DataSet) -> Result<(), TrainError> {
-    let (expected, found) = (network.input_shape(), [set.height, set.width, set.channels]);
-    let dataset = set.name.to_string();
-    if set.is_empty() {
-        return Err(TrainError::EmptySplit { dataset, split: set.split });
-    }
-    if expected != found {
-        let model = network.name().to_owned();
-        return Err(TrainError::Shape { model, expected, dataset, found });
-    }
-    if network.classes() < set.classes {
-        let (found, expected) = (network.classes(), set.classes);
-        return Err(TrainError::Classes { dataset, found, expected });
-    }
-    Ok(())
 }

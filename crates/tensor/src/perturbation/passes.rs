@@ -1,0 +1,84 @@
+//! The passes over a block that turn random numbers u into w + theta.
+//!
+//! They are compiled for each instruction set, to the same bits: nothing is fused or reordered, and
+//! a block is cut into pieces whatever the number of threads.
+
+use rayon::prelude::*;
+
+use crate::Real;
+use crate::kernels::InstructionSet;
+use crate::kernels::simd::{self, Task, Vector};
+
+/// `out = f(w, u)` element by element, u being what `out` held.
+struct Each<'a, R, F> {
+    w: &'a [R],
+    out: &'a mut [R],
+    f: F,
+}
+
+impl<R: Real, F: Fn(R, R) -> R> Task for Each<'_, R, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        for (out, &w) in self.out.iter_mut().zip(self.w) {
+            *out = (self.f)(w, *out);
+        }
+    }
+}
+
+pub(super) fn each<R: Real>(w: &[R], out: &mut [R], f: impl Fn(R, R) -> R + Copy + Send + Sync) {
+    const PIECE: usize = 1 << 15;
+    let set = InstructionSet::current();
+    out.par_chunks_mut(PIECE)
+        .zip(w.par_chunks(PIECE))
+        .for_each(|(out, w)| simd::run(set, Each { w, out, f }));
+}
+
+/// `out = w + a u ‖w‖ / ‖u‖` direction by direction (`len` elements each), u being what `out` held.
+struct EachDirection<'a, R> {
+    a: f64,
+    len: usize,
+    w: &'a [R],
+    out: &'a mut [R],
+}
+
+impl<R: Real> Task for EachDirection<'_, R> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        for (out, w) in self.out.chunks_mut(self.len).zip(self.w.chunks(self.len)) {
+            let u_norm = norm(out);
+            let factor = if u_norm > 0.0 { self.a * norm(w) / u_norm } else { 0.0 };
+            let factor = R::from_f64(factor);
+            out.iter_mut().zip(w).for_each(|(out, &w)| *out = w + factor * *out);
+        }
+    }
+}
+
+pub(super) fn each_direction<R: Real>(a: f64, len: usize, w: &[R], out: &mut [R]) {
+    let set = InstructionSet::current();
+    let piece = len * ((1 << 13) / len).max(1);
+    out.par_chunks_mut(piece)
+        .zip(w.par_chunks(piece))
+        .for_each(|(out, w)| simd::run(set, EachDirection { a, len, w, out }));
+}
+
+/// The norm, its square summed in f64: element i belongs to partial sum i mod 16, and these are
+/// added in order.
+#[inline(always)]
+pub(super) fn norm<R: Real>(values: &[R]) -> f64 {
+    const SUMS: usize = 16;
+    let mut sums = [0.0; SUMS];
+    let mut groups = values.chunks_exact(SUMS);
+    for group in &mut groups {
+        for (sum, value) in sums.iter_mut().zip(group) {
+            *sum += value.as_f64() * value.as_f64();
+        }
+    }
+    for (sum, value) in sums.iter_mut().zip(groups.remainder()) {
+        *sum += value.as_f64() * value.as_f64();
+    }
+    sums.iter().sum::<f64>().sqrt()
+}
