@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Which algorithms the `f32` convolutions and products use. `f64` always uses the plain ones.
+/// Which algorithms convolutions and products use; `f64` knows plain ones and others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(u8)]
 pub enum KernelChoice {

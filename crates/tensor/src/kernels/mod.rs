@@ -1,8 +1,9 @@
 //! Convolution, max pool and matrix product on plain slices, channels last.
 //!
 //! Images are (N, H, W, C), row-major; convolution weights are (O, I, KH, KW) as in PyTorch, and
-//! are repacked inside. Each operation has a plain definition, generic over [`Real`](crate::Real):
-//! it serves `f64` and is the oracle of the fast `f32` kernels in tests.
+//! are repacked inside. Each operation has a plain definition, generic over [`Real`](crate::Real),
+//! which is the oracle of the fast kernels in tests. Those of `f32` train; `f64` measures and checks,
+//! and leaves its sums to `matrixmultiply`.
 //!
 //! All kernels work in parallel on the current Rayon pool and give the same bits for any number of
 //! threads: work is cut into chunks that depend on shapes only, and sums run in a fixed order.
@@ -26,7 +27,7 @@ pub use gemm::{MatrixMut, MatrixRef};
 pub use pool::max_pool;
 pub use scratch::Scratch;
 
-/// The kernels of one precision. `f64` has the plain definitions, `f32` the fast ones.
+/// The kernels of one precision: our own for `f32`, for `f64` products of `matrixmultiply`.
 ///
 /// Layers call these through [`Real`](crate::Real); slices of a wrong length are a bug of the
 /// caller and panic.
@@ -136,7 +137,10 @@ impl Kernels for f32 {
 
 impl Kernels for f64 {
     fn gemm(a: MatrixRef<'_, Self>, b: MatrixRef<'_, Self>, c: MatrixMut<'_, Self>) {
-        gemm::double(a, b, c);
+        match KernelChoice::current() {
+            KernelChoice::Scalar => gemm::plain::gemm(a, b, c),
+            _ => gemm::double(a, b, c),
+        }
     }
 
     fn conv2d_forward(
@@ -146,7 +150,10 @@ impl Kernels for f64 {
         output: &mut [Self],
         scratch: &mut Scratch<Self>,
     ) {
-        conv::plain::forward(shape, input, weight, output, scratch);
+        match KernelChoice::current() {
+            KernelChoice::Scalar => conv::plain::forward(shape, input, weight, output, scratch),
+            _ => conv::double::forward(shape, input, weight, output, scratch),
+        }
     }
 
     fn conv2d_input_gradient(
@@ -156,7 +163,11 @@ impl Kernels for f64 {
         input_gradient: &mut [Self],
         scratch: &mut Scratch<Self>,
     ) {
-        conv::plain::input_gradient(shape, weight, output_gradient, input_gradient, scratch);
+        let (g, dx) = (output_gradient, input_gradient);
+        match KernelChoice::current() {
+            KernelChoice::Scalar => conv::plain::input_gradient(shape, weight, g, dx, scratch),
+            _ => conv::double::input_gradient(shape, weight, g, dx, scratch),
+        }
     }
 
     fn conv2d_weight_gradient(
@@ -166,6 +177,10 @@ impl Kernels for f64 {
         weight_gradient: &mut [Self],
         scratch: &mut Scratch<Self>,
     ) {
-        conv::plain::weight_gradient(shape, input, output_gradient, weight_gradient, scratch);
+        let (g, dw) = (output_gradient, weight_gradient);
+        match KernelChoice::current() {
+            KernelChoice::Scalar => conv::plain::weight_gradient(shape, input, g, dw, scratch),
+            _ => conv::double::weight_gradient(shape, input, g, dw, scratch),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod correlation;
 mod direct;
+pub(super) mod double;
 pub mod fused;
 mod pack;
 pub(super) mod padded;

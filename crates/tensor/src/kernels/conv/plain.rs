@@ -1,4 +1,4 @@
-//! Convolution by its definition, tap by tap: serves `f64`, and is the oracle of the fast kernels.
+//! Convolution by its definition, tap by tap: the oracle of the fast kernels.
 
 use rayon::prelude::*;
 
@@ -7,7 +7,7 @@ use crate::Real;
 use crate::kernels::Scratch;
 
 /// Weight (O, I, taps) to (taps, I, O), so that the innermost loop runs over output channels.
-fn pack<R: Real>(shape: &Conv2dShape, weight: &[R], packed: &mut [R]) {
+pub(super) fn pack<R: Real>(shape: &Conv2dShape, weight: &[R], packed: &mut [R]) {
     let taps = shape.kernel[0] * shape.kernel[1];
     let (inputs, outputs) = (shape.in_channels, shape.out_channels);
     for o in 0..outputs {

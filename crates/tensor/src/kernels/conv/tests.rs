@@ -75,6 +75,36 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
+    fn double_is_the_definition(shape in shapes()) {
+        let [x, w, g] = [(shape.input_len(), 1), (shape.weight_len(), 2), (shape.output_len(), 3)]
+            .map(|(len, seed)| wide(&values(len, seed)));
+        let by = |fast: bool, threads| {
+            let nan = |like: &[f64]| vec![f64::NAN; like.len()];
+            let (mut y, mut dx, mut dw, mut scratch) = (nan(&g), nan(&x), nan(&w), Scratch::new());
+            let scratch = &mut scratch;
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| if fast {
+                double::forward(&shape, &x, &w, &mut y, scratch);
+                double::input_gradient(&shape, &w, &g, &mut dx, scratch);
+                double::weight_gradient(&shape, &x, &g, &mut dw, scratch);
+            } else {
+                plain::forward(&shape, &x, &w, &mut y, scratch);
+                plain::input_gradient(&shape, &w, &g, &mut dx, scratch);
+                plain::weight_gradient(&shape, &x, &g, &mut dw, scratch);
+            });
+            [y, dx, dw]
+        };
+        let found = by(true, 1);
+        for (found, expected) in found.iter().zip(by(false, 1)) {
+            let largest = expected.iter().fold(1.0, |m: f64, x| m.max(x.abs()));
+            for (found, expected) in found.iter().zip(&expected) {
+                prop_assert!((found - expected).abs() < 1e-13 * largest, "{shape:?}");
+            }
+        }
+        prop_assert_eq!(found, by(true, 3));
+    }
+
+    #[test]
     fn fast_is_the_definition(shape in shapes()) {
         for (set, errors) in errors(KernelChoice::Direct, &shape) {
             prop_assert!(errors.iter().all(|&error| error < 1e-5), "{set:?} {shape:?}: {errors:?}");

@@ -1,4 +1,4 @@
-//! The `f64` product: `matrixmultiply`, bands of rows in parallel.
+//! The `f64` products: `matrixmultiply`, bands of rows in parallel.
 
 use rayon::prelude::*;
 
@@ -19,28 +19,61 @@ pub(in crate::kernels) fn gemm(
     }
     let columns = c.columns;
     c.data.par_chunks_mut(BAND * columns).enumerate().for_each(|(band, c)| {
-        let first = &a.data[(band * BAND * a.row_stride).min(a.data.len())..];
-        let strides = |m: &MatrixRef<'_, f64>| (m.row_stride as isize, m.column_stride as isize);
-        let ((a_row, a_column), (b_row, b_column)) = (strides(&a), strides(&b));
-        // SAFETY: a view holds every element that its extents and strides reach; the band takes
-        // the rows of `a` from `first` on, as many as `c` has left, and writes no other row.
-        unsafe {
-            matrixmultiply::dgemm(
-                c.len() / columns,
-                a.columns,
-                columns,
-                1.0,
-                first.as_ptr(),
-                a_row,
-                a_column,
-                b.data.as_ptr(),
-                b_row,
-                b_column,
-                0.0,
-                c.as_mut_ptr(),
-                columns as isize,
-                1,
-            );
-        }
+        let data = &a.data[(band * BAND * a.row_stride).min(a.data.len())..];
+        let a = MatrixRef { data, rows: c.len() / columns, ..a };
+        product(a, b, 0.0, c, columns);
     });
+}
+
+/// `c += a b` on the calling thread; the rows of c begin `row_stride` elements after each other.
+///
+/// # Panics
+/// If the shapes do not fit, or c ends before its last row.
+pub(in crate::kernels) fn accumulate(
+    a: MatrixRef<'_, f64>,
+    b: MatrixRef<'_, f64>,
+    c: &mut [f64],
+    row_stride: usize,
+) {
+    product(a, b, 1.0, c, row_stride);
+}
+
+/// `c = a b + beta c`.
+fn product(
+    a: MatrixRef<'_, f64>,
+    b: MatrixRef<'_, f64>,
+    beta: f64,
+    c: &mut [f64],
+    row_stride: usize,
+) {
+    if a.rows == 0 || b.columns == 0 {
+        return;
+    }
+    assert_eq!(a.columns, b.rows, "a b must fit");
+    assert!(
+        b.columns <= row_stride && (a.rows - 1) * row_stride + b.columns <= c.len(),
+        "c is short"
+    );
+    let strides = |m: &MatrixRef<'_, f64>| (m.row_stride as isize, m.column_stride as isize);
+    let ((a_row, a_column), (b_row, b_column)) = (strides(&a), strides(&b));
+    // SAFETY: a view holds every element that its extents and strides reach; c holds each of its
+    // rows, which do not overlap, and is borrowed alone.
+    unsafe {
+        matrixmultiply::dgemm(
+            a.rows,
+            a.columns,
+            b.columns,
+            1.0,
+            a.data.as_ptr(),
+            a_row,
+            a_column,
+            b.data.as_ptr(),
+            b_row,
+            b_column,
+            beta,
+            c.as_mut_ptr(),
+            row_stride as isize,
+            1,
+        );
+    }
 }

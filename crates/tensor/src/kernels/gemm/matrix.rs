@@ -20,6 +20,16 @@ impl<'a, R> MatrixRef<'a, R> {
         Self { data, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
+    /// A matrix whose rows begin `row_stride` elements after each other, from the first of `data` on.
+    ///
+    /// # Panics
+    /// If `data` ends before it.
+    pub(crate) fn strided(data: &'a [R], rows: usize, columns: usize, row_stride: usize) -> Self {
+        let len = rows.checked_sub(1).map_or(0, |last| last * row_stride + columns);
+        assert!(len <= data.len(), "a {rows} x {columns} matrix in {} elements", data.len());
+        Self { data, rows, columns, row_stride, column_stride: 1 }
+    }
+
     /// The same elements with rows and columns exchanged.
     #[must_use]
     pub fn transposed(self) -> Self {

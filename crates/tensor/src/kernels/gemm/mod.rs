@@ -9,6 +9,6 @@ pub(super) mod plain;
 #[cfg(test)]
 mod tests;
 
-pub(super) use double::gemm as double;
+pub(super) use double::{accumulate, gemm as double};
 pub(in crate::kernels) use fast::{Product, product, product_rows};
 pub use matrix::{MatrixMut, MatrixRef};
