@@ -3,8 +3,8 @@
 //! random numbers that do not depend on the number of threads ([`StreamKey`]), and channels-last
 //! [`kernels`].
 //!
-//! Everything works in two precisions through the sealed trait [`Real`]: `f32` has the fast
-//! kernels, `f64` the plain ones, for gradient checks and theory.
+//! Everything works in two precisions through the sealed trait [`Real`]: `f32` trains, and `f64`
+//! serves gradient checks, theory and curvature.
 //!
 //! ```
 //! use smoothout_tensor::{Geometry, ParameterLayout, Perturbation, PerturbationKey};

@@ -17,7 +17,7 @@ mod sealed {
 
 /// A floating-point number that the kernels and random streams know: `f32` or `f64`.
 ///
-/// Sealed: the fast kernels are written for `f32`, the plain ones serve `f64`; no other type can
+/// Sealed: the kernels are written for `f32` and `f64`; no other type can
 /// implement it.
 pub trait Real:
     sealed::Sealed

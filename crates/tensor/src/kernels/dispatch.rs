@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Which algorithms convolutions and products use; `f64` knows plain ones and others.
+/// Which algorithms convolutions and products use. In `f64` all but `Scalar` are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(u8)]
 pub enum KernelChoice {
