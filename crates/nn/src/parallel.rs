@@ -41,20 +41,20 @@ pub(crate) fn copy<R: Real>(target: &mut [R], source: &[R]) {
     map_with(target, source, |_, source| source);
 }
 
-/// Sums of the columns of a (rows, columns) matrix, in f64 chunk by chunk, the chunks in order.
+/// Sums of the columns of a (rows, columns) matrix, wide chunk by chunk, the chunks in order.
 /// `partials` is working memory that grows once.
-pub(crate) fn column_sums<R: Real>(matrix: &[R], sums: &mut [R], partials: &mut Vec<f64>) {
+pub(crate) fn column_sums<R: Real>(matrix: &[R], sums: &mut [R], partials: &mut Vec<R::Wide>) {
     let columns = sums.len();
     let chunk = rows_per_chunk(columns) * columns;
     let partials = grown(partials, row_chunks(matrix.len(), columns) * columns);
     partials.par_chunks_mut(columns).zip(matrix.par_chunks(chunk)).for_each(|(partial, rows)| {
-        partial.fill(0.0);
+        partial.fill(R::Wide::default());
         for row in rows.chunks_exact(columns) {
-            partial.iter_mut().zip(row).for_each(|(sum, value)| *sum += value.as_f64());
+            partial.iter_mut().zip(row).for_each(|(sum, value)| *sum += value.widen());
         }
     });
     for (column, sum) in sums.iter_mut().enumerate() {
-        *sum = R::from_f64(partials.iter().skip(column).step_by(columns).sum());
+        *sum = R::narrow(partials.iter().skip(column).step_by(columns).copied().sum());
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) const KEPT: usize = 5;
 /// Nothing is allocated by an evaluation once one like it has run with as many images: buffers only
 /// grow. Evaluating without gradient needs far less memory, and takes no more than it needs.
 #[derive(Debug, Clone)]
-pub struct Workspace<R> {
+pub struct Workspace<R: Real> {
     capacity: usize,
     /// A copy of images that do not lie in standard order.
     images: Vec<R>,
@@ -26,7 +26,7 @@ pub struct Workspace<R> {
     pub(crate) kept: Vec<Vec<R>>,
     pub(crate) argmax: Vec<Vec<u32>>,
     pub(crate) batch_statistics: Vec<R>,
-    pub(crate) partials: Vec<f64>,
+    pub(crate) partials: Vec<R::Wide>,
     /// Sums over all rows, channel by channel.
     pub(crate) sums: Vec<f64>,
     pub(crate) scratch: Scratch<R>,
@@ -68,7 +68,8 @@ impl<R: Real> Workspace<R> {
         let positions = self.argmax.iter().map(Vec::len).sum::<usize>();
         (reals + self.batch_statistics.len()) * size_of::<R>()
             + positions * 4
-            + (self.partials.len() + self.sums.len()) * 8
+            + self.partials.len() * size_of::<R::Wide>()
+            + self.sums.len() * 8
     }
 
     /// Calls `f` with the images as a slice in standard order, copied only if they are not.

@@ -20,6 +20,7 @@
 //! ```
 
 mod box_muller;
+mod dual;
 mod error;
 mod finite;
 #[expect(
@@ -34,9 +35,12 @@ mod real;
 mod selection;
 mod stream;
 
+pub use dual::Dual;
 pub use error::TensorError;
 pub use finite::all_finite;
 pub use layout::{Block, BlockKind, ParameterLayout};
+/// What a [`Real`] can do besides arithmetic.
+pub use num_traits::Float;
 pub use perturbation::{Distribution, Geometry, Perturbation, PerturbationKey};
 pub use real::Real;
 pub use selection::Selection;

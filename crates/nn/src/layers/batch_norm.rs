@@ -6,7 +6,7 @@
 //! With batch statistics, mean and var are those of the rows, var with divisor n; the *unbiased*
 //! variance (divisor n - 1) goes to `running_var`, with momentum 0.1:
 //! `running = 0.9 running + 0.1 batch`. Means and sums of squared deviations are taken chunk by
-//! chunk, two passes over a chunk in cache, and merged in order (Chan et al.), all in f64: a large
+//! chunk, two passes over a chunk in cache, and merged in order (Chan et al.), all wide: a large
 //! mean costs no digits.
 //!
 //! Backward keeps x, mean and 1/std. With s1 = sum dy and s2 = sum dy xhat:
@@ -18,7 +18,7 @@
 //! computing the sample variance", 1983, equation 2.1.
 
 use rayon::prelude::*;
-use smoothout_tensor::Real;
+use smoothout_tensor::{Float, Real};
 
 use crate::parallel::{grown, row_chunks, rows_per_chunk};
 
@@ -40,7 +40,7 @@ pub(crate) fn batch_moments<R: Real>(
     mean: &mut [R],
     unbiased: &mut [R],
     inverse_std: &mut [R],
-    partials: &mut Vec<f64>,
+    partials: &mut Vec<R::Wide>,
 ) {
     let channels = mean.len();
     let chunk = rows_per_chunk(channels) * channels;
@@ -48,41 +48,46 @@ pub(crate) fn batch_moments<R: Real>(
     partials.par_chunks_mut(2 * channels).zip(input.par_chunks(chunk)).for_each(
         |(partial, rows)| {
             let (means, deviations) = partial.split_at_mut(channels);
-            means.fill(0.0);
+            means.fill(R::Wide::default());
             for row in rows.chunks_exact(channels) {
-                means.iter_mut().zip(row).for_each(|(sum, x)| *sum += x.as_f64());
+                means.iter_mut().zip(row).for_each(|(sum, x)| *sum += x.widen());
             }
-            let count = (rows.len() / channels) as f64;
+            let count = R::Wide::from_f64((rows.len() / channels) as f64);
             means.iter_mut().for_each(|sum| *sum /= count);
-            deviations.fill(0.0);
+            deviations.fill(R::Wide::default());
             for row in rows.chunks_exact(channels) {
                 for ((sum, mean), x) in deviations.iter_mut().zip(&*means).zip(row) {
-                    let deviation = x.as_f64() - mean;
+                    let deviation = x.widen() - *mean;
                     *sum += deviation * deviation;
                 }
             }
         },
     );
     for channel in 0..channels {
-        let (mut total, mut center, mut squares) = (0.0, 0.0, 0.0);
+        let [mut total, mut center, mut squares] = [R::Wide::default(); 3];
         for (partial, rows) in partials.chunks_exact(2 * channels).zip(input.chunks(chunk)) {
-            let count = (rows.len() / channels) as f64;
+            let count = R::Wide::from_f64((rows.len() / channels) as f64);
             let delta = partial[channel] - center;
             squares +=
                 partial[channels + channel] + delta * delta * total * count / (total + count);
             total += count;
             center += delta * count / total;
         }
-        mean[channel] = R::from_f64(center);
-        unbiased[channel] = R::from_f64(squares / (total - 1.0));
-        inverse_std[channel] = R::from_f64(1.0 / (squares / total + EPSILON).sqrt());
+        mean[channel] = R::narrow(center);
+        unbiased[channel] = R::narrow(squares / (total - R::Wide::from_f64(1.0)));
+        inverse_std[channel] = inverse_root::<R>(squares / total);
     }
+}
+
+/// 1/std of a variance.
+fn inverse_root<R: Real>(variance: R::Wide) -> R {
+    R::narrow(R::Wide::from_f64(1.0) / (variance + R::Wide::from_f64(EPSILON)).sqrt())
 }
 
 /// 1/std of running variances.
 pub(crate) fn running_inverse_std<R: Real>(variance: &[R], inverse_std: &mut [R]) {
     for (inverse_std, variance) in inverse_std.iter_mut().zip(variance) {
-        *inverse_std = R::from_f64(1.0 / (variance.as_f64() + EPSILON).sqrt());
+        *inverse_std = inverse_root(variance.widen());
     }
 }
 
@@ -117,27 +122,29 @@ pub(crate) fn backward<R: Real>(
     gradient: &mut [R],
     gamma_gradient: &mut [R],
     beta_gradient: &mut [R],
-    partials: &mut Vec<f64>,
+    partials: &mut Vec<R::Wide>,
 ) {
     let channels = gamma.len();
     let chunk = rows_per_chunk(channels) * channels;
     let partials = grown(partials, row_chunks(input.len(), channels) * 2 * channels);
     let rows = input.par_chunks(chunk).zip(gradient.par_chunks(chunk));
     partials.par_chunks_mut(2 * channels).zip(rows).for_each(|(partial, (input, gradient))| {
-        partial.fill(0.0);
+        partial.fill(R::Wide::default());
         let (s1, s2) = partial.split_at_mut(channels);
         for (x, dy) in input.chunks_exact(channels).zip(gradient.chunks_exact(channels)) {
             for c in 0..channels {
                 let xhat = (x[c] - moments.mean[c]) * moments.inverse_std[c];
-                s1[c] += dy[c].as_f64();
-                s2[c] += (dy[c] * xhat).as_f64();
+                s1[c] += dy[c].widen();
+                s2[c] += (dy[c] * xhat).widen();
             }
         }
     });
-    let sum = |column: usize| partials.iter().skip(column).step_by(2 * channels).sum::<f64>();
+    let sum = |column: usize| {
+        R::narrow(partials.iter().skip(column).step_by(2 * channels).copied().sum())
+    };
     for c in 0..channels {
-        beta_gradient[c] = R::from_f64(sum(c)); // dbeta = s1
-        gamma_gradient[c] = R::from_f64(sum(channels + c)); // dgamma = s2
+        beta_gradient[c] = sum(c); // dbeta = s1
+        gamma_gradient[c] = sum(channels + c); // dgamma = s2
     }
     let share = if batch { R::from_f64(channels as f64 / input.len() as f64) } else { R::zero() };
     let (s1, s2) = (&*beta_gradient, &*gamma_gradient);

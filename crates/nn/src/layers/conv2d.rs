@@ -31,7 +31,7 @@ pub(crate) fn parameter_gradients<R: Real>(
     weight_gradient: &mut [R],
     bias_gradient: &mut [R],
     scratch: &mut Scratch<R>,
-    partials: &mut Vec<f64>,
+    partials: &mut Vec<R::Wide>,
 ) {
     R::conv2d_weight_gradient(shape, input, output_gradient, weight_gradient, scratch);
     if !bias_gradient.is_empty() {

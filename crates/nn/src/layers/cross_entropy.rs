@@ -1,12 +1,12 @@
 //! Softmax cross-entropy, the mean over the batch: `L = -1/N sum_n log p[n, label_n]`,
 //! `p = softmax(z)`.
 //!
-//! z (N, K) logits; dz = (p - onehot) / N. Exponents are shifted by the row's maximum; sums are in
-//! f64. A label's rank is the number of classes above it: larger logits, and equal ones that come
+//! z (N, K) logits; dz = (p - onehot) / N. Exponents are shifted by the row's maximum; sums are
+//! wide. A label's rank is the number of classes above it: larger logits, and equal ones that come
 //! first. A row with a NaN counts as wrong.
 
 use rayon::prelude::*;
-use smoothout_tensor::Real;
+use smoothout_tensor::{Float, Real};
 
 use crate::BatchLoss;
 use crate::parallel::grown;
@@ -22,7 +22,7 @@ pub(crate) fn loss<R: Real>(
     logits: &[R],
     labels: &[usize],
     gradient: Option<&mut [R]>,
-    partials: &mut Vec<f64>,
+    partials: &mut Vec<R::Wide>,
 ) -> BatchLoss {
     let (examples, chunk) = (labels.len(), ROWS * classes);
     // Three numbers per task: summed loss, top-1 and top-5 counts.
@@ -32,26 +32,26 @@ pub(crate) fn loss<R: Real>(
         Some(gradient) => {
             let tasks = partials.par_chunks_mut(3).zip(rows).zip(gradient.par_chunks_mut(chunk));
             tasks.for_each(|((partial, (logits, labels)), gradient)| {
-                partial.fill(0.0);
+                partial.fill(R::Wide::default());
                 let rows = logits.chunks_exact(classes).zip(gradient.chunks_exact_mut(classes));
                 for ((z, dz), &label) in rows.zip(labels) {
                     let log_sum = row_loss(z, label, partial);
                     for (k, (dz, z)) in dz.iter_mut().zip(z).enumerate() {
-                        let hit = if k == label { 1.0 } else { 0.0 };
-                        let p = (z.as_f64() - log_sum).exp();
-                        *dz = R::from_f64((p - hit) / examples as f64);
+                        let hit = R::Wide::from_f64(if k == label { 1.0 } else { 0.0 });
+                        let p = (z.widen() - log_sum).exp();
+                        *dz = R::narrow((p - hit) / R::Wide::from_f64(examples as f64));
                     }
                 }
             });
         }
         None => partials.par_chunks_mut(3).zip(rows).for_each(|(partial, (logits, labels))| {
-            partial.fill(0.0);
+            partial.fill(R::Wide::default());
             for (z, &label) in logits.chunks_exact(classes).zip(labels) {
                 row_loss(z, label, partial);
             }
         }),
     }
-    let total = |k: usize| partials.iter().skip(k).step_by(3).sum::<f64>();
+    let total = |k: usize| partials.iter().skip(k).step_by(3).copied().sum::<R::Wide>().as_f64();
     BatchLoss {
         loss: total(0) / examples as f64,
         examples,
@@ -61,16 +61,18 @@ pub(crate) fn loss<R: Real>(
 }
 
 /// Adds one row's loss and counts to `partial`; returns log sum exp z.
-fn row_loss<R: Real>(z: &[R], label: usize, partial: &mut [f64]) -> f64 {
-    let largest = z.iter().fold(f64::NEG_INFINITY, |largest, z| largest.max(z.as_f64()));
-    let sum: f64 = z.iter().map(|z| (z.as_f64() - largest).exp()).sum();
+fn row_loss<R: Real>(z: &[R], label: usize, partial: &mut [R::Wide]) -> R::Wide {
+    let largest =
+        z.iter().fold(R::Wide::from_f64(f64::NEG_INFINITY), |largest, z| largest.max(z.widen()));
+    let sum: R::Wide = z.iter().map(|z| (z.widen() - largest).exp()).sum();
     let log_sum = largest + sum.ln();
-    partial[0] += log_sum - z[label].as_f64();
+    partial[0] += log_sum - z[label].widen();
     let above = |&(k, other): &(usize, &R)| *other > z[label] || (*other == z[label] && k < label);
     let rank = z.iter().enumerate().filter(above).count();
     let valid = z.iter().all(|z| !z.is_nan());
-    partial[1] += if valid && rank < 1 { 1.0 } else { 0.0 };
-    partial[2] += if valid && rank < 5 { 1.0 } else { 0.0 };
+    let count = |hit| R::Wide::from_f64(if hit { 1.0 } else { 0.0 });
+    partial[1] += count(valid && rank < 1);
+    partial[2] += count(valid && rank < 5);
     log_sum
 }
 

@@ -34,7 +34,7 @@ impl Linear {
         output_gradient: &[R],
         weight_gradient: &mut [R],
         bias_gradient: &mut [R],
-        partials: &mut Vec<f64>,
+        partials: &mut Vec<R::Wide>,
     ) {
         let (inputs, outputs) = (self.inputs, self.outputs);
         let batch = input.len() / inputs;

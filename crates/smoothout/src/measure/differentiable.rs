@@ -2,11 +2,6 @@
 //!
 //! A type of its own, because not every policy has a gradient: with recalibrated batch norm the
 //! statistics depend on the weights, and the gradient that leaves them out belongs to no function.
-//!
-//! Hessian-vector products come from
-//! [`FiniteDifferenceHvp`](smoothout_sharpness::FiniteDifferenceHvp), two gradients each. Batch
-//! losses have kinks (ReLU, max-pooling), so that an exact product would leave them out where
-//! differences see their average over the step.
 
 use smoothout_sharpness::{Differentiable, Objective};
 use smoothout_tensor::Real;
@@ -21,6 +16,10 @@ pub struct DifferentiableObjective<'a, R>(NetworkObjective<'a, R>);
 impl<'a, R> DifferentiableObjective<'a, R> {
     pub(super) fn of(objective: NetworkObjective<'a, R>) -> Self {
         Self(objective)
+    }
+
+    pub(super) fn inner(&self) -> &NetworkObjective<'a, R> {
+        &self.0
     }
 }
 

@@ -36,17 +36,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod curvature;
 mod differentiable;
 mod error;
 mod error_rate;
 mod examples;
+mod hessian;
 mod objective;
 mod policy;
 mod report;
 mod rescaling;
 
-pub use curvature::Curvature;
 pub use differentiable::DifferentiableObjective;
 pub use error::MeasureError;
 pub use error_rate::ErrorRate;

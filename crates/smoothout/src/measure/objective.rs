@@ -13,6 +13,7 @@ use smoothout_nn::{BatchLoss, Mode, Network, NnError, Workspace};
 use smoothout_sharpness::Objective;
 use smoothout_tensor::Real;
 
+use super::hessian::DualScratch;
 use super::{BatchNormPolicy, DifferentiableObjective, ErrorRate, ExampleSet, MeasureError};
 
 /// A network on a fixed set of examples: w -> mean cross-entropy.
@@ -23,7 +24,7 @@ use super::{BatchNormPolicy, DifferentiableObjective, ErrorRate, ExampleSet, Mea
 pub struct NetworkObjective<'a, R> {
     pub(super) network: &'a Network,
     pub(super) examples: &'a ExampleSet<R>,
-    buffers: &'a [R],
+    pub(super) buffers: &'a [R],
     policy: BatchNormPolicy,
     range: Range<usize>,
     batch_size: usize,
@@ -31,7 +32,7 @@ pub struct NetworkObjective<'a, R> {
 
 /// The buffers of one thread of a [`NetworkObjective`].
 #[derive(Debug)]
-pub struct NetworkScratch<R> {
+pub struct NetworkScratch<R: Real> {
     pub(super) workspace: Workspace<R>,
     /// The statistics of a recalibrated point, summed in f64, then rounded.
     sums: Vec<f64>,
@@ -39,6 +40,8 @@ pub struct NetworkScratch<R> {
     /// A batch's gradient, and their sum in f64; empty until a gradient is asked for.
     pub(super) gradient: Vec<R>,
     pub(super) gradient_sum: Vec<f64>,
+    /// The buffers of Hessian-vector products, once there is one.
+    pub(super) dual: Option<Box<DualScratch<R>>>,
 }
 
 /// Sums over the examples of an evaluation.
@@ -257,6 +260,7 @@ impl<R: Real> Objective for NetworkObjective<'_, R> {
             statistics: vec![R::zero(); buffers],
             gradient: Vec::new(),
             gradient_sum: Vec::new(),
+            dual: None,
         }
     }
 

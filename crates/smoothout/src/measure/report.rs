@@ -10,7 +10,7 @@ use smoothout_sharpness::{
     SpectrumReport, ToleranceReport, TraceReport, WorstCaseReport,
 };
 
-use super::{BatchNormPolicy, Curvature, NetworkAudit, Subset};
+use super::{BatchNormPolicy, NetworkAudit, Subset};
 
 /// How sure a number is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -197,9 +197,6 @@ pub struct Measurement<T> {
     pub batch_norm: BatchNormPolicy,
     /// f32 or f64.
     pub precision: &'static str,
-    /// For metrics of the Hessian.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub curvature: Option<Curvature>,
     /// Beside metrics that are not invariant themselves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invariant: Option<Invariant>,
@@ -219,13 +216,6 @@ impl<T: fmt::Display> fmt::Display for Measurement<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.report)?;
         writeln!(f, "{} on {}, {}, {}", self.model, self.data, self.batch_norm, self.precision)?;
-        if let Some(curvature) = &self.curvature {
-            writeln!(
-                f,
-                "Hessian-vector products by {}, relative error about {:.1e}",
-                curvature.products, curvature.relative_error
-            )?;
-        }
         if let Some(invariant) = &self.invariant {
             writeln!(
                 f,

@@ -14,7 +14,7 @@ use super::study::Measure;
 use crate::data::DataSet;
 use crate::evaluation::EVALUATION_BATCH;
 use crate::measure::{
-    BatchNormPolicy, Certainty, Curvature, ExampleSet, Finding, MeasureError, NetworkObjective,
+    BatchNormPolicy, Certainty, ExampleSet, Finding, MeasureError, NetworkObjective,
 };
 use crate::training::ModelState;
 
@@ -96,20 +96,16 @@ fn keskar(
     Ok(Finding::from(&report))
 }
 
-/// In f64: differences of f32 gradients are mostly rounding.
 fn largest_eigenvalue(
     network: &Network,
     model: &ModelState,
     train: &DataSet,
     examples: usize,
 ) -> Result<Finding, MeasureError> {
-    let double = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
-    let (w, buffers) = (double(&model.parameters), double(&model.buffers));
-    let (examples, _) = ExampleSet::<f64>::draw(train, Some(examples), 0)?;
-    let objective = objective(network, &examples, &buffers)?.differentiable()?;
-    let (hessian, _) = Curvature::of(objective, &w, 0)?;
+    let (examples, _) = ExampleSet::draw(train, Some(examples), 0)?;
+    let hessian = objective(network, &examples, &model.buffers)?.differentiable()?;
     let settings = Eigenvalues::new(1, 0)?.tolerance(TOLERANCE);
-    Ok(Finding::from(&settings.measure(&hessian, network.parameters(), &w)?))
+    Ok(Finding::from(&settings.measure(&hessian, network.parameters(), &model.parameters)?))
 }
 
 fn objective<'a, R: Real>(

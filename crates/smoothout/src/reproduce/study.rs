@@ -225,7 +225,7 @@ pub enum Measure {
         /// So many training examples.
         examples: usize,
     },
-    /// The largest eigenvalue of the Hessian, in f64.
+    /// The largest eigenvalue of the Hessian.
     LargestEigenvalue {
         /// So many training examples.
         examples: usize,

@@ -291,7 +291,6 @@ fn reports_what_it_needs_to_be_repeated(metrics: &[(&[&str], &str)]) {
         assert_eq!(found["version"], env!("CARGO_PKG_VERSION"));
         let hessian = ["eigenvalues", "trace", "spectrum"].contains(&words[1]);
         assert_eq!(found["precision"], if hessian { "f64" } else { "f32" });
-        assert_eq!(found["curvature"]["relative_error"].is_f64(), hessian, "{found}");
         assert!(found["report"].is_object(), "{found}");
     }
     assert!(fs::read(&weights).unwrap() == bytes, "measuring wrote to the checkpoint");

@@ -20,8 +20,8 @@ use super::subject::{BatchNorm, Precision, Subject, converted};
 use crate::checkpoint::load_model;
 use crate::data::DataSet;
 use crate::measure::{
-    Curvature, Finding, Invariant, MeasureError, Measurement, NetworkAudit, NetworkObjective,
-    Rescaling, Subset,
+    Finding, Invariant, MeasureError, Measurement, NetworkAudit, NetworkObjective, Rescaling,
+    Subset,
 };
 use crate::training::ModelState;
 
@@ -89,7 +89,7 @@ impl SharpnessCommand {
             };
         }
         let invariant = self.invariant(&objective, network, &w)?;
-        let frame = Frame { data, start, curvature: None, invariant };
+        let frame = Frame { data, start, invariant };
         let layout = network.parameters();
         let (options, seed, watch) = (&self.options, self.seed, &mut watch());
         match self.metric {
@@ -141,8 +141,7 @@ impl SharpnessCommand {
                 self.print::<R, _>(frame, NetworkAudit { rescaling, audit })
             }
             Metric::Eigenvalues | Metric::Trace | Metric::Spectrum => {
-                let (hessian, curvature) = Curvature::of(objective.differentiable()?, &w, seed)?;
-                let frame = Frame { curvature: Some(curvature), ..frame };
+                let hessian = objective.differentiable()?;
                 match self.metric {
                     Metric::Eigenvalues => {
                         let settings = options.eigenvalues()?.seed(seed);
@@ -200,7 +199,6 @@ impl SharpnessCommand {
             data: frame.data,
             batch_norm: self.subject.policy(BatchNorm::Frozen),
             precision: R::NAME,
-            curvature: frame.curvature,
             invariant: frame.invariant,
             threads: rayon::current_num_threads(),
             kernels: kernels_in_use(),
@@ -221,7 +219,6 @@ impl SharpnessCommand {
 struct Frame {
     data: Subset,
     start: Instant,
-    curvature: Option<Curvature>,
     invariant: Option<Invariant>,
 }
 

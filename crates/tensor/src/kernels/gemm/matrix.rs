@@ -30,6 +30,16 @@ impl<'a, R> MatrixRef<'a, R> {
         Self { data, rows, columns, row_stride, column_stride: 1 }
     }
 
+    /// Another matrix of the same extents and strides.
+    ///
+    /// # Panics
+    /// If `data` is not as long as this one's.
+    pub(crate) fn with_data<T>(self, data: &[T]) -> MatrixRef<'_, T> {
+        assert_eq!(data.len(), self.data.len(), "data of the same matrix");
+        let Self { rows, columns, row_stride, column_stride, .. } = self;
+        MatrixRef { data, rows, columns, row_stride, column_stride }
+    }
+
     /// The same elements with rows and columns exchanged.
     #[must_use]
     pub fn transposed(self) -> Self {
