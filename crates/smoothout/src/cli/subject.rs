@@ -43,7 +43,7 @@ pub(super) struct Subject {
     /// [default: 64; of a statistic 250]
     #[arg(long)]
     batch_size: Option<usize>,
-    /// Precision of weights and images; f64 is slow, and exact enough for curvatures
+    /// Precision of weights and images; f64 is several times slower
     /// [default: f32; f64 for eigenvalues, trace and spectrum]
     #[arg(long, value_enum)]
     pub(super) precision: Option<Precision>,

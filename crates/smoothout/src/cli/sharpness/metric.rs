@@ -60,8 +60,7 @@ impl Metric {
         }
     }
 
-    /// The precision unless another is asked for. Differences of f32 gradients are mostly rounding
-    /// along a random direction of a large network.
+    /// The precision unless another is asked for: eigenvalues to the default tolerance need f64.
     pub(super) fn precision(self) -> Precision {
         match self {
             Self::Eigenvalues | Self::Trace | Self::Spectrum => Precision::F64,
