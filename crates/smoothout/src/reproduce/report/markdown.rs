@@ -45,7 +45,7 @@ pub(super) fn reproduction(
             let caption = escape(caption);
             let _ = write!(
                 text,
-                "\n![{name}](figures/{name}.svg)\n\n{caption}; [numbers](figures/{name}.csv)\n"
+                "\n![{name}](figures/{name}.svg)\n\n{caption} [Numbers](figures/{name}.csv)\n"
             );
         }
     }
