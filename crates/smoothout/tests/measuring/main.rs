@@ -1,5 +1,6 @@
 //! Networks as objectives: measured, guarded, rescaled.
 
 mod guards;
+mod hessian;
 mod network;
 mod rescaling;
