@@ -18,33 +18,23 @@ use crate::kernels::gemm::{MatrixRef, accumulate};
 
 /// Pixels of one row of the output that meet a tap, padding left out.
 struct Run {
-    tap: usize,
     /// The first pixel of the output and the input pixel that it meets.
     output: usize,
     input: usize,
     len: usize,
 }
 
-/// Calls `visit` for each row of the output and each tap that meets it within one image.
-fn for_each_run(shape: &Conv2dShape, mut visit: impl FnMut(Run)) {
+/// Calls `visit` for each row of an image's output that meets `tap`.
+fn for_each_run(shape: &Conv2dShape, tap: usize, mut visit: impl FnMut(Run)) {
     let [height, width] = shape.output_image();
-    let [taps_y, taps_x] = shape.kernel;
+    let (u, v) = (tap / shape.kernel[1], tap % shape.kernel[1]);
+    let Some(first) = (0..width).find(|&x| shape.source(1, x, v).is_some()) else { return };
+    let source_x = first * shape.stride[1] + v - shape.padding[1];
+    let len = (shape.image[1] - source_x).div_ceil(shape.stride[1]).min(width - first);
     for y in 0..height {
-        for u in 0..taps_y {
-            let Some(source_y) = shape.source(0, y, u) else { continue };
-            for v in 0..taps_x {
-                let Some(first) = (0..width).find(|&x| shape.source(1, x, v).is_some()) else {
-                    continue;
-                };
-                let source_x = first * shape.stride[1] + v - shape.padding[1];
-                let len = (shape.image[1] - source_x).div_ceil(shape.stride[1]).min(width - first);
-                visit(Run {
-                    tap: u * taps_x + v,
-                    output: y * width + first,
-                    input: source_y * shape.image[1] + source_x,
-                    len,
-                });
-            }
+        if let Some(source_y) = shape.source(0, y, u) {
+            let input = source_y * shape.image[1] + source_x;
+            visit(Run { output: y * width + first, input, len });
         }
     }
 }
@@ -61,15 +51,17 @@ pub(in crate::kernels) fn forward(
     let (inputs, outputs) = (shape.in_channels, shape.out_channels);
     let packed = scratch.take(weight.len());
     pack(shape, weight, packed);
-    let taps = Taps { packed, inputs, outputs };
+    let taps = taps(packed, inputs, outputs);
     let images = input.par_chunks(input.len() / shape.batch);
     output.par_chunks_mut(output.len() / shape.batch).zip(images).for_each(|(y, x)| {
         y.fill(0.0);
-        for_each_run(shape, |run| {
-            let x = &x[run.input * inputs..];
-            let x = MatrixRef::strided(x, run.len, inputs, shape.stride[1] * inputs);
-            accumulate(x, taps.get(run.tap), &mut y[run.output * outputs..], outputs);
-        });
+        for (tap, w) in taps.clone().enumerate() {
+            for_each_run(shape, tap, |run| {
+                let x = &x[run.input * inputs..];
+                let x = MatrixRef::strided(x, run.len, inputs, shape.stride[1] * inputs);
+                accumulate(x, w, &mut y[run.output * outputs..], outputs);
+            });
+        }
     });
 }
 
@@ -85,16 +77,18 @@ pub(in crate::kernels) fn input_gradient(
     let (inputs, outputs) = (shape.in_channels, shape.out_channels);
     let packed = scratch.take(weight.len());
     pack(shape, weight, packed);
-    let taps = Taps { packed, inputs, outputs };
+    let taps = taps(packed, inputs, outputs);
     let gradients = output_gradient.par_chunks(output_gradient.len() / shape.batch);
     let images = input_gradient.par_chunks_mut(input_gradient.len() / shape.batch);
     images.zip(gradients).for_each(|(dx, dy)| {
         dx.fill(0.0);
-        for_each_run(shape, |run| {
-            let dy = MatrixRef::strided(&dy[run.output * outputs..], run.len, outputs, outputs);
-            let dx = &mut dx[run.input * inputs..];
-            accumulate(dy, taps.get(run.tap).transposed(), dx, shape.stride[1] * inputs);
-        });
+        for (tap, w) in taps.clone().enumerate() {
+            for_each_run(shape, tap, |run| {
+                let dy = MatrixRef::strided(&dy[run.output * outputs..], run.len, outputs, outputs);
+                let dx = &mut dx[run.input * inputs..];
+                accumulate(dy, w.transposed(), dx, shape.stride[1] * inputs);
+            });
+        }
     });
 }
 
@@ -117,14 +111,12 @@ pub(in crate::kernels) fn weight_gradient(
             let (first, rows) = (band * BAND, dw.len() / outputs);
             let images = input.chunks(input.len() / shape.batch);
             for (x, dy) in images.zip(output_gradient.chunks(output_gradient.len() / shape.batch)) {
-                for_each_run(shape, |run| {
-                    if run.tap == tap {
-                        let x = &x[run.input * inputs + first..];
-                        let x = MatrixRef::strided(x, run.len, rows, shape.stride[1] * inputs);
-                        let dy = &dy[run.output * outputs..];
-                        let dy = MatrixRef::strided(dy, run.len, outputs, outputs);
-                        accumulate(x.transposed(), dy, dw, outputs);
-                    }
+                for_each_run(shape, tap, |run| {
+                    let x = &x[run.input * inputs + first..];
+                    let x = MatrixRef::strided(x, run.len, rows, shape.stride[1] * inputs);
+                    let dy = &dy[run.output * outputs..];
+                    let dy = MatrixRef::strided(dy, run.len, outputs, outputs);
+                    accumulate(x.transposed(), dy, dw, outputs);
                 });
             }
         });
@@ -138,16 +130,11 @@ pub(in crate::kernels) fn weight_gradient(
     }
 }
 
-/// The weight as one matrix (I, O) a tap.
-struct Taps<'a> {
-    packed: &'a [f64],
+/// A packed weight (taps, I, O), a matrix for each tap.
+fn taps(
+    packed: &[f64],
     inputs: usize,
     outputs: usize,
-}
-
-impl Taps<'_> {
-    fn get(&self, tap: usize) -> MatrixRef<'_, f64> {
-        let len = self.inputs * self.outputs;
-        MatrixRef::new(&self.packed[tap * len..][..len], self.inputs, self.outputs)
-    }
+) -> impl Iterator<Item = MatrixRef<'_, f64>> + Clone + Sync {
+    packed.chunks(inputs * outputs).map(move |tap| MatrixRef::new(tap, inputs, outputs))
 }
