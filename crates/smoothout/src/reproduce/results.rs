@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 use smoothout_sharpness::Grid;
 
-use super::study::{Measure, Picture, PictureKind, Quantity};
+use super::study::{Measure, Picture, PictureKind, Quantity, Study};
 use crate::data::Split;
 use crate::experiment::ExperimentSpec;
 use crate::run::Stretch;
@@ -76,6 +76,12 @@ impl RunResult {
     pub(super) fn is_whole(&self, epochs: usize) -> bool {
         self.records.len() == epochs
             && self.records.iter().zip(1..).all(|(record, epoch)| record.epoch == epoch)
+    }
+
+    /// How many of the study's measures have a number.
+    pub(super) fn numbers(&self, study: &Study) -> usize {
+        let asked = |found: &&Measured| study.measures.contains(&found.measure);
+        self.measured.iter().filter(asked).filter(|found| found.value.is_some()).count()
     }
 
     /// The seed.

@@ -204,7 +204,7 @@ impl Store {
     }
 
     /// Takes over the finished runs and pictures of another folder that fit the plan and are not
-    /// here yet. Returns how many runs.
+    /// here yet, or here with fewer numbers measured. Returns how many runs.
     ///
     /// # Errors
     /// If a file cannot be read or written.
@@ -217,10 +217,13 @@ impl Store {
         let mut taken = 0;
         for job in &plan.jobs {
             let study = &plan.studies[job.study];
-            if self.run(study, job)?.is_some() {
+            let Some(result) = other.run(study, job)? else { continue };
+            if self
+                .run(study, job)?
+                .is_some_and(|here| here.numbers(study) >= result.numbers(study))
+            {
                 continue;
             }
-            let Some(result) = other.run(study, job)? else { continue };
             let from = other.run_folder(study, &job.arm, job.seed());
             let to = self.run_folder(study, &job.arm, job.seed());
             let files = if networks == Networks::Taken { &RUN_FILES[..] } else { &[] };

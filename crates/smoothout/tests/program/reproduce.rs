@@ -202,13 +202,26 @@ fn shards_merge_to_the_whole() {
     let merged = folder(&study());
     let out = merged.path().join("out");
     let study_file = merged.path().join("study.json");
-    let output = Command::new(env!("CARGO_BIN_EXE_smoothout"))
-        .args(["reproduce", "merge", "--out", out.to_str().unwrap(), "--study"])
-        .arg(study_file)
-        .args(shares.iter().map(|folder| folder.path().join("out")))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
+    let merge = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_smoothout"))
+            .args(["reproduce", "merge", "--out", out.to_str().unwrap(), "--study"])
+            .arg(&study_file)
+            .args(shares.iter().map(|folder| folder.path().join("out")))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    merge();
+    // A result whose measure failed gives way to one that has the number.
+    let file = out.join("results/tiny/lb-plain/seed-1.json");
+    let whole_result = fs::read_to_string(&file).unwrap();
+    let mut failed: Value = serde_json::from_str(&whole_result).unwrap();
+    let measured = failed["measured"][0].as_object_mut().unwrap();
+    measured.remove("value").unwrap();
+    measured.insert("failure".to_owned(), json!("it failed"));
+    fs::write(&file, failed.to_string()).unwrap();
+    merge();
+    assert_eq!(fs::read_to_string(&file).unwrap(), whole_result);
     // What goes through networks of both shares is drawn now.
     let said = finish(merged.path(), &[]);
     assert!(said.contains("0 of 3 trainings to do"), "{said}");
