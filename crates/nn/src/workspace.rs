@@ -21,6 +21,8 @@ pub struct Workspace<R: Real> {
     /// A copy of images that do not lie in standard order.
     images: Vec<R>,
     pub(crate) activations: Vec<Vec<R>>,
+    /// The logits of a batch that is evaluated without gradient.
+    pub(crate) logits: Vec<R>,
     pub(crate) gradients: Vec<Vec<R>>,
     /// What the backward pass of each node keeps besides activations.
     pub(crate) kept: Vec<Vec<R>>,
@@ -40,6 +42,7 @@ impl<R: Real> Workspace<R> {
             capacity,
             images: Vec::new(),
             activations: Vec::new(),
+            logits: Vec::new(),
             gradients: Vec::new(),
             kept: vec![Vec::new(); nodes],
             argmax: vec![Vec::new(); nodes],
@@ -64,7 +67,7 @@ impl<R: Real> Workspace<R> {
     /// Bytes that the buffers hold, kernel scratch not counted.
     pub fn bytes(&self) -> usize {
         let reals = self.activations.iter().chain(&self.gradients).chain(&self.kept);
-        let reals = reals.map(Vec::len).sum::<usize>() + self.images.len();
+        let reals = reals.map(Vec::len).sum::<usize>() + self.images.len() + self.logits.len();
         let positions = self.argmax.iter().map(Vec::len).sum::<usize>();
         (reals + self.batch_statistics.len()) * size_of::<R>()
             + positions * 4
@@ -89,7 +92,7 @@ impl<R: Real> Workspace<R> {
         result
     }
 
-    /// Grows what a pass over `batch` images needs.
+    /// Grows what a pass over `batch` images needs; with gradients, over as many as there is room for.
     pub(crate) fn prepare(
         &mut self,
         network: &Network,
@@ -98,7 +101,7 @@ impl<R: Real> Workspace<R> {
         gradients: &[usize],
     ) {
         self.capacity = self.capacity.max(batch);
-        let capacity = self.capacity;
+        let capacity = if gradients.is_empty() { batch } else { self.capacity };
         grow(&mut self.activations, slots.lengths.iter().map(|length| length * capacity));
         grow(&mut self.gradients, gradients.iter().map(|length| length * capacity));
         let nodes = network.nodes.iter();

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::fast::Product;
 use super::pack::{Rows, Strips, padded_len};
+use crate::kernels::conv::fused::lanes;
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::tile::{Sums, multiply, zeros};
 use crate::kernels::{InstructionSet, scratch};
@@ -20,8 +21,8 @@ pub(super) struct Block<'a> {
     pub(super) columns: Range<usize>,
     /// The first row of the block in c, from column 0 on.
     pub(super) c: *mut f32,
-    /// Columns of c.
-    pub(super) row_len: usize,
+    /// From an element of c to the next row and to the next column; one of them is 1.
+    pub(super) strides: [usize; 2],
 }
 
 impl Block<'_> {
@@ -114,10 +115,55 @@ impl Block<'_> {
         }
         // SAFETY: each row, or the strip, and the panel hold the terms, as just checked.
         unsafe { multiply(&mut sums, x, B, panel.as_ptr(), N * LANES, terms.len()) };
+        if self.strides[1] != 1 {
+            return self.store_exchanged(&sums, row, valid, column, terms.start == 0);
+        }
         for q in 0..Q {
             for b in 0..B {
                 if q * B + b < valid {
                     self.store(&sums[q][b], row + q * B + b, column, terms.start == 0);
+                }
+            }
+        }
+    }
+
+    /// Stores the first sums of a tile whose columns are contiguous in c, with the bias of its rows,
+    /// or adds them to those before.
+    #[inline(always)]
+    fn store_exchanged<V: Vector, const Q: usize, const B: usize, const N: usize>(
+        &self,
+        sums: &Sums<V, Q, B, N>,
+        row: usize,
+        valid: usize,
+        column: usize,
+        first: bool,
+    ) {
+        let bias = self.product.bias;
+        let mut bias_of = [0.0; LANES];
+        if first && !bias.is_empty() {
+            bias_of[..valid].copy_from_slice(&bias[self.rows.start + row..][..valid]);
+        }
+        for n in 0..N {
+            let mut rows = [V::splat(0.0); LANES];
+            for q in 0..Q {
+                for b in 0..B {
+                    rows[q * B + b] = sums[q][b][n].add(V::splat(bias_of[q * B + b]));
+                }
+            }
+            let columns = V::transpose(rows);
+            let column = column + n * LANES;
+            for i in 0..self.columns.end.saturating_sub(column).min(LANES) {
+                let sums = lanes(columns[i]);
+                // SAFETY: the `valid` values of this column belong to this block of c.
+                let c = unsafe {
+                    let c = self.c.wrapping_add(row + (column + i) * self.strides[1]);
+                    std::slice::from_raw_parts_mut(c, valid)
+                };
+                match (first, valid == Q * B) {
+                    // As many as are known beforehand.
+                    (true, true) => c[..Q * B].copy_from_slice(&sums[..Q * B]),
+                    (true, false) => c.copy_from_slice(&sums[..valid]),
+                    (false, _) => c.iter_mut().zip(sums).for_each(|(c, sum)| *c += sum),
                 }
             }
         }
@@ -133,7 +179,7 @@ impl Block<'_> {
         first: bool,
     ) {
         let bias = self.product.bias;
-        debug_assert!(row < self.rows.len() && self.columns.end <= self.row_len);
+        debug_assert!(row < self.rows.len() && self.columns.end <= self.strides[0]);
         for n in 0..N {
             let column = column + n * LANES;
             let filled = self.columns.end.saturating_sub(column).min(LANES);
@@ -141,7 +187,7 @@ impl Block<'_> {
             // SAFETY: `filled` values from here on belong to this block of c; `lanes` holds
             // sixteen.
             unsafe {
-                let c = self.c.wrapping_add(row * self.row_len + column);
+                let c = self.c.wrapping_add(row * self.strides[0] + column);
                 if filled == LANES {
                     let sum = match (first, bias.is_empty()) {
                         (false, _) => sums[n].add(V::load(c)),

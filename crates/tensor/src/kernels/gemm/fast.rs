@@ -5,7 +5,9 @@
 //! copies its rows of a, [`DEPTH`] terms at a time, and runs every panel over them: the panel and
 //! the rows of a tile stay in the first cache level. Sums longer than that are added in order.
 //!
-//! Either factor can be normalised on its way into the copy, which is all that reads it.
+//! Either factor can be normalised on its way into the copy, which is all that reads it. A product
+//! of few rows, such as that of a small batch and the weights of a layer, is computed as
+//! `c' = b' a'`: the sums are the same, and less is packed.
 
 use std::ops::Range;
 
@@ -24,6 +26,8 @@ const DEPTH: usize = 1024;
 const PACKED: usize = 1024;
 /// The most rows of c to a task.
 const ROWS: usize = 96;
+/// The fewest register tiles, below each other, to a task that could be a larger one.
+const TILES: usize = 4;
 /// Tasks that a product is cut into at least, if it is large enough.
 const TASKS: usize = 8;
 
@@ -40,13 +44,27 @@ pub(in crate::kernels) struct Product<'a> {
     pub(in crate::kernels) normalise_b: Option<Normalise<'a>>,
     /// Added to each row of the product, unless it is empty.
     pub(in crate::kernels) bias: &'a [f32],
+    /// The product is computed as `c' = b' a'`, of which this is then the description, but for c,
+    /// the bias and the normalisation of a, which remain those of c.
+    pub(in crate::kernels) exchanged: bool,
 }
 
 impl<'a> Product<'a> {
     /// `a b`.
     pub(in crate::kernels) fn new(a: MatrixRef<'a, f32>, b: MatrixRef<'a, f32>) -> Self {
         assert_eq!(a.columns, b.rows, "the columns of a and the rows of b");
-        Self { a, normalise_a: None, b, normalise_b: None, bias: &[] }
+        Self { a, normalise_a: None, b, normalise_b: None, bias: &[], exchanged: false }
+    }
+
+    /// The same product with less to be packed into panels: if c has few rows, those of a instead
+    /// of the columns of b.
+    fn with_fewer_panels(self) -> Self {
+        if self.normalise_b.is_some() || 2 * self.a.rows > self.b.columns {
+            return self;
+        }
+        let Self { a, normalise_a, b, bias, .. } = self;
+        let (a, b) = (b.transposed(), a.transposed());
+        Self { a, normalise_a: None, b, normalise_b: normalise_a, bias, exchanged: true }
     }
 
     /// Rows to a task, if there are enough for tasks that take whole rows: then, as soon as rows
@@ -67,9 +85,9 @@ impl<'a> Product<'a> {
     fn pack(&self, set: InstructionSet, terms: &Range<usize>, panels: &mut [f32], width: usize) {
         let panels = panels.par_chunks_mut(terms.len() * width);
         panels.enumerate().for_each(|(p, panel)| {
-            let (matrix, normalise) = (self.b, self.normalise_b);
+            let (matrix, normalise, by_rows) = (self.b, self.normalise_b, self.exchanged);
             let (first, terms) = (p * width, terms.clone());
-            simd::run(set, Panel { matrix, normalise, first, terms, width, panel });
+            simd::run(set, Panel { matrix, normalise, by_rows, first, terms, width, panel });
         });
     }
 }
@@ -81,10 +99,13 @@ pub(in crate::kernels) fn product(
     c: MatrixMut<'_, f32>,
 ) {
     assert_eq!((product.a.rows, product.b.columns), (c.rows, c.columns), "a b must fit c");
+    let product = &product.with_fewer_panels();
+    let (rows, columns) = (product.a.rows, product.b.columns);
+    let strides = if product.exchanged { [1, c.columns] } else { [c.columns, 1] };
     let (tile, vectors) = simd::register_tile(set);
-    let (width, columns) = (vectors * LANES, c.columns);
-    let tiles = c.rows.div_ceil(tile);
-    let down = c.rows.div_ceil(ROWS);
+    let width = vectors * LANES;
+    let tiles = rows.div_ceil(tile);
+    let down = rows.div_ceil(ROWS).max(TASKS.min(tiles / TILES));
     // Blocks of as many columns, and of as many register tiles or one less.
     let across = TASKS.div_ceil(down.max(1)).min(columns.div_ceil(width)).max(1);
     let block_columns = columns.div_ceil(across).next_multiple_of(width);
@@ -92,7 +113,7 @@ pub(in crate::kernels) fn product(
     passes(set, product, c.data, |terms, panels, c| {
         let target = Target(c.as_mut_ptr());
         (0..down * across).into_par_iter().for_each(|task| {
-            let row = |block: usize| (block * tiles / down * tile).min(product.a.rows);
+            let row = |block: usize| (block * tiles / down * tile).min(rows);
             let rows = row(task / across)..row(task / across + 1);
             let first = task % across * block_columns;
             let block = Block {
@@ -102,8 +123,8 @@ pub(in crate::kernels) fn product(
                 panels: &panels[first * terms.len()..],
                 columns: first..(first + block_columns).min(columns),
                 // SAFETY: blocks are disjoint, and lie inside c.
-                c: unsafe { target.at(rows.start * columns) },
-                row_len: columns,
+                c: unsafe { target.at(rows.start * strides[0]) },
+                strides,
                 rows,
             };
             block.run(set);
@@ -136,7 +157,7 @@ pub(in crate::kernels) fn product_rows(
                 rows: first..first + c.len() / columns,
                 columns: 0..columns,
                 c: c.as_mut_ptr(),
-                row_len: columns,
+                strides: [columns, 1],
             };
             block.run(set);
             if terms.end == product.a.columns {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::MatrixRef;
-use crate::kernels::conv::fused::{Affine, Normalise};
+use crate::kernels::conv::fused::{Affine, Normalise, load};
 use crate::kernels::conv::padded::Load;
 use crate::kernels::simd::{LANES, Task, Vector};
 
@@ -12,6 +12,9 @@ use crate::kernels::simd::{LANES, Task, Vector};
 pub(super) struct Panel<'a> {
     pub(super) matrix: MatrixRef<'a, f32>,
     pub(super) normalise: Option<Normalise<'a>>,
+    /// Whether the rows of the matrix are normalised instead of its columns; those of a matrix whose
+    /// columns are contiguous.
+    pub(super) by_rows: bool,
     pub(super) first: usize,
     pub(super) terms: Range<usize>,
     pub(super) width: usize,
@@ -23,14 +26,20 @@ impl Task for Panel<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Self { matrix, normalise, first, terms, width, panel } = self;
+        let Self { matrix, normalise, by_rows, first, terms, width, panel } = self;
         for j in (0..width).step_by(LANES) {
             let filled = matrix.columns.saturating_sub(first + j).min(LANES);
+            if filled == 0 {
+                panel.chunks_mut(width).for_each(|row| row[j..].fill(0.0));
+                break;
+            }
             let columns = Columns { matrix, first: first + j, filled };
-            if matrix.column_stride == 1 {
-                columns.row_major::<V>(normalise.as_ref(), terms.start, &mut panel[j..], width);
+            let to = &mut panel[j..];
+            if matrix.column_stride == 1 && !(by_rows && normalise.is_some()) {
+                columns.row_major::<V>(normalise.as_ref(), terms.start, to, width);
             } else {
-                columns.column_major::<V>(terms.start, &mut panel[j..], width);
+                let normalise = normalise.filter(|_| by_rows);
+                columns.column_major::<V>(normalise.as_ref(), terms.start, to, width);
             }
         }
     }
@@ -57,47 +66,44 @@ impl Columns<'_> {
         let affine = normalise.map(|normalise| Affine::<V>::new(normalise, first, filled));
         for (k, to) in to.chunks_mut(width).enumerate() {
             let to = &mut to[..LANES];
-            let from = &matrix.data[(row + k) * matrix.row_stride + first..][..filled];
-            let mut lanes = [0.0; LANES];
-            let from = if filled == LANES {
-                from
-            } else {
-                lanes[..filled].copy_from_slice(from);
-                &lanes
-            };
-            // SAFETY: `from` and `to` hold sixteen values.
-            unsafe {
-                let value = V::load(from.as_ptr());
-                let value = affine.as_ref().map_or(value, |affine| affine.apply(value));
-                value.store(to.as_mut_ptr());
-            }
+            let value = load::<V>(matrix.data, (row + k) * matrix.row_stride + first, filled);
+            let value = affine.as_ref().map_or(value, |affine| affine.apply(value));
+            // SAFETY: `to` holds sixteen values.
+            unsafe { value.store(to.as_mut_ptr()) };
             to[filled..].fill(0.0);
         }
     }
 
-    /// The same for a matrix whose columns are contiguous.
+    /// The same for a matrix whose columns are contiguous, and its rows normalised.
     #[inline(always)]
-    fn column_major<V: Vector>(&self, row: usize, to: &mut [f32], width: usize) {
+    fn column_major<V: Vector>(
+        &self,
+        normalise: Option<&Normalise<'_>>,
+        row: usize,
+        to: &mut [f32],
+        width: usize,
+    ) {
         let Self { matrix, first, filled } = *self;
         let rows = to.len().div_ceil(width);
         for k in (0..rows).step_by(LANES) {
             let count = LANES.min(rows - k);
-            if count == LANES && filled == LANES && matrix.row_stride == 1 {
+            let at = first * matrix.column_stride + (row + k) * matrix.row_stride;
+            if matrix.row_stride == 1 {
+                let affine = normalise.map(|normalise| Affine::<V>::new(normalise, row + k, count));
                 let mut values = [V::splat(0.0); LANES];
-                for j in 0..LANES {
-                    let from = &matrix.data[(first + j) * matrix.column_stride + row + k..];
-                    // SAFETY: the slice holds sixteen values.
-                    values[j] = unsafe { V::load(from[..LANES].as_ptr()) };
+                for j in 0..filled {
+                    let value = load(matrix.data, at + j * matrix.column_stride, count);
+                    values[j] = affine.as_ref().map_or(value, |affine| affine.apply(value));
                 }
                 let values = V::transpose(values);
-                for i in 0..LANES {
-                    // SAFETY: as above.
+                for i in 0..count {
+                    // SAFETY: the slice holds sixteen values.
                     unsafe { values[i].store(to[(k + i) * width..][..LANES].as_mut_ptr()) };
                 }
                 continue;
             }
             for i in 0..count {
-                let at = first * matrix.column_stride + (row + k + i) * matrix.row_stride;
+                let at = at + i * matrix.row_stride;
                 for (j, to) in to[(k + i) * width..][..LANES].iter_mut().enumerate() {
                     *to = if j < filled { matrix.data[at + j * matrix.column_stride] } else { 0.0 };
                 }

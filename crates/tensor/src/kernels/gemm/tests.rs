@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::kernels::InstructionSet;
+use crate::kernels::conv::fused::Normalise;
 
 fn values(len: usize, seed: u64) -> Vec<f32> {
     let key = crate::StreamKey::new(seed, crate::Purpose::Data);
@@ -81,4 +82,31 @@ fn threads_do_not_change_the_bits() {
     };
     let expected = on(1);
     assert!(expected == on(2) && expected == on(7));
+}
+
+/// A small batch and the weights of a layer: the columns of a are normalised, the bias is added, and
+/// the sums are those of one batch of all rows, bit for bit.
+#[test]
+fn few_rows_are_computed_as_many() {
+    for (rows, [inputs, outputs]) in [(1, [17, 3]), (5, [33, 70]), (37, [1200, 90])] {
+        let (x, w, bias) =
+            (values(rows * inputs, 1), values(inputs * outputs, 2), values(outputs, 3));
+        let (mean, scale, shift) = (values(inputs, 4), values(inputs, 5), values(inputs, 6));
+        let normalise = Normalise { mean: &mean, scale: &scale, shift: &shift, relu: true };
+        // Four times the batch has too many rows to be exchanged.
+        let copies = (outputs / rows + 1) * 4;
+        let many: Vec<f32> = x.iter().copied().cycle().take(copies * x.len()).collect();
+        for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+            let run = |x: &[f32]| {
+                let x = MatrixRef::new(x, x.len() / inputs, inputs);
+                let w = MatrixRef::new(&w, outputs, inputs).transposed();
+                let mut y = vec![f32::NAN; x.rows * outputs];
+                let work = Product::new(x, w);
+                let work = Product { normalise_a: Some(normalise), bias: &bias, ..work };
+                product(set, &work, MatrixMut::new(&mut y, x.rows, outputs));
+                y
+            };
+            assert!(run(&many).chunks(rows * outputs).all(|y| y == run(&x)), "{set:?} {rows}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ pub(super) const BLOCK: usize = 64;
 
 /// `width` values from `at` on, at most sixteen; zeros in the lanes after them.
 #[inline(always)]
-pub(super) fn load<V: Vector>(values: &[f32], at: usize, width: usize) -> V {
+pub(in crate::kernels) fn load<V: Vector>(values: &[f32], at: usize, width: usize) -> V {
     let values = &values[at..at + width];
     if width == LANES {
         // SAFETY: `values` holds sixteen.
@@ -32,7 +32,7 @@ pub(super) fn store<V: Vector>(vector: V, values: &mut [f32], at: usize, width: 
 
 /// The lanes one by one.
 #[inline(always)]
-pub(super) fn lanes<V: Vector>(vector: V) -> [f32; LANES] {
+pub(in crate::kernels) fn lanes<V: Vector>(vector: V) -> [f32; LANES] {
     let mut lanes = [0.0; LANES];
     // SAFETY: `lanes` holds sixteen.
     unsafe { vector.store(lanes.as_mut_ptr()) };
