@@ -11,6 +11,7 @@
 mod buffers;
 mod builder;
 mod error;
+mod evaluate;
 mod examine;
 mod execute;
 mod fused;

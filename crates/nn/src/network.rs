@@ -1,24 +1,15 @@
 //! A network: its graph, its parameter and buffer vectors, and what one can ask of it.
 
-use std::mem::take;
-
-use ndarray::{ArrayView2, ArrayView4};
+use ndarray::ArrayView4;
 use smoothout_tensor::{ParameterLayout, Real};
 
 use crate::execute::Run;
 use crate::fused::plan::FusedPlan;
-use crate::graph::{Node, Op, conv_shape, elements};
-use crate::layers::{batch_norm, cross_entropy};
-use crate::parallel::{copy, grown};
+use crate::graph::{Node, Op, conv_shape};
+use crate::layers::batch_norm;
 use crate::plan::Plan;
 use crate::workspace::Workspace;
 use crate::{BatchLoss, BufferLayout, Mode, NnError, Statistics, fused, models};
-
-/// The largest value of a group of images that are evaluated together: it stays in the last cache
-/// level, next to another one, and still is work enough for many threads.
-const GROUP_BYTES: usize = 8 << 20;
-/// The fewest images to such a group: the weights of a layer are made ready once for each.
-const GROUP: usize = 128;
 
 /// A classifier of images: a static graph that ends in logits.
 ///
@@ -177,92 +168,6 @@ impl Network {
             run.backward(images, gradient, workspace);
             Ok(loss)
         })
-    }
-
-    /// The mean loss of a batch at `w`.
-    ///
-    /// # Errors
-    /// As [`loss_and_gradient`](Self::loss_and_gradient).
-    pub fn loss<R: Real>(
-        &self,
-        w: &[R],
-        mode: Mode<'_, R>,
-        images: ArrayView4<'_, R>,
-        labels: &[usize],
-        workspace: &mut Workspace<R>,
-    ) -> Result<BatchLoss, NnError> {
-        self.check_labels(labels, images.dim().0)?;
-        let len = self.compute_logits(w, mode, images, workspace)?;
-        let Workspace { logits, partials, .. } = workspace;
-        Ok(cross_entropy::loss(self.classes(), &logits[..len], labels, None, partials))
-    }
-
-    /// The logits (N, K) of a batch at `w`; they lie in the workspace.
-    ///
-    /// # Errors
-    /// As [`loss_and_gradient`](Self::loss_and_gradient).
-    pub fn logits<'ws, R: Real>(
-        &self,
-        w: &[R],
-        mode: Mode<'_, R>,
-        images: ArrayView4<'_, R>,
-        workspace: &'ws mut Workspace<R>,
-    ) -> Result<ArrayView2<'ws, R>, NnError> {
-        let batch = images.dim().0;
-        let len = self.compute_logits(w, mode, images, workspace)?;
-        let logits = &workspace.logits[..len];
-        Ok(ArrayView2::from_shape((batch, self.classes()), logits).expect("N K logits"))
-    }
-
-    /// Computes the logits without what a gradient would need; their number.
-    ///
-    /// Where nothing is shared by the images of a batch, they are taken a group at a time, so that a
-    /// layer finds its input in the cache where the one before left it.
-    fn compute_logits<R: Real>(
-        &self,
-        w: &[R],
-        mode: Mode<'_, R>,
-        images: ArrayView4<'_, R>,
-        workspace: &mut Workspace<R>,
-    ) -> Result<usize, NnError> {
-        self.check(w, &mode, &images)?;
-        let (batch, classes) = (images.dim().0, self.classes());
-        let separate = mode.noise.is_none() && mode.statistics != Statistics::Batch;
-        let group = if separate { self.images_in_cache::<R>() } else { batch };
-        let mut logits = take(&mut workspace.logits);
-        let result = workspace.with_images(&images, |images, workspace| {
-            let images = images.chunks(group * elements(self.input));
-            let logits = grown(&mut logits, batch * classes).chunks_mut(group * classes);
-            images.zip(logits).try_for_each(|(images, logits)| {
-                let slot = self.logits_of_group(w, mode, images, workspace)?;
-                copy(logits, &workspace.activations[slot][..logits.len()]);
-                Ok(())
-            })
-        });
-        workspace.logits = logits;
-        result.map(|()| batch * classes)
-    }
-
-    /// The slot of the logits of images that are taken at once.
-    fn logits_of_group<R: Real>(
-        &self,
-        w: &[R],
-        mode: Mode<'_, R>,
-        images: &[R],
-        workspace: &mut Workspace<R>,
-    ) -> Result<usize, NnError> {
-        let batch = images.len() / elements(self.input);
-        if let Some(slot) = fused::logits(self, w, mode, batch, images, workspace) {
-            return slot;
-        }
-        Run::new(self, w, mode, batch, false).forward(images, workspace)?;
-        Ok(self.plan.inference.of_value[self.nodes.len()])
-    }
-
-    /// How many images' largest values fill [`GROUP_BYTES`], at least [`GROUP`].
-    fn images_in_cache<R: Real>(&self) -> usize {
-        let largest = self.nodes.iter().map(|node| elements(node.shape)).max().unwrap_or(1);
-        (GROUP_BYTES / (largest * size_of::<R>())).max(GROUP)
     }
 
     pub(crate) fn check<R: Real>(

@@ -57,9 +57,10 @@ impl<'a> Product<'a> {
     }
 
     /// The same product with less to be packed into panels: if c has few rows, those of a instead
-    /// of the columns of b.
+    /// of the columns of b, where these would have to be transposed.
     fn with_fewer_panels(self) -> Self {
-        if self.normalise_b.is_some() || 2 * self.a.rows > self.b.columns {
+        let transposed = self.b.column_stride != 1 && self.normalise_b.is_none();
+        if !transposed || 2 * self.a.rows > self.b.columns {
             return self;
         }
         let Self { a, normalise_a, b, bias, .. } = self;
