@@ -9,6 +9,10 @@ use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::tile::{Sums, multiply, zeros};
 use crate::kernels::{InstructionSet, scratch};
 
+/// So many values are a page: rows that begin as many apart would fall into the same set of the
+/// cache, and are copied.
+const PAGE: usize = 1024;
+
 /// Rows and columns of c, for a range of the terms of its sums.
 pub(super) struct Block<'a> {
     pub(super) product: &'a Product<'a>,
@@ -59,25 +63,32 @@ impl Copied<'_> {
     fn stretches<V: Vector, const R: usize, const N: usize>(self) {
         let Self { block, copy } = self;
         let (all, width) = (block.terms.clone(), N * LANES);
+        let (matrix, normalise) = (block.product.a, block.product.normalise_a);
+        let by_rows = matrix.column_stride == 1;
+        let in_place = by_rows && normalise.is_none() && matrix.row_stride % PAGE != 0;
         let mut start = all.start;
         loop {
             let terms = start..(start + block.stretch).min(all.end);
-            let (matrix, normalise) = (block.product.a, block.product.normalise_a);
             let rows = block.rows.clone();
-            let by_rows = matrix.column_stride == 1;
-            if by_rows {
+            let (a, row_len) = if in_place {
+                let first = rows.start * matrix.row_stride + terms.start;
+                (&matrix.data[first.min(matrix.data.len())..], matrix.row_stride)
+            } else if by_rows {
                 Rows { matrix, normalise, rows, terms: terms.clone(), copy }.fill::<V>();
+                (&*copy, padded_len(terms.len()))
             } else {
                 Strips { matrix, rows, terms: terms.clone(), copy }.fill::<R>();
-            }
+                (&*copy, padded_len(R * terms.len()))
+            };
             for (p, column) in block.columns.clone().step_by(width).enumerate() {
                 let panel = &block.panels[p * width * all.len()..][..width * all.len()];
                 let panel = &panel[(start - all.start) * width..][..width * terms.len()];
                 for row in (0..block.rows.len()).step_by(R) {
+                    let a = (a, row_len);
                     if by_rows {
-                        block.tile::<V, R, 1, N>(copy, &terms, panel, row, column);
+                        block.tile::<V, R, 1, N>(a, &terms, panel, row, column);
                     } else {
-                        block.tile::<V, 1, R, N>(copy, &terms, panel, row, column);
+                        block.tile::<V, 1, R, N>(a, &terms, panel, row, column);
                     }
                 }
             }
@@ -95,7 +106,7 @@ impl Block<'_> {
     #[inline(always)]
     fn tile<V: Vector, const Q: usize, const B: usize, const N: usize>(
         &self,
-        copy: &[f32],
+        (a, row_len): (&[f32], usize),
         terms: &Range<usize>,
         panel: &[f32],
         row: usize,
@@ -103,15 +114,11 @@ impl Block<'_> {
     ) {
         let valid = (Q * B).min(self.rows.len() - row);
         let mut sums: Sums<V, Q, B, N> = zeros();
-        let mut x = [copy.as_ptr(); Q];
-        if B == 1 {
-            let row_len = padded_len(terms.len());
-            for q in 0..Q {
-                // Beyond the last row the last is multiplied again, and not stored.
-                x[q] = copy[(row + q.min(valid - 1)) * row_len..][..terms.len()].as_ptr();
-            }
-        } else {
-            x[0] = copy[row / B * padded_len(B * terms.len())..][..B * terms.len()].as_ptr();
+        let mut x = [a.as_ptr(); Q];
+        for q in 0..Q {
+            // Beyond the last row the last is multiplied again, and not stored.
+            let first = (row / B + q.min(valid - 1)) * row_len;
+            x[q] = a[first..][..B * terms.len()].as_ptr();
         }
         // SAFETY: each row, or the strip, and the panel hold the terms, as just checked.
         unsafe { multiply(&mut sums, x, B, panel.as_ptr(), N * LANES, terms.len()) };

@@ -26,6 +26,8 @@ const DEPTH: usize = 1024;
 const PACKED: usize = 1024;
 /// The most rows of c to a task.
 const ROWS: usize = 96;
+/// A product of no more rows than this is cut into columns alone.
+const FEW: usize = 128;
 /// The fewest register tiles, below each other, to a task that could be a larger one.
 const TILES: usize = 4;
 /// Tasks that a product is cut into at least, if it is large enough.
@@ -106,7 +108,8 @@ pub(in crate::kernels) fn product(
     let (tile, vectors) = simd::register_tile(set);
     let width = vectors * LANES;
     let tiles = rows.div_ceil(tile);
-    let down = rows.div_ceil(ROWS).max(TASKS.min(tiles / TILES));
+    // Few rows are not cut, so that a panel is read once.
+    let down = if rows <= FEW { 1 } else { rows.div_ceil(ROWS).max(TASKS.min(tiles / TILES)) };
     // Blocks of as many columns, and of as many register tiles or one less.
     let across = TASKS.div_ceil(down.max(1)).min(columns.div_ceil(width)).max(1);
     let block_columns = columns.div_ceil(across).next_multiple_of(width);
