@@ -8,7 +8,7 @@ use super::moments::{GroupMoments, merge};
 use super::*;
 use crate::kernels::conv::padded::Load;
 use crate::kernels::simd::{self, Task, Vector};
-use crate::kernels::{Conv2dShape, InstructionSet, Kernels, Scratch};
+use crate::kernels::{Conv2dShape, InstructionSet, Kernels, MatrixMut, MatrixRef, Scratch};
 
 fn values(len: usize, step: f32) -> Vec<f32> {
     (0..len).map(|i| (i as f32 * step + step).sin() * 1.5).collect()
@@ -169,6 +169,63 @@ proptest! {
         let (mut dw, mut dw64) = (vec![f32::NAN; w.len()], vec![0.0; w.len()]);
         weight_gradient(&shape, operand, &dz, &mut dw, scratch);
         f64::conv2d_weight_gradient(&shape, &x, &wide(&dz), &mut dw64, &mut Scratch::new());
+        near(&dw, &dw64, "weight gradient");
+    }
+
+    /// A linear layer of few rows and of many, which are finished group by group.
+    #[test]
+    fn linear_layers_are_their_definitions(
+        batch in prop_oneof![1..150_usize, 1500..1800_usize],
+        inputs in 1..70_usize,
+        outputs in 1..70_usize,
+        biased: bool,
+    ) {
+        let extents = [inputs, outputs];
+        let (z, w) = (values(batch * inputs, 0.37), values(outputs * inputs, 0.77));
+        let bias = values(if biased { outputs } else { 0 }, 0.51);
+        let d = values(batch * outputs, 0.19);
+        let [mean, scale, shift] = [0.11, 0.23, 0.35].map(|step| values(inputs, step));
+        let normalise = Normalise { mean: &mean, scale: &scale, shift: &shift, relu: true };
+        let operand = Operand { values: &z, normalise: Some(normalise) };
+        let mut x = vec![f32::NAN; z.len()];
+        combine(operand, None, false, inputs, &mut x);
+        let wide = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+        let (x64, w64, d64) = (wide(&x), wide(&w), wide(&d));
+        let x64 = MatrixRef::new(&x64, batch, inputs);
+        let w64 = MatrixRef::new(&w64, outputs, inputs);
+        let d64 = MatrixRef::new(&d64, batch, outputs);
+        let partials = &mut Vec::new();
+
+        let mut y64 = vec![f64::NAN; d.len()];
+        f64::gemm(x64, w64.transposed(), MatrixMut::new(&mut y64, batch, outputs));
+        for row in y64.chunks_mut(outputs) {
+            row.iter_mut().zip(&bias).for_each(|(y, &bias)| *y += f64::from(bias));
+        }
+        let (mut y, mut all) = (vec![f32::NAN; d.len()], vec![f64::NAN; 2 * outputs]);
+        linear_forward(operand, &w, &bias, &mut y, Some(&mut all), partials, extents);
+        near(&y, &y64, "output");
+        let mut again = vec![f64::NAN; all.len()];
+        moments(&y, &mut again, partials);
+        near(&single(&all), &again, "moments");
+
+        let mut dx64 = vec![f64::NAN; z.len()];
+        f64::gemm(d64, w64, MatrixMut::new(&mut dx64, batch, inputs));
+        for (dx, x) in dx64.iter_mut().zip(&x) {
+            *dx = if *x > 0.0 { *dx } else { 0.0 };
+        }
+        let (mut dx, mut sums) = (vec![f32::NAN; z.len()], vec![f64::NAN; 3 * inputs]);
+        let first = Normed { input: &z, mean: &mean, inverse_std: &scale };
+        let finishing = Finish { add: None, gate: Some(operand), norms: [Some(first), None] };
+        let from = OutputGradient::Stored(&d);
+        linear_input_gradient(&w, from, &mut dx, finishing, &mut sums, partials, extents);
+        near(&dx, &dx64, "input gradient");
+        let mut sums_again = vec![f64::NAN; sums.len()];
+        finish(Finish { gate: None, ..finishing }, &mut dx, &mut sums_again, partials);
+        near(&single(&sums), &sums_again, "sums");
+
+        let (mut dw, mut dw64) = (vec![f32::NAN; w.len()], vec![f64::NAN; w.len()]);
+        linear_weight_gradient(operand, &d, &mut dw, extents);
+        f64::gemm(d64.transposed(), x64, MatrixMut::new(&mut dw64, outputs, inputs));
         near(&dw, &dw64, "weight gradient");
     }
 }
