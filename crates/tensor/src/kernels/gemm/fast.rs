@@ -46,8 +46,8 @@ pub(in crate::kernels) struct Product<'a> {
     pub(in crate::kernels) normalise_b: Option<Normalise<'a>>,
     /// Added to each row of the product, unless it is empty.
     pub(in crate::kernels) bias: &'a [f32],
-    /// The product is computed as `c' = b' a'`, of which this is then the description, but for c,
-    /// the bias and the normalisation of a, which remain those of c.
+    /// Whether a and b are those of `c' = b' a'`: then the bias is added to each column of this
+    /// product, and `normalise_b` means the rows of b. Set by [`product`] alone.
     pub(in crate::kernels) exchanged: bool,
 }
 
