@@ -68,7 +68,7 @@ impl Network {
         self.check(w, &mode, &images)?;
         let (batch, classes) = (images.dim().0, self.classes());
         let separate = mode.noise.is_none() && mode.statistics != Statistics::Batch;
-        let group = if separate { self.images_in_cache::<f32>() } else { batch };
+        let group = if separate { self.images_in_cache::<R>() } else { batch };
         let mut logits = take(&mut workspace.logits);
         let result = workspace.with_images(&images, |images, workspace| {
             let images = images.chunks(group * elements(self.input));

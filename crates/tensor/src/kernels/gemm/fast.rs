@@ -37,18 +37,15 @@ const TASKS: usize = 8;
 #[derive(Debug, Clone, Copy)]
 pub(in crate::kernels) struct Product<'a> {
     /// (M, K)
-    pub(in crate::kernels) a: MatrixRef<'a, f32>,
-    /// What happens to the columns of `a` first; its rows are contiguous then.
-    pub(in crate::kernels) normalise_a: Option<Normalise<'a>>,
+    pub(super) a: MatrixRef<'a, f32>,
+    pub(super) normalise_a: Option<Normalise<'a>>,
     /// (K, N)
-    pub(in crate::kernels) b: MatrixRef<'a, f32>,
-    /// What happens to the columns of `b` first; its rows are contiguous then.
-    pub(in crate::kernels) normalise_b: Option<Normalise<'a>>,
-    /// Added to each row of the product, unless it is empty.
-    pub(in crate::kernels) bias: &'a [f32],
+    b: MatrixRef<'a, f32>,
+    normalise_b: Option<Normalise<'a>>,
+    pub(super) bias: &'a [f32],
     /// Whether a and b are those of `c' = b' a'`: then the bias is added to each column of this
-    /// product, and `normalise_b` means the rows of b. Set by [`product`] alone.
-    pub(in crate::kernels) exchanged: bool,
+    /// product, and `normalise_b` means the rows of b.
+    exchanged: bool,
 }
 
 impl<'a> Product<'a> {
@@ -56,6 +53,21 @@ impl<'a> Product<'a> {
     pub(in crate::kernels) fn new(a: MatrixRef<'a, f32>, b: MatrixRef<'a, f32>) -> Self {
         assert_eq!(a.columns, b.rows, "the columns of a and the rows of b");
         Self { a, normalise_a: None, b, normalise_b: None, bias: &[], exchanged: false }
+    }
+
+    /// What happens to the columns of a first; its rows are contiguous then.
+    pub(in crate::kernels) fn normalise_a(self, normalise_a: Option<Normalise<'a>>) -> Self {
+        Self { normalise_a, ..self }
+    }
+
+    /// What happens to the columns of b first; its rows are contiguous then.
+    pub(in crate::kernels) fn normalise_b(self, normalise_b: Option<Normalise<'a>>) -> Self {
+        Self { normalise_b, ..self }
+    }
+
+    /// Added to each row of the product, unless it is empty.
+    pub(in crate::kernels) fn bias(self, bias: &'a [f32]) -> Self {
+        Self { bias, ..self }
     }
 
     /// The same product with less to be packed into panels: if c has few rows, those of a instead

@@ -101,8 +101,7 @@ fn few_rows_are_computed_as_many() {
                 let x = MatrixRef::new(x, x.len() / inputs, inputs);
                 let w = MatrixRef::new(&w, outputs, inputs).transposed();
                 let mut y = vec![f32::NAN; x.rows * outputs];
-                let work = Product::new(x, w);
-                let work = Product { normalise_a: Some(normalise), bias: &bias, ..work };
+                let work = Product::new(x, w).normalise_a(Some(normalise)).bias(&bias);
                 product(set, &work, MatrixMut::new(&mut y, x.rows, outputs));
                 y
             };

@@ -29,7 +29,7 @@ pub fn linear_forward(
     let batch = output.len() / outputs;
     let x = MatrixRef::new(input.values, batch, inputs);
     let w = MatrixRef::new(weight, outputs, inputs).transposed();
-    let work = Product { normalise_a: input.normalise, bias, ..Product::new(x, w) };
+    let work = Product::new(x, w).normalise_a(input.normalise).bias(bias);
     match (moments, work.whole_rows(set)) {
         (Some(moments), Some(rows)) => {
             let len = 2 * outputs;
@@ -103,6 +103,6 @@ pub fn linear_weight_gradient(
     let batch = gradient.len() / outputs;
     let dy = MatrixRef::new(gradient, batch, outputs).transposed();
     let x = MatrixRef::new(input.values, batch, inputs);
-    let work = Product { normalise_b: input.normalise, ..Product::new(dy, x) };
+    let work = Product::new(dy, x).normalise_b(input.normalise);
     product(set, &work, MatrixMut::new(weight_gradient, outputs, inputs));
 }
