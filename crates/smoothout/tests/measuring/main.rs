@@ -3,4 +3,5 @@
 mod guards;
 mod hessian;
 mod network;
+mod program;
 mod rescaling;

@@ -4,7 +4,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::train::{bad, records, same_files, smoothout, success, train, train_by};
+use crate::input::bad;
+use crate::train::{records, same_files, smoothout, success, train, train_by};
 
 /// SAM, ASAM, LPF-SGD, Entropy-SGD and SWA learn; their runs do not depend on the threads, nor on a
 /// stop: in the middle of Entropy-SGD's 3 Langevin steps, and of SWA's average.

@@ -36,7 +36,7 @@ pub(super) fn reproduction(
         document.computed.time(),
         document.computed.table.markdown(),
         "Same seed, same bits: the number of threads changes no result; other kernels or \
-         instruction sets round differently.",
+         instruction sets may round differently.",
     );
     questions(&mut text, document);
     for (section, figures) in document.sections.iter().zip(figures) {

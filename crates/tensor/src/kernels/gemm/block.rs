@@ -39,7 +39,7 @@ impl Block<'_> {
     }
 }
 
-/// A block with the memory for its rows of a.
+/// A block with the memory for its rows of a, if they are copied.
 struct Copied<'a> {
     block: Block<'a>,
     copy: &'a mut [f32],

@@ -2,8 +2,9 @@
 //!
 //! b is packed into panels of 16 N columns, a stretch of its rows at a time; c is cut into blocks,
 //! in parallel, never along the sums, so the bits do not depend on the number of threads. A task
-//! copies its rows of a, [`DEPTH`] terms at a time, and runs every panel over them: the panel and
-//! the rows of a tile stay in the first cache level. Sums longer than that are added in order.
+//! takes its rows of a, [`DEPTH`] terms at a time, and runs every panel over them: the rows of a
+//! tile stay in the first cache level. They are read in place, or copied if they are normalised, do
+//! not lie row by row, or lie a whole number of pages apart. Longer sums are added in order.
 //!
 //! Either factor can be normalised on its way into the copy, which is all that reads it. A product
 //! of few rows, such as that of a small batch and the weights of a layer, is computed as
@@ -71,10 +72,12 @@ impl<'a> Product<'a> {
     }
 
     /// The same product with less to be packed into panels: if c has few rows, those of a instead
-    /// of the columns of b, where these would have to be transposed.
+    /// of the columns of b. Only where b would have to be transposed and a lies row by row: then it
+    /// is a that is transposed, the smaller one.
     fn with_fewer_panels(self) -> Self {
-        let transposed = self.b.column_stride != 1 && self.normalise_b.is_none();
-        if !transposed || 2 * self.a.rows > self.b.columns {
+        let transposed = self.a.column_stride == 1 && self.b.column_stride != 1;
+        let few = 2 * self.a.rows <= self.b.columns;
+        if !(transposed && few) || self.normalise_b.is_some() {
             return self;
         }
         let Self { a, normalise_a, b, bias, .. } = self;
@@ -96,7 +99,7 @@ impl<'a> Product<'a> {
         depth.div_ceil(((depth + DEPTH / 2) / DEPTH).max(1)).max(1)
     }
 
-    /// Packs the rows `terms` of b into panels, `panel_len` values apart.
+    /// Packs the rows `terms` of b into panels of `width` columns, one after the other.
     fn pack(&self, set: InstructionSet, terms: &Range<usize>, panels: &mut [f32], width: usize) {
         let panels = panels.par_chunks_mut(terms.len() * width);
         panels.enumerate().for_each(|(p, panel)| {

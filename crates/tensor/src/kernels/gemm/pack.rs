@@ -12,8 +12,8 @@ use crate::kernels::simd::{LANES, Task, Vector};
 pub(super) struct Panel<'a> {
     pub(super) matrix: MatrixRef<'a, f32>,
     pub(super) normalise: Option<Normalise<'a>>,
-    /// Whether the rows of the matrix are normalised instead of its columns; those of a matrix whose
-    /// columns are contiguous.
+    /// Whether the rows of the matrix are normalised instead of its columns. What is normalised is
+    /// contiguous: the columns of the matrix if this is set, else its rows.
     pub(super) by_rows: bool,
     pub(super) first: usize,
     pub(super) terms: Range<usize>,
@@ -35,11 +35,11 @@ impl Task for Panel<'_> {
             }
             let columns = Columns { matrix, first: first + j, filled };
             let to = &mut panel[j..];
-            if matrix.column_stride == 1 && !(by_rows && normalise.is_some()) {
-                columns.row_major::<V>(normalise.as_ref(), terms.start, to, width);
-            } else {
-                let normalise = normalise.filter(|_| by_rows);
+            if by_rows || matrix.column_stride != 1 {
+                debug_assert!(by_rows || normalise.is_none(), "contiguous rows are normalised");
                 columns.column_major::<V>(normalise.as_ref(), terms.start, to, width);
+            } else {
+                columns.row_major::<V>(normalise.as_ref(), terms.start, to, width);
             }
         }
     }
@@ -53,7 +53,8 @@ struct Columns<'a> {
 }
 
 impl Columns<'_> {
-    /// Of a matrix whose rows are contiguous: rows from `row` on, each to the next sixteen of every `width` values of `to`.
+    /// Of a matrix whose rows are contiguous: rows from `row` on, each to the next sixteen of every
+    /// `width` values of `to`.
     #[inline(always)]
     fn row_major<V: Vector>(
         &self,
