@@ -228,7 +228,7 @@ impl LandscapeCommand {
         }
         let mut failure = Ok(());
         grid.fill_observed(objective, chart, &mut |grid| {
-            eprintln!("{quantity}: {} of {} points", grid.values().len(), grid.len());
+            eprintln!("{} of {} points of the {quantity}", grid.values().len(), grid.len());
             failure = save(&path, |out| grid.write_json(out));
             if failure.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
