@@ -15,11 +15,42 @@ fn values(len: usize, step: f32) -> Vec<f32> {
 }
 
 fn near(found: &[f32], expected: &[f64], what: &str) {
+    near_by(found, expected, largest(expected), what);
+}
+
+fn near_by(found: &[f32], expected: &[f64], scale: f64, what: &str) {
     assert_eq!(found.len(), expected.len());
-    let scale = expected.iter().fold(1e-3_f64, |scale, value| scale.max(value.abs()));
     for (i, (&a, &b)) in found.iter().zip(expected).enumerate() {
         assert!((f64::from(a) - b).abs() <= 1e-5 * scale, "{what} {i}: {a} instead of {b}");
     }
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(1e-3_f64, |largest, value| largest.max(value.abs()))
+}
+
+/// The product in `f64`, and the largest sum of its terms' sizes: rounding is in proportion to the
+/// terms, and they may cancel.
+fn product(a: MatrixRef<f64>, b: MatrixRef<f64>) -> (Vec<f64>, f64) {
+    let multiply = |a: MatrixRef<f64>, b: MatrixRef<f64>| {
+        let mut c = vec![f64::NAN; a.rows * b.columns];
+        f64::gemm(a, b, MatrixMut::new(&mut c, a.rows, b.columns));
+        c
+    };
+    let sizes = |values: &[f64]| values.iter().map(|value| value.abs()).collect::<Vec<_>>();
+    let (a_sizes, b_sizes) = (sizes(a.data), sizes(b.data));
+    let terms = multiply(MatrixRef { data: &a_sizes, ..a }, MatrixRef { data: &b_sizes, ..b });
+    (multiply(a, b), largest(&terms))
+}
+
+/// What the rounding of a gradient's sums is in proportion to: the largest sum of its sizes over the
+/// rows, times the largest normalised input, which `values` keeps within (1.5 + 1.5) 1.5.
+fn sums_scale(gradient: &[f32], channels: usize) -> f64 {
+    let mut sizes = vec![0.0; channels];
+    for row in gradient.chunks(channels) {
+        sizes.iter_mut().zip(row).for_each(|(size, &d)| *size += f64::from(d.abs()));
+    }
+    4.5 * largest(&sizes)
 }
 
 fn single(values: &[f64]) -> Vec<f32> {
@@ -164,7 +195,7 @@ proptest! {
         near(&dx, &dx64, "input gradient");
         let mut sums_again = vec![f64::NAN; sums.len()];
         finish(Finish { gate: None, ..finishing }, &mut dx, &mut sums_again, partials);
-        near(&single(&sums), &sums_again, "sums");
+        near_by(&single(&sums), &sums_again, sums_scale(&dx, channels[0]), "sums");
 
         let (mut dw, mut dw64) = (vec![f32::NAN; w.len()], vec![0.0; w.len()]);
         weight_gradient(&shape, operand, &dz, &mut dw, scratch);
@@ -196,20 +227,18 @@ proptest! {
         let d64 = MatrixRef::new(&d64, batch, outputs);
         let partials = &mut Vec::new();
 
-        let mut y64 = vec![f64::NAN; d.len()];
-        f64::gemm(x64, w64.transposed(), MatrixMut::new(&mut y64, batch, outputs));
+        let (mut y64, terms) = product(x64, w64.transposed());
         for row in y64.chunks_mut(outputs) {
             row.iter_mut().zip(&bias).for_each(|(y, &bias)| *y += f64::from(bias));
         }
         let (mut y, mut all) = (vec![f32::NAN; d.len()], vec![f64::NAN; 2 * outputs]);
         linear_forward(operand, &w, &bias, &mut y, Some(&mut all), partials, extents);
-        near(&y, &y64, "output");
+        near_by(&y, &y64, terms, "output");
         let mut again = vec![f64::NAN; all.len()];
         moments(&y, &mut again, partials);
         near(&single(&all), &again, "moments");
 
-        let mut dx64 = vec![f64::NAN; z.len()];
-        f64::gemm(d64, w64, MatrixMut::new(&mut dx64, batch, inputs));
+        let (mut dx64, terms) = product(d64, w64);
         for (dx, x) in dx64.iter_mut().zip(&x) {
             *dx = if *x > 0.0 { *dx } else { 0.0 };
         }
@@ -218,15 +247,15 @@ proptest! {
         let finishing = Finish { add: None, gate: Some(operand), norms: [Some(first), None] };
         let from = OutputGradient::Stored(&d);
         linear_input_gradient(&w, from, &mut dx, finishing, &mut sums, partials, extents);
-        near(&dx, &dx64, "input gradient");
+        near_by(&dx, &dx64, terms, "input gradient");
         let mut sums_again = vec![f64::NAN; sums.len()];
         finish(Finish { gate: None, ..finishing }, &mut dx, &mut sums_again, partials);
-        near(&single(&sums), &sums_again, "sums");
+        near_by(&single(&sums), &sums_again, sums_scale(&dx, inputs), "sums");
 
-        let (mut dw, mut dw64) = (vec![f32::NAN; w.len()], vec![f64::NAN; w.len()]);
+        let (dw64, terms) = product(d64.transposed(), x64);
+        let mut dw = vec![f32::NAN; w.len()];
         linear_weight_gradient(operand, &d, &mut dw, extents);
-        f64::gemm(d64.transposed(), x64, MatrixMut::new(&mut dw64, outputs, inputs));
-        near(&dw, &dw64, "weight gradient");
+        near_by(&dw, &dw64, terms, "weight gradient");
     }
 }
 
