@@ -67,7 +67,7 @@ pub struct Study {
     /// Differences between two arms.
     #[serde(default)]
     pub comparisons: Vec<Comparison>,
-    /// What is drawn through trained networks of the first seed.
+    /// What is drawn through trained networks, of the first seed whose networks are all there.
     #[serde(default)]
     pub pictures: Vec<Picture>,
     /// Numbers of others.

@@ -175,6 +175,34 @@ fn a_changed_arm_is_made_again_and_no_other() {
 }
 
 #[test]
+fn a_picture_goes_through_the_first_seed_whose_networks_are_here() {
+    let mut single = study();
+    single["measures"] = json!([]);
+    let folder = folder(&single);
+    let out = folder.path().join("out");
+    finish(folder.path(), &["--seeds", "2"]);
+    let pictures = out.join("results/tiny/pictures");
+    let seeds = || {
+        let line = fs::read_to_string(pictures.join("line.json")).unwrap();
+        let line: Value = serde_json::from_str(&line).unwrap();
+        let specs = line["specs"].as_array().unwrap();
+        specs.iter().map(|spec| spec["seed"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(seeds(), [1, 1]);
+    fs::remove_dir_all(&pictures).unwrap();
+    fs::remove_file(out.join("runs/tiny/sb-plain/seed-1/last.safetensors")).unwrap();
+    finish(folder.path(), &["--seeds", "2"]);
+    assert_eq!(seeds(), [2, 2]);
+    assert!(fs::read_to_string(out.join("report.html")).unwrap().contains("seed 2, 20 examples"));
+
+    fs::remove_dir_all(&pictures).unwrap();
+    fs::remove_file(out.join("runs/tiny/lb-plain/seed-2/last.safetensors")).unwrap();
+    let said = finish(folder.path(), &["--seeds", "2"]);
+    assert!(said.contains("tiny line: not drawn, since"), "{said}");
+    assert!(!pictures.join("line.json").exists());
+}
+
+#[test]
 fn a_training_that_diverges_is_said_and_does_not_stop_the_others() {
     let mut diverging = study();
     diverging["arms"][0]["spec"]["learning_rate"] = json!(1e30);

@@ -16,7 +16,7 @@ use crate::reproduce::store::{Networks, Store};
 use crate::reproduce::study::{Profile, Study};
 use crate::run::read_records;
 
-use runner::{Runner, data, first_seed};
+use runner::{Runner, data, found_picture};
 
 /// Train the paper's networks plain, with SmoothOut and with AdaSmoothOut, measure how flat they
 /// are, and write tables and figures beside published numbers.
@@ -239,10 +239,7 @@ fn report(plan: &Plan, store: &Store, choice: &Choice) -> anyhow::Result<()> {
             runs.extend(store.run(study, job)?);
         }
         for picture in &study.pictures {
-            if let Some(jobs) = first_seed(plan, place, picture) {
-                let specs: Vec<_> = jobs.iter().map(|job| job.resolved()).collect();
-                pictures.extend(store.picture(study, picture, &specs)?);
-            }
+            pictures.extend(found_picture(store, plan, place, picture)?);
         }
         let wanted = plan.of(place).count();
         all.push(StudyResults { study: study.clone(), runs, pictures, wanted });

@@ -1,7 +1,8 @@
 //! The work of a reproduction: trainings, then measures, then pictures, whatever is not there yet.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use smoothout_nn::Network;
@@ -15,7 +16,7 @@ use crate::reproduce::drawing::{Scene, drawn};
 use crate::reproduce::measuring::measured;
 use crate::reproduce::plan::{Job, Plan};
 use crate::reproduce::results::{PictureResult, RunResult};
-use crate::reproduce::store::Store;
+use crate::reproduce::store::{Store, StoreError};
 use crate::reproduce::study::{Picture, Study};
 use crate::run::{RunError, RunFolder};
 use crate::stop;
@@ -123,26 +124,43 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// Draws a picture that is not drawn yet, if the networks that it needs are here.
+    /// Draws a picture that is not drawn yet, through the networks of the first seed that are all here.
     fn draw(&self, place: usize, study: &Study, picture: &Picture) -> anyhow::Result<()> {
-        let Some(jobs) = first_seed(self.plan, place, picture) else { return Ok(()) };
-        let specs: Vec<_> = jobs.iter().map(|job| job.resolved()).collect();
-        if self.store.picture(study, picture, &specs)?.is_some() {
+        if found_picture(self.store, self.plan, place, picture)?.is_some() {
             return Ok(());
         }
         let name = format!("{} {}", study.name, picture.name);
-        let mut weights = Vec::new();
-        for job in &jobs {
-            if self.store.run(study, job)?.is_none() {
-                return Ok(());
+        let mut first_missing = None;
+        for jobs in seeds_of(self.plan, place, picture) {
+            let mut weights = Vec::new();
+            for job in &jobs {
+                if self.store.run(study, job)?.is_some() {
+                    weights.push(self.store.run_folder(study, &job.arm, job.seed()).join(LAST));
+                }
             }
-            let file = self.store.run_folder(study, &job.arm, job.seed()).join(LAST);
-            if !file.exists() {
-                eprintln!("{name}: not drawn, since {} is not here", file.display());
-                return Ok(());
+            if weights.len() < jobs.len() {
+                continue;
             }
-            weights.push(file);
+            match weights.iter().find(|file| !file.exists()) {
+                None => return self.draw_through(&name, study, picture, &jobs, &weights),
+                Some(file) => first_missing.get_or_insert(file.clone()),
+            };
         }
+        if let Some(file) = first_missing {
+            eprintln!("{name}: not drawn, since {} is not here", file.display());
+        }
+        Ok(())
+    }
+
+    /// Draws a picture through the networks of these jobs.
+    fn draw_through(
+        &self,
+        name: &str,
+        study: &Study,
+        picture: &Picture,
+        jobs: &[&Job],
+        weights: &[PathBuf],
+    ) -> anyhow::Result<()> {
         check_signals()?;
         eprintln!("{name}");
         let (series, grid) = self.compute.run(|| {
@@ -152,8 +170,9 @@ impl Runner<'_> {
             let train = data(&jobs[0].spec, Split::Train)?;
             let test = data(&jobs[0].spec, Split::Test)?;
             let scene = Scene { network: &network, models: &models, train: &train, test: &test };
-            drawn(&scene, picture).with_context(|| name.clone())
+            drawn(&scene, picture).with_context(|| name.to_owned())
         })?;
+        let specs = jobs.iter().map(|job| job.resolved()).collect();
         let (study_name, picture) = (study.name.clone(), picture.clone());
         let result = PictureResult { study: study_name, picture, specs, series, grid };
         Ok(self.store.keep_picture(study, &result)?)
@@ -163,14 +182,33 @@ impl Runner<'_> {
 /// The model of a run's last epoch.
 const LAST: &str = "last.safetensors";
 
-/// The jobs of a picture's arms with the first seed; none if the plan lacks one.
-pub(super) fn first_seed<'a>(
+/// The jobs of a picture's arms, for each seed of which the plan has all.
+fn seeds_of<'a>(
     plan: &'a Plan,
     place: usize,
     picture: &Picture,
-) -> Option<Vec<&'a Job>> {
+) -> impl Iterator<Item = Vec<&'a Job>> {
+    let seeds: BTreeSet<u64> = plan.of(place).map(Job::seed).collect();
+    let job =
+        move |arm: &str, seed| plan.of(place).find(|job| job.arm == arm && job.seed() == seed);
     let arms = picture.kind.arms();
-    arms.iter().map(|arm| plan.of(place).find(|job| job.arm == **arm && job.seed() == 1)).collect()
+    seeds.into_iter().filter_map(move |seed| arms.iter().map(|arm| job(arm, seed)).collect())
+}
+
+/// The result of a picture, of whichever seed it was drawn through.
+pub(super) fn found_picture(
+    store: &Store,
+    plan: &Plan,
+    place: usize,
+    picture: &Picture,
+) -> Result<Option<PictureResult>, StoreError> {
+    for jobs in seeds_of(plan, place, picture) {
+        let specs: Vec<_> = jobs.iter().map(|job| job.resolved()).collect();
+        if let Some(found) = store.picture(&plan.studies[place], picture, &specs)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether the weights of a training were ruined, and not the machine or the input.
