@@ -13,7 +13,8 @@ use crate::reproduce::study::Quantity;
 /// What must be known to read the answers.
 pub(super) const HOW_ANSWERED: &str = "The paper's claim is \"yes\" to each. An answer follows from \
     the 95 % interval of a difference paired by seed; an interval that includes 0 shows nothing, \
-    neither a difference nor that there is none.";
+    neither a difference nor that there is none. Intervals are not adjusted for the number of \
+    comparisons: where nothing differs, one in 20 excludes 0 all the same.";
 
 /// A question with all that the studies say to it.
 #[derive(Debug, Clone, PartialEq)]
