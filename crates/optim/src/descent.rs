@@ -108,3 +108,20 @@ pub struct StepReport {
     /// c(t), the coefficient of SmoothOut's radius; 0 where there is none.
     pub radius_coefficient: f64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Sgd;
+
+    /// A rule has no memory before its first update, and one afterwards.
+    #[test]
+    fn memory_is_empty_before_the_first_update_alone() {
+        let mut descent = Descent::new(Sgd::<f64>::new());
+        let empty = |_: &str| Some(Vec::<f64>::new());
+        assert_eq!(descent.restore(0, empty), Ok(()));
+        assert_eq!(descent.restore(1, empty), Err("momentum_buffer"));
+        assert_eq!(descent.restore(1, |_| Some(vec![1.0])), Ok(()));
+        assert_eq!(descent.steps(), 1);
+    }
+}

@@ -88,6 +88,31 @@ fn a_resumed_run_has_the_same_bits() {
     assert_eq!(new().restore(7, |_| None), Err("langevin_weights"));
 }
 
+/// x' and mu are empty before the first step alone.
+#[test]
+fn an_empty_walker_is_refused_after_a_step() {
+    let mut optimizer = EntropySgd::<f64, _>::new(descent(), 1);
+    let empty = |_: &str| Some(Vec::new());
+    assert_eq!(optimizer.restore(0, empty), Ok(()));
+    assert_eq!(optimizer.restore(1, empty), Err("langevin_weights"));
+}
+
+/// Where the gradient is 0, the walker's first step is sqrt(eta') epsilon times the stream's numbers.
+#[test]
+fn noise_is_the_streams() {
+    let mut optimizer = EntropySgd::new(descent(), 3)
+        .langevin_rate(0.25)
+        .and_then(|optimizer| optimizer.noise(0.6))
+        .unwrap();
+    let (mut x, mut oracle) = ([0.0; 4], Quadratic::new(vec![1.0; 4], vec![0.0]));
+    optimizer.step(&mut x, &mut oracle, &mut [()], 0.1).unwrap();
+    let mut normal = [0.0_f64; 4];
+    fill_gaussian(StreamKey::new(3, Purpose::Perturbation).step(0), &mut normal);
+    for (walker, normal) in optimizer.memory()[1].1.iter().zip(normal) {
+        assert!((walker - 0.3 * normal).abs() < 1e-14, "{walker}, of {normal}");
+    }
+}
+
 /// A loss that is NaN leaves x and the count alone.
 #[test]
 fn a_step_that_diverges_leaves_the_weights_alone() {
