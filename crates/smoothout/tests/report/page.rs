@@ -74,6 +74,23 @@ fn answers_follow_from_the_intervals() {
     assert_eq!(alone.matches("No study here answers it.").count(), 5);
 }
 
+/// Where a large batch also fits the training set less, its gap is not called one of generalisation.
+#[test]
+fn a_gap_in_training_stands_beside_the_gap_in_test() {
+    let heading = "### Does large-batch training generalise worse";
+    let told = |shift: f64| {
+        let mut study = main_study();
+        for run in study.runs.iter_mut().filter(|run| run.arm == "lb-plain") {
+            run.records[5].train_top1 += shift * (1.0 + 0.1 * run.seed() as f64);
+        }
+        row(&written(&[study])["tables.md"], heading, "train top-1 %")
+    };
+    let lower = told(-1.0);
+    assert!(lower[1].starts_with("lower as well: not trained as far"), "{lower:?}");
+    assert_eq!(lower[2], "-1.30");
+    assert_eq!(told(1.0)[1], "");
+}
+
 /// The same results in another order give the same bytes, of every file.
 #[test]
 fn the_order_of_results_changes_no_byte() {

@@ -77,6 +77,9 @@ fn verdict(found: Sign, asked: Sign) -> (Verdict, &'static str) {
 
 const TOP1: Quantity = Quantity::LastTop1;
 
+/// Arms of which the first is compared with the second.
+type Pair<'a> = (&'a ArmView<'a>, &'a ArmView<'a>);
+
 /// A question while its rows are gathered.
 struct Draft {
     text: &'static str,
@@ -93,23 +96,23 @@ impl Draft {
         }
     }
 
-    /// A row, and what its interval says.
-    fn row(
+    /// A row that answers.
+    fn answer(
         &mut self,
         name: String,
         quantity: Quantity,
-        (a, b): (&ArmView<'_>, &ArmView<'_>),
-        answer: impl FnOnce(Sign) -> Option<(Verdict, &'static str)>,
-    ) -> Sign {
-        let found = a.sample(quantity).minus(&b.sample(quantity));
-        let sign = Sign::of(found.as_ref());
-        let mut answer_text = String::new();
-        if let Some((verdict, words)) = answer(sign) {
-            self.verdicts.push(verdict);
-            words.clone_into(&mut answer_text);
-        }
-        self.table.row(difference_cells(name, &answer_text, quantity, found.as_ref()));
-        sign
+        arms: Pair<'_>,
+        answer: impl FnOnce(Sign) -> (Verdict, &'static str),
+    ) {
+        let (verdict, words) = answer(sign(quantity, arms));
+        self.verdicts.push(verdict);
+        self.row(name, quantity, arms, words);
+    }
+
+    /// A row to read the answers with.
+    fn row(&mut self, name: String, quantity: Quantity, arms: Pair<'_>, remark: &str) {
+        let found = difference(quantity, arms);
+        self.table.row(difference_cells(name, remark, quantity, found.as_ref()));
     }
 
     fn heading(&mut self, view: &StudyView<'_>, text: &str) {
@@ -144,38 +147,36 @@ pub(super) fn questions(views: &[StudyView<'_>]) -> Vec<Question> {
     let mut flatter = Draft::new("Are the smoothed solutions flatter than the plain ones?");
     for view in views.iter().filter(|view| !view.held_out()) {
         let measures = || view.study.measures.iter();
-        for (large, small) in large_and_small(view) {
-            let pair = against(large, small);
-            worse.heading(view, &pair);
-            worse.row(name(TOP1, "test"), TOP1, (large, small), |s| Some(verdict(s, Sign::Below)));
+        for pair in large_and_small(view) {
+            worse.heading(view, &against(pair));
+            worse.answer(name(TOP1, "test"), TOP1, pair, |s| verdict(s, Sign::Below));
+            let train = Quantity::TrainTop1;
+            let remark = match sign(train, pair) {
+                Sign::Below => "lower as well: not trained as far, so not generalisation alone",
+                _ => "",
+            };
+            worse.row(name(train, "test"), train, pair, remark);
             if !view.study.measures.is_empty() {
-                sharper.heading(view, &pair);
+                sharper.heading(view, &against(pair));
             }
             for measure in measures() {
                 let quantity = Quantity::Measured(*measure);
-                sharper.row(measure_name(measure), quantity, (large, small), |s| {
-                    Some(verdict(s, Sign::Above))
-                });
+                sharper.answer(measure_name(measure), quantity, pair, |s| verdict(s, Sign::Above));
             }
         }
-        for (smoothed, plain) in smoothed_and_plain(view) {
-            let pair = against(smoothed, plain);
-            raises.heading(view, &pair);
-            raises.row(name(TOP1, "test"), TOP1, (smoothed, plain), |s| {
-                Some(verdict(s, Sign::Above))
-            });
+        for pair @ (smoothed, plain) in smoothed_and_plain(view) {
+            raises.heading(view, &against(pair));
+            raises.answer(name(TOP1, "test"), TOP1, pair, |s| verdict(s, Sign::Above));
             let small = large_and_small(view).into_iter().find(|(large, _)| large.arm == plain.arm);
             if let Some((_, small)) = small {
                 close_gap(&mut gap, view, (smoothed, plain, small));
             }
             if !view.study.measures.is_empty() {
-                flatter.heading(view, &pair);
+                flatter.heading(view, &against(pair));
             }
             for measure in measures() {
                 let quantity = Quantity::Measured(*measure);
-                flatter.row(measure_name(measure), quantity, (smoothed, plain), |s| {
-                    Some(verdict(s, Sign::Below))
-                });
+                flatter.answer(measure_name(measure), quantity, pair, |s| verdict(s, Sign::Below));
             }
         }
     }
@@ -189,16 +190,11 @@ fn close_gap(
     (smoothed, plain, small): (&ArmView<'_>, &ArmView<'_>, &ArmView<'_>),
 ) {
     draft.heading(view, &format!("{}, of the gap to {}", smoothed.arm.label, small.arm.label));
-    let gap =
-        draft.row("the gap: ".to_owned() + &against(plain, small), TOP1, (plain, small), |_| None);
-    let gained = draft.row(
-        "gained: ".to_owned() + &against(smoothed, plain),
-        TOP1,
-        (smoothed, plain),
-        |_| None,
-    );
-    draft.row("left: ".to_owned() + &against(smoothed, small), TOP1, (smoothed, small), |left| {
-        Some(closed(gap, gained, left))
+    let (gap, gained, left) = ((plain, small), (smoothed, plain), (smoothed, small));
+    draft.row(format!("the gap: {}", against(gap)), TOP1, gap, "");
+    draft.row(format!("gained: {}", against(gained)), TOP1, gained, "");
+    draft.answer(format!("left: {}", against(left)), TOP1, left, |left| {
+        closed(sign(TOP1, gap), sign(TOP1, gained), left)
     });
 }
 
@@ -224,8 +220,17 @@ fn closed(gap: Sign, gained: Sign, left: Sign) -> (Verdict, &'static str) {
     }
 }
 
-fn against(a: &ArmView<'_>, b: &ArmView<'_>) -> String {
+fn against((a, b): Pair<'_>) -> String {
     format!("{} − {}", a.arm.label, b.arm.label)
+}
+
+/// Paired by seed, the first minus the second.
+fn difference(quantity: Quantity, (a, b): Pair<'_>) -> Option<PairedDifference> {
+    a.sample(quantity).minus(&b.sample(quantity))
+}
+
+fn sign(quantity: Quantity, arms: Pair<'_>) -> Sign {
+    Sign::of(difference(quantity, arms).as_ref())
 }
 
 /// Plain arms of a larger batch, each with the plain arm of the smallest batch that shares its other
