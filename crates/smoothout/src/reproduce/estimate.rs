@@ -4,7 +4,8 @@
 //! seconds = examples * epochs * gradients * (seconds per example and gradient)
 //!         + test examples * epochs * (a third of that: a forward pass)
 //! ```
-//! Loading data, measuring and drawing come on top; they are small against a training.
+//! Loading data, measuring and drawing come on top. Measuring took a quarter as long as training
+//! where C1 trained for 25 epochs, a seventh where F1 trained for 50.
 
 use std::collections::HashMap;
 

@@ -3,12 +3,13 @@
 //! Seeds come before arms, so that what a study compares stands side by side early: after the first
 //! seed of each arm there is a first, unsure answer.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
 
-use super::study::{Arm, Profile, Study};
+use super::study::{Arm, Picture, Profile, Study, twice};
 use crate::experiment::{Experiment, ExperimentError, ExperimentSpec};
 
 /// What part of a reproduction is asked for.
@@ -80,6 +81,12 @@ pub enum PlanError {
         profile: &'static str,
         /// The profiles that have it.
         others: String,
+    },
+    /// Two studies of one name, which would share a folder.
+    #[error("two studies have the name {name:?}: give each file a name of its own")]
+    Twice {
+        /// The name.
+        name: String,
     },
     /// No seed.
     #[error("seeds is {found}: it must be 1 to 1000")]
@@ -154,6 +161,9 @@ impl Plan {
     /// If a study is unknown or left out by the profile, the number of seeds is out of range, or a
     /// study is not sound.
     pub fn new(all: Vec<Study>, profile: Profile, request: &Request) -> Result<Self, PlanError> {
+        if let Some(name) = twice(all.iter().map(|study| &study.name)) {
+            return Err(PlanError::Twice { name: name.clone() });
+        }
         for name in &request.only {
             let Some(study) = all.iter().find(|study| study.name == *name) else {
                 return Err(PlanError::unknown(name, &all));
@@ -213,6 +223,15 @@ impl Plan {
     /// The trainings of one study.
     pub fn of(&self, study: usize) -> impl Iterator<Item = &Job> {
         self.jobs.iter().filter(move |job| job.study == study)
+    }
+
+    /// The jobs of a picture's arms in one study, for each seed of which the plan has all.
+    pub fn of_picture(&self, study: usize, picture: &Picture) -> impl Iterator<Item = Vec<&Job>> {
+        let seeds: BTreeSet<u64> = self.of(study).map(Job::seed).collect();
+        let job =
+            move |arm: &str, seed| self.of(study).find(|job| job.arm == arm && job.seed() == seed);
+        let arms = picture.kind.arms();
+        seeds.into_iter().filter_map(move |seed| arms.iter().map(|arm| job(arm, seed)).collect())
     }
 }
 

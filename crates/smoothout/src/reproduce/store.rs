@@ -195,6 +195,25 @@ impl Store {
         whole(file, found, PictureResult::is_whole, "a number is missing of its places")
     }
 
+    /// The result of a picture, of whichever seed it was drawn through.
+    ///
+    /// # Errors
+    /// If there is a file that is no result.
+    pub fn found_picture(
+        &self,
+        plan: &Plan,
+        place: usize,
+        picture: &Picture,
+    ) -> Result<Option<PictureResult>, StoreError> {
+        for jobs in plan.of_picture(place, picture) {
+            let specs: Vec<_> = jobs.iter().map(|job| job.resolved()).collect();
+            if let Some(found) = self.picture(&plan.studies[place], picture, &specs)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
     /// Keeps the result of a picture.
     ///
     /// # Errors
@@ -233,11 +252,13 @@ impl Store {
             self.keep_run(study, &result)?;
             taken += 1;
         }
-        for study in &plan.studies {
+        for (place, study) in plan.studies.iter().enumerate() {
             for picture in &study.pictures {
-                let file = self.picture_file(study, picture);
-                if !file.exists() {
-                    copy(&other.picture_file(study, picture), &file)?;
+                if self.found_picture(plan, place, picture)?.is_some() {
+                    continue;
+                }
+                if let Some(result) = other.found_picture(plan, place, picture)? {
+                    self.keep_picture(study, &result)?;
                 }
             }
         }

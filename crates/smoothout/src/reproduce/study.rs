@@ -106,7 +106,7 @@ impl Study {
 }
 
 /// A name that is there twice.
-fn twice<'a>(mut names: impl Iterator<Item = &'a String>) -> Option<&'a String> {
+pub(super) fn twice<'a>(mut names: impl Iterator<Item = &'a String>) -> Option<&'a String> {
     let mut seen = HashSet::new();
     names.find(|name| !seen.insert(*name))
 }

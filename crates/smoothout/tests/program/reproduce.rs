@@ -250,10 +250,33 @@ fn shards_merge_to_the_whole() {
     fs::write(&file, failed.to_string()).unwrap();
     merge();
     assert_eq!(fs::read_to_string(&file).unwrap(), whole_result);
+    // So does a picture of something else.
+    let file = out.join("results/tiny/pictures/noise.json");
+    let picture = fs::read_to_string(&file).unwrap();
+    let other = picture.replace("\"examples\":20", "\"examples\":10");
+    assert_ne!(other, picture);
+    fs::write(&file, other).unwrap();
+    merge();
+    assert_eq!(fs::read_to_string(&file).unwrap(), picture);
     // What goes through networks of both shares is drawn now.
     let said = finish(merged.path(), &[]);
     assert!(said.contains("0 of 3 trainings to do"), "{said}");
     assert_eq!(numbers(merged.path()), numbers(whole().path()));
+}
+
+#[test]
+fn a_merge_of_another_profile_is_refused() {
+    let from = whole().path().join("out");
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("merged");
+    let output = Command::new(env!("CARGO_BIN_EXE_smoothout"))
+        .args(["reproduce", "merge", "--profile", "full", "--out"])
+        .args([&out, &from])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("holds the profile quick and not full") && !out.exists(), "{said}");
 }
 
 #[test]
@@ -269,7 +292,8 @@ fn bad_input_is_said_in_a_sentence() {
     field["arms"][2]["spec"]["radius"] = json!(-1.0);
     let field = folder(&field);
     let whole = whole().path().join("out");
-    let cases: [(&TempDir, &[&str], &str); 8] = [
+    let again = good.path().join("study.json");
+    let cases: [(&TempDir, &[&str], &str); 9] = [
         (&odd, &[], "../up"),
         (&unknown, &[], "radios"),
         (&field, &[], "lb-smoothout of the study tiny"),
@@ -278,6 +302,7 @@ fn bad_input_is_said_in_a_sentence() {
         (&good, &["--only", "tiny", "--profile", "full"], "take the profile quick"),
         (&good, &["--shard", "3/2"], "3/2"),
         (&good, &["--seeds", "0"], "1 to 1000"),
+        (&good, &["--study", again.to_str().unwrap()], "two studies have the name \"tiny\""),
     ];
     for (folder, arguments, message) in cases {
         let out = folder.path().join("none");

@@ -16,7 +16,7 @@ use crate::reproduce::store::{Networks, Store};
 use crate::reproduce::study::{Profile, Study};
 use crate::run::read_records;
 
-use runner::{Runner, data, found_picture};
+use runner::{Runner, data};
 
 /// Train the paper's networks plain, with SmoothOut and with AdaSmoothOut, measure how flat they
 /// are, and write tables and figures beside published numbers.
@@ -54,10 +54,10 @@ enum Other {
 /// What is reproduced.
 #[derive(Debug, Clone, Args)]
 struct Choice {
-    /// quick: minutes, MNIST alone. short: hours, shortened regimes. full: the paper's epochs and
-    /// five seeds
-    #[arg(long, value_enum, default_value_t = Profile::Quick)]
-    profile: Profile,
+    /// quick: minutes, MNIST alone. short: hours a study, shortened regimes. full: the paper's
+    /// epochs, mostly five seeds; days to weeks a study on CIFAR, see --shard [default: quick]
+    #[arg(long, value_enum)]
+    profile: Option<Profile>,
     /// Only these studies
     #[arg(long, value_name = "STUDY", value_delimiter = ',')]
     only: Vec<String>,
@@ -75,7 +75,7 @@ struct Choice {
 impl Choice {
     fn plan(&self, shard: Option<Shard>) -> anyhow::Result<Plan> {
         let request = Request { only: self.only.clone(), seeds: self.seeds, shard };
-        let mut plan = Plan::new(self.studies()?, self.profile, &request)?;
+        let mut plan = Plan::new(self.studies()?, self.profile(), &request)?;
         for job in &mut plan.jobs {
             // MNIST need not lie there: it is built in.
             let name = job.experiment.dataset();
@@ -86,13 +86,26 @@ impl Choice {
         Ok(plan)
     }
 
+    fn profile(&self) -> Profile {
+        self.profile.unwrap_or(Profile::Quick)
+    }
+
     /// The command that makes the same again.
     fn command(&self) -> String {
-        let mut words = vec![format!("smoothout reproduce --profile {}", self.profile.as_str())];
+        let mut words = vec![format!("smoothout reproduce --profile {}", self.profile().as_str())];
         words.extend(self.only.iter().map(|name| format!("--only {name}")));
         words.extend(self.seeds.map(|seeds| format!("--seeds {seeds}")));
         words.extend(self.study.iter().map(|file| format!("--study {}", file.display())));
         words.join(" ")
+    }
+
+    /// The names of the built-in studies that are no part of the plan.
+    fn left_out(&self, plan: &Plan) -> Vec<String> {
+        if !self.study.is_empty() {
+            return Vec::new();
+        }
+        let names = built_in::studies().into_iter().map(|study| study.name);
+        names.filter(|name| plan.studies.iter().all(|study| study.name != *name)).collect()
     }
 
     fn studies(&self) -> anyhow::Result<Vec<Study>> {
@@ -155,26 +168,26 @@ struct Failed(Vec<String>);
 
 impl MergeCommand {
     fn run(self) -> anyhow::Result<()> {
-        let (first, profile) = Store::existing(&self.from[0])?;
-        let choice = Choice { profile, ..self.choice.clone() };
+        let folders = self.from.iter().map(|folder| Store::existing(folder));
+        let folders = folders.collect::<Result<Vec<_>, _>>()?;
+        let profile = self.choice.profile.unwrap_or(folders[0].1);
+        if let Some((other, found)) = folders.iter().find(|(_, found)| *found != profile) {
+            return Err(BadInput(format!(
+                "{} holds the profile {} and not {}: merge folders of one profile",
+                other.path().display(),
+                found.as_str(),
+                profile.as_str()
+            ))
+            .into());
+        }
+        let choice = Choice { profile: Some(profile), ..self.choice.clone() };
         let plan = choice.plan(None)?;
         let store = Store::open(&self.out, profile)?;
         store.claim(profile)?;
-        for folder in &self.from {
-            let (other, found) = Store::existing(folder)?;
-            if found != profile {
-                return Err(BadInput(format!(
-                    "{} holds the profile {} and {} the profile {}: merge folders of one profile",
-                    folder.display(),
-                    found.as_str(),
-                    first.path().display(),
-                    profile.as_str()
-                ))
-                .into());
-            }
+        for (other, _) in &folders {
             let networks = if self.results_only { Networks::Left } else { Networks::Taken };
-            let taken = store.merge(&plan, &other, networks)?;
-            println!("{}: {taken} runs", folder.display());
+            let taken = store.merge(&plan, other, networks)?;
+            println!("{}: {taken} runs", other.path().display());
         }
         report(&plan, &store, &choice)
     }
@@ -239,7 +252,7 @@ fn report(plan: &Plan, store: &Store, choice: &Choice) -> anyhow::Result<()> {
             runs.extend(store.run(study, job)?);
         }
         for picture in &study.pictures {
-            pictures.extend(found_picture(store, plan, place, picture)?);
+            pictures.extend(store.found_picture(plan, place, picture)?);
         }
         let wanted = plan.of(place).count();
         all.push(StudyResults { study: study.clone(), runs, pictures, wanted });
@@ -248,6 +261,7 @@ fn report(plan: &Plan, store: &Store, choice: &Choice) -> anyhow::Result<()> {
         profile: plan.profile,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         command: choice.command(),
+        left_out: choice.left_out(plan),
     };
     write_report(store.path(), &about, &all)?;
     let (runs, wanted) = (all.iter().map(|study| study.runs.len()).sum::<usize>(), plan.jobs.len());

@@ -1,6 +1,5 @@
 //! The work of a reproduction: trainings, then measures, then pictures, whatever is not there yet.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +15,7 @@ use crate::reproduce::drawing::{Scene, drawn};
 use crate::reproduce::measuring::measured;
 use crate::reproduce::plan::{Job, Plan};
 use crate::reproduce::results::{PictureResult, RunResult};
-use crate::reproduce::store::{Store, StoreError};
+use crate::reproduce::store::Store;
 use crate::reproduce::study::{Picture, Study};
 use crate::run::{RunError, RunFolder};
 use crate::stop;
@@ -126,12 +125,12 @@ impl Runner<'_> {
 
     /// Draws a picture that is not drawn yet, through the networks of the first seed that are all here.
     fn draw(&self, place: usize, study: &Study, picture: &Picture) -> anyhow::Result<()> {
-        if found_picture(self.store, self.plan, place, picture)?.is_some() {
+        if self.store.found_picture(self.plan, place, picture)?.is_some() {
             return Ok(());
         }
         let name = format!("{} {}", study.name, picture.name);
         let mut first_missing = None;
-        for jobs in seeds_of(self.plan, place, picture) {
+        for jobs in self.plan.of_picture(place, picture) {
             let mut weights = Vec::new();
             for job in &jobs {
                 if self.store.run(study, job)?.is_some() {
@@ -182,35 +181,6 @@ impl Runner<'_> {
 /// The model of a run's last epoch.
 const LAST: &str = "last.safetensors";
 
-/// The jobs of a picture's arms, for each seed of which the plan has all.
-fn seeds_of<'a>(
-    plan: &'a Plan,
-    place: usize,
-    picture: &Picture,
-) -> impl Iterator<Item = Vec<&'a Job>> {
-    let seeds: BTreeSet<u64> = plan.of(place).map(Job::seed).collect();
-    let job =
-        move |arm: &str, seed| plan.of(place).find(|job| job.arm == arm && job.seed() == seed);
-    let arms = picture.kind.arms();
-    seeds.into_iter().filter_map(move |seed| arms.iter().map(|arm| job(arm, seed)).collect())
-}
-
-/// The result of a picture, of whichever seed it was drawn through.
-pub(super) fn found_picture(
-    store: &Store,
-    plan: &Plan,
-    place: usize,
-    picture: &Picture,
-) -> Result<Option<PictureResult>, StoreError> {
-    for jobs in seeds_of(plan, place, picture) {
-        let specs: Vec<_> = jobs.iter().map(|job| job.resolved()).collect();
-        if let Some(found) = store.picture(&plan.studies[place], picture, &specs)? {
-            return Ok(Some(found));
-        }
-    }
-    Ok(None)
-}
-
 /// Whether the weights of a training were ruined, and not the machine or the input.
 fn has_diverged(error: &anyhow::Error) -> bool {
     let train = error.chain().find_map(|cause| cause.downcast_ref::<TrainError>());
@@ -219,7 +189,8 @@ fn has_diverged(error: &anyhow::Error) -> bool {
 
 fn is_in_use(error: &anyhow::Error) -> bool {
     let run = error.chain().find_map(|cause| cause.downcast_ref::<RunError>());
-    matches!(run, Some(RunError::Locked { .. }))
+    // It may have begun since this one looked.
+    matches!(run, Some(RunError::Locked { .. } | RunError::Exists { .. }))
 }
 
 /// Ends between two measurements if a signal has come.

@@ -209,8 +209,11 @@ fn closed(gap: Sign, gained: Sign, left: Sign) -> (Verdict, &'static str) {
             (Verdict::CannotTell, "cannot tell: the interval of the gap includes 0")
         }
         (Sign::Below, Sign::Below, _) => (Verdict::No, "no: it is wider"),
+        (Sign::Below, Sign::Includes0, Sign::Below) => {
+            (Verdict::No, "no: a gap is left, and no gain is shown")
+        }
         (Sign::Below, Sign::Includes0, _) => {
-            (Verdict::CannotTell, "cannot tell: the interval of the gain includes 0")
+            (Verdict::CannotTell, "cannot tell: the intervals of gain and rest include 0")
         }
         (Sign::Below, Sign::Above, Sign::Above) => (Verdict::Yes, "yes, and more"),
         (Sign::Below, Sign::Above, Sign::Below) => (Verdict::InPart, "in part: a gap is left"),
@@ -273,7 +276,9 @@ mod tests {
             for gained in signs {
                 for left in signs {
                     let (found, words) = closed(gap, gained, left);
-                    let told = gap == Sign::Below && matches!(gained, Sign::Above | Sign::Below);
+                    let decided = matches!(gained, Sign::Above | Sign::Below)
+                        || (gained, left) == (Sign::Includes0, Sign::Below);
+                    let told = gap == Sign::Below && decided;
                     assert_eq!(found != Verdict::CannotTell, told, "{gap:?} {gained:?} {words}");
                     if found == Verdict::Yes {
                         assert_eq!((gained, left), (Sign::Above, Sign::Above));

@@ -36,10 +36,14 @@ pub(super) fn of_studies(about: &ReportAbout, views: &[StudyView<'_>]) -> Docume
     let (finished, wanted) = views.iter().fold((0, 0), |(finished, wanted), view| {
         (finished + view.finished(), wanted + view.wanted)
     });
-    let status = format!(
+    let mut status = format!(
         "{finished} of the {wanted} runs that are asked for are finished (profile {}).",
         about.profile.as_str()
     );
+    if !about.left_out.is_empty() {
+        let left_out = about.left_out.join(", ");
+        status += &format!(" Studies that are built in and were not asked for: {left_out}.");
+    }
     Document {
         status,
         questions: questions(views),

@@ -28,7 +28,7 @@ pub(super) fn reproduction(
     let mut text = format!(
         "# Reproduction\n\n\
          Made by `{}` (version {}, profile `{}`) from the results; every number below is \
-         measured.\n\n{} {}\n\n{PAPER_BLANK}\n\n## On what, and how long\n\n{}\n{}\n",
+         measured, but for those of the column \"published\".\n\n{} {}\n\n{PAPER_BLANK}\n\n## On what, and how long\n\n{}\n{}\n",
         about.command,
         escape(&about.version),
         about.profile.as_str(),

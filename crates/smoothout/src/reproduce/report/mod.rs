@@ -56,6 +56,8 @@ pub struct ReportAbout {
     pub version: String,
     /// The command, as one would type it.
     pub command: String,
+    /// Studies that the program has and that are no part of this reproduction, by name.
+    pub left_out: Vec<String>,
 }
 
 /// A report that cannot be written.

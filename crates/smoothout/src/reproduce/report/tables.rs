@@ -83,6 +83,13 @@ fn sharpness(view: &StudyView<'_>) -> Option<Table> {
     table
         .notes
         .push(format!("Measured on {} training examples, batch norm frozen.", counts.join(" or ")));
+    if measures.iter().any(|measure| matches!(measure, Measure::Keskar { .. })) {
+        table.notes.push(
+            "Keskar sharpness is the largest rise of the loss that his ten iterations of L-BFGS-B \
+             find in the box: a lower bound of the largest one."
+                .to_owned(),
+        );
+    }
     let (invariant, blind): (Vec<&Measure>, Vec<&Measure>) =
         measures.iter().partition(|measure| is_invariant(measure));
     if !blind.is_empty() {
@@ -170,7 +177,11 @@ fn beside_published(view: &StudyView<'_>) -> Option<Table> {
         "published in, and what differs",
     ];
     let mut table = Table::new("Beside published numbers", columns);
-    for entry in &view.study.published {
+    let measured = |quantity: Quantity| match quantity {
+        Quantity::Measured(measure) => view.study.measures.contains(&measure),
+        _ => true,
+    };
+    for entry in view.study.published.iter().filter(|entry| measured(entry.quantity)) {
         let arm = view.arm(&entry.arm);
         let summary = arm.and_then(|arm| arm.sample(entry.quantity).summary());
         table.row([

@@ -131,5 +131,9 @@ fn caption(result: &PictureResult) -> String {
             format!("mean over {samples} uniform perturbations; bars are ± one standard error")
         }
     };
-    format!("{what}; seed {seed}, {examples} examples of each split.")
+    let split = match &result.picture.kind {
+        PictureKind::Plane { .. } => "training examples",
+        _ => "examples of each split",
+    };
+    format!("{what}; seed {seed}, {examples} {split}.")
 }
