@@ -1,5 +1,5 @@
 //! From values to shares of the colour map: linear, or logarithmic where the values span more than
-//! two orders of magnitude.
+//! an order of magnitude, so that the floor of a valley is not all one colour.
 
 /// How a colour map spaces its values.
 ///
@@ -21,9 +21,9 @@ pub enum ColourScale {
 
 impl ColourScale {
     /// The scale of values from `low` to `high`: logarithmic where both are positive and more than
-    /// two orders of magnitude apart.
+    /// an order of magnitude apart.
     pub fn of((low, high): (f64, f64)) -> Self {
-        if low > 0.0 && high > 100.0 * low {
+        if low > 0.0 && high > 10.0 * low {
             Self::Logarithmic(low, high)
         } else if high > low {
             Self::Linear(low, high)
