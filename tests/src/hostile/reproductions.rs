@@ -78,6 +78,7 @@ fn report(folder: &Path, runs: Vec<RunResult>, pictures: Vec<PictureResult>) {
         profile: Profile::Full,
         version: "0".to_owned(),
         command: "smoothout reproduce".to_owned(),
+        left_out: Vec::new(),
     };
     let study = PLAN.studies[0].clone();
     let results = StudyResults { study, runs, pictures, wanted: PLAN.jobs.len() };
