@@ -54,8 +54,8 @@ enum Other {
 /// What is reproduced.
 #[derive(Debug, Clone, Args)]
 struct Choice {
-    /// quick: minutes, MNIST alone. short: hours a study, shortened regimes. full: the paper's
-    /// epochs, mostly five seeds; days to weeks a study on CIFAR, see --shard [default: quick]
+    /// quick: minutes, MNIST alone. short: hours a study on two cores, shortened regimes. full: the
+    /// paper's epochs, mostly five seeds; days a study on CIFAR, see --shard [default: quick]
     #[arg(long, value_enum)]
     profile: Option<Profile>,
     /// Only these studies
