@@ -28,7 +28,7 @@ pub enum Profile {
     Quick,
     /// Hours on two cores: shortened regimes that still show the effect.
     Short,
-    /// The paper's epochs and five seeds.
+    /// The paper's epochs, mostly five seeds.
     Full,
 }
 
