@@ -91,9 +91,9 @@ impl GhostBatches {
         (0..cut.count(examples)).map(move |k| cut.range(k, examples))
     }
 
-    /// With ghost batches of one example there is nothing to join: the user asked for it.
+    /// Ghost batches of one example leave none: the remainder is 0.
     fn has_lone(&self, examples: usize) -> bool {
-        self.size > 1 && examples % self.size == 1
+        examples % self.size == 1
     }
 }
 

@@ -124,6 +124,15 @@ mod tests {
         assert!(!lu.factor(&[1.0, 2.0, 2.0, 4.0], 2));
     }
 
+    /// The pivot is the largest for its row: x + 1e17 y = 1e17, x + y = 2 loses x otherwise.
+    #[test]
+    fn rows_of_different_size_are_solved() {
+        let (mut lu, mut solution) = (Lu::default(), [0.0; 2]);
+        assert!(lu.factor(&[1.0, 1e17, 1.0, 1.0], 2));
+        lu.solve(&[1e17, 2.0], &mut solution);
+        assert_eq!(solution, [1.0, 1.0]);
+    }
+
     #[test]
     fn eigenpairs_are_eigenpairs() {
         let n = 7;
@@ -140,5 +149,9 @@ mod tests {
                 assert!((product - value * v[i]).abs() < 1e-12);
             }
         }
+        // However small: a power of two changes no digit.
+        let small = 2.0_f64.powi(-120);
+        let (scaled, same) = symmetric_eigen(&a.iter().map(|a| a * small).collect::<Vec<_>>(), n);
+        assert_eq!((scaled, same), (values.iter().map(|value| value * small).collect(), vectors));
     }
 }

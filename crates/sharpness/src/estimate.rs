@@ -115,6 +115,7 @@ mod tests {
         }
         // Where the expansion has converged, each of its terms shows.
         assert!((student_quantile(100) - 1.983_971_518_524).abs() < 1e-10);
+        assert!((student_quantile(300) - 1.967_903_011_261_087).abs() < 5e-13);
     }
 
     /// The trap: a variance passed off as a standard deviation, or a divisor n.
@@ -129,6 +130,8 @@ mod tests {
 
     #[test]
     fn one_sample_has_no_interval() {
+        assert_eq!(Estimate::of(&[1.0]).standard_error, f64::INFINITY);
+        assert_eq!(Estimate::of(&[1.0, 3.0]).standard_error, 1.0);
         assert_eq!(Estimate::of(&[1.0]).interval(), (f64::NEG_INFINITY, f64::INFINITY));
     }
 }

@@ -56,6 +56,9 @@ fn an_element_has_the_filters_norm_as_its_standard_deviation() {
         assert!((found / deviation - 1.0).abs() < 5.0 / (2.0 * d as f64).sqrt(), "{found}");
     }
     assert_eq!(out[2 * d..], w[2 * d..]);
+    let mut normal = vec![0.0; d];
+    fill_gaussian(StreamKey::new(1, Purpose::Perturbation).step(4).copy(2).block(0), &mut normal);
+    assert!((out[0] - w[0]) * normal[0] > 0.0, "theta is the stream's, not its mirror image");
 }
 
 /// From gamma_0 with half a cosine to (alpha + 1) gamma_0, and no further.

@@ -25,9 +25,10 @@ fn relative_measures_stay() {
         }
         value(w)
     });
-    let w = [1.1, 1.0];
+    let w = [1.1_f64, 1.0];
     let factors = [("fc1.weight", 0.1), ("fc2.weight", 10.0)];
     let rescaled = rescale_blocks(&layout, &w, &factors).unwrap();
+    assert!((rescaled[0] - 0.11).abs() < 1e-15 && rescaled[1] == 10.0, "{rescaled:?}");
     let report = Audit::new(0.02, 1e-3).unwrap().measure(&f, &layout, &w, &rescaled).unwrap();
     let moved = |measure| report.rows.iter().find(|row| row.measure == measure).unwrap().moved();
     assert!(
@@ -38,4 +39,33 @@ fn relative_measures_stay() {
     let other = Audit::new(0.02, 1e-3).unwrap().measure(&f, &layout, &w, &[1.0, 2.0]);
     assert!(matches!(other, Err(SharpnessError::OtherFunction { .. })), "{other:?}");
     assert!(rescale_blocks(&layout, &w, &[("fc3.weight", 2.0)]).is_err());
+}
+
+/// The settings arrive where they count, and the report has the evaluations of all its rows.
+#[test]
+fn settings_are_taken_over() {
+    let mut layout = ParameterLayout::new();
+    layout.push("fc.weight", &[1, 1], BlockKind::Weight).unwrap();
+    layout.push("fc.bias", &[1], BlockKind::Bias).unwrap();
+    let f =
+        FnObjective::new(2, |w: &[f64]| w[0] * w[0] + 3.0 * w[1] * w[1]).with_gradient(|w, g| {
+            g.copy_from_slice(&[2.0 * w[0], 6.0 * w[1]]);
+            w[0] * w[0] + 3.0 * w[1] * w[1]
+        });
+    let w = [0.5, 0.5];
+    let selection = Selection::weights();
+    let audit = || Audit::new(0.1, 1e-3).unwrap().selection(selection.clone());
+    let settled = audit().draws(2).unwrap().seed(3);
+    let report = settled.measure(&f, &layout, &w, &w).unwrap();
+    assert_eq!((report.seed, &report.selection), (3, &selection));
+    let row = |audit: &Audit, k: usize| audit.measure(&f, &layout, &w, &w).unwrap().rows[k].before;
+    let absolute = row(&settled, 0);
+    assert_eq!(absolute.samples, 2);
+    // An antithetic pair of theta in [-0.1, 0.1] on the weight alone: a rise of theta^2.
+    assert!(absolute.value < 0.01, "{absolute}");
+    assert_ne!(absolute.value, row(&audit().draws(2).unwrap().seed(4), 0).value);
+    let of_rows = MEASURES.map(|measure| settled.at(measure, &f, &layout, &w).unwrap().1);
+    assert_eq!(report.evaluations, 2 * of_rows.iter().sum::<usize>());
+    let error = audit().draws(1).unwrap_err();
+    assert!(error.to_string().contains("at least 2"), "{error}");
 }
