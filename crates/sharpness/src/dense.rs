@@ -138,7 +138,9 @@ mod tests {
         let n = 7;
         let a: Vec<f64> = (0..n * n)
             .map(|k| {
-                ((k / n + 1) * (k % n + 1)) as f64 % 5.0 + if k % (n + 1) == 0 { 3.0 } else { 0.0 }
+                ((k / n + 1) * (k % n + 1)) as f64 % 5.0
+                    + 1.0
+                    + if k % (n + 1) == 0 { 3.0 } else { 0.0 }
             })
             .collect();
         let (values, vectors) = symmetric_eigen(&a, n);
