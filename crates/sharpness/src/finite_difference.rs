@@ -200,6 +200,25 @@ mod tests {
         }
     }
 
+    /// Truncation alone: the gradient w^3 gives P(h) = 3 w^2 v + h^2 v^3, h = s (1 + |w|) / |v|, so a
+    /// third of P(2h) - P(h) is h^2 v^3. Rounding alone: the gradient w, with a step that is a power
+    /// of two, is exact, and what is left is u |g| |v| / (s (1 + |w|)).
+    #[test]
+    fn the_stated_error_is_its_formula() {
+        let stated = |gradient: fn(f64) -> f64, s: f64| {
+            let f = FnObjective::new(1, |_: &[f64]| 0.0).with_gradient(move |w, g| {
+                g[0] = gradient(w[0]);
+                0.0
+            });
+            FiniteDifferenceHvp::new(f).step(s).unwrap().relative_error(&[3.0], &[2.0])
+        };
+        let h: f64 = 0.25 * 4.0 / 2.0;
+        let truncation = h * h * 8.0 / (27.0 * 2.0 + h * h * 8.0);
+        assert!((stated(|w| w.powi(3), 0.25) / truncation - 1.0).abs() < 1e-12);
+        let rounding = f64::EPSILON * 3.0 * 2.0 / (2.0_f64.powi(-30) * 4.0) / 2.0;
+        assert!((stated(|w| w, 2.0_f64.powi(-30)) / rounding - 1.0).abs() < 1e-6);
+    }
+
     /// Loss and gradient are the objective's own.
     #[test]
     fn losses_and_gradients_pass_through() {

@@ -219,17 +219,16 @@ fn cubic_ratio(a: Point, b: Point, reverse: bool) -> f64 {
 mod tests {
     use super::*;
 
-    fn search(f: impl Fn(f64) -> (f64, f64), first: f64, largest: f64) -> (f64, usize) {
+    /// The steps that are tried; the last is accepted.
+    fn search(f: impl Fn(f64) -> (f64, f64), first: f64, largest: f64) -> Vec<f64> {
         let at = |step: f64| Point { step, value: f(step).0, slope: f(step).1 };
         let mut search = LineSearch::new(at(0.0), first, largest);
-        let mut step = first;
-        for evaluations in 1..40 {
-            match search.advance(at(step)) {
-                Next::Accept => return (step, evaluations),
-                Next::Try(next) => step = next,
-            }
+        let mut steps = vec![first];
+        while let Next::Try(next) = search.advance(at(steps[steps.len() - 1])) {
+            steps.push(next);
+            assert!(steps.len() < 40, "no step after 40 evaluations");
         }
-        panic!("no step after 40 evaluations");
+        steps
     }
 
     /// The strong Wolfe conditions hold on three functions (the first two are More and Thuente's), from steps
@@ -250,7 +249,7 @@ mod tests {
         for (k, f) in functions.into_iter().enumerate() {
             let (value, slope) = f(0.0);
             for first in [1e-3, 0.1, 1.0, 10.0, 1e3] {
-                let (step, _evaluations) = search(f, first, 1e10);
+                let step = *search(f, first, 1e10).last().unwrap();
                 let (reached, at) = f(step);
                 assert!(reached <= value + DECREASE * step * slope, "{k} {first}: {step}");
                 // The second is so flat at 0 that the interval gets narrow first, around 1.596.
@@ -260,8 +259,26 @@ mod tests {
         }
     }
 
+    /// Each of the four cases after each other: the steps of MINPACK-2's dcsrch (searches.py).
+    #[test]
+    fn steps_are_minpacks() {
+        for row in include_str!("../../tests/scipy/searches.csv").lines() {
+            let row: Vec<f64> = row.split(',').map(|number| number.parse().unwrap()).collect();
+            let (p, expected) = row.split_at(5);
+            let f = |a: f64| {
+                let (sin, cos) = (p[1] * a + p[2]).sin_cos();
+                (p[0] * sin + p[3] * a * a - p[4] * a, p[0] * p[1] * cos + 2.0 * p[3] * a - p[4])
+            };
+            let steps = search(f, expected[0], 100.0);
+            assert_eq!(steps.len(), expected.len(), "{p:?}: {steps:?}, not {expected:?}");
+            for (step, expected) in steps.iter().zip(expected) {
+                assert!((step / expected - 1.0).abs() < 1e-9, "{p:?}: {step}, not {expected}");
+            }
+        }
+    }
+
     #[test]
     fn a_falling_line_ends_at_the_largest_step() {
-        assert_eq!(search(|a| (-a, -1.0), 1.0, 7.0).0, 7.0);
+        assert_eq!(search(|a| (-a, -1.0), 1.0, 7.0), [1.0, 5.0, 7.0]);
     }
 }
