@@ -321,12 +321,20 @@ mod tests {
         let f = FnObjective::new(1, |_: &[f64]| calls.fetch_add(1, Ordering::Relaxed) as f64);
         let error = check_value(&f, &[0.0]).unwrap_err();
         assert!(matches!(error, SharpnessError::NotDeterministic { .. }), "{error}");
-        for (beside, right) in [(2.0, true), (2.0 + 1e-14, true), (2.1, false), (1.9, false)] {
-            let f = FnObjective::new(1, |_: &[f64]| 2.0).with_gradient(move |_, g| {
-                g[0] = 0.0;
-                beside
-            });
-            assert_eq!(check_gradient(&f, &[0.0]).is_ok(), right, "{beside}");
+        // A thousand units of rounding are allowed, whatever the size.
+        for value in [1.0, 1e-6, 1e6] {
+            for (off, right) in
+                [(0.0, true), (1000.0, true), (-1000.0, true), (2e3, false), (-2e3, false)]
+            {
+                let f = FnObjective::new(1, move |_: &[f64]| value).with_gradient(move |_, g| {
+                    g[0] = 0.0;
+                    value + off * f64::EPSILON * value
+                });
+                // Off the powers of two the thousandth unit is itself rounded.
+                if value == 1.0 || off.abs() != 1000.0 {
+                    assert_eq!(check_gradient(&f, &[0.0]).is_ok(), right, "{value} {off}");
+                }
+            }
         }
     }
 

@@ -140,3 +140,22 @@ fn values_that_are_not_finite_shorten_the_step() {
     assert!((x[0] - 1.0).abs() < 1e-4, "{report}");
     assert!(Lbfgsb::default().minimize(&f, bounds, &mut [-1.0]).is_err());
 }
+
+#[test]
+fn settings_are_taken_over() {
+    let f = quadratic::<f64>(60);
+    let bounds = Bounds::new(&[f64::NEG_INFINITY; 60], &[f64::INFINITY; 60]).unwrap();
+    let run = |settings: Lbfgsb| settings.minimize(&f, bounds, &mut [9.0; 60]).unwrap();
+    let exact = Lbfgsb::default().value_tolerance(0.0);
+    let (one, ten) = (run(exact.pairs(1).unwrap()), run(exact.pairs(10).unwrap()));
+    assert!(one.evaluations > ten.evaluations, "{one}; {ten}");
+    assert_eq!(ten, run(exact), "10 pairs are the default");
+    let coarse = run(exact.gradient_tolerance(1.0));
+    assert_eq!(coarse.status, Status::ProjectedGradient);
+    assert!(coarse.projected_gradient > 1e-5 && coarse.projected_gradient <= 1.0, "{coarse}");
+    for pairs in [0, 21] {
+        let error = Lbfgsb::default().pairs(pairs).unwrap_err();
+        assert!(error.to_string().contains("from 1 to 20"), "{error}");
+    }
+    assert!(Lbfgsb::default().pairs(20).is_ok());
+}
