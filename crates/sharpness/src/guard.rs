@@ -284,6 +284,33 @@ mod tests {
         }
     }
 
+    /// f = 3 w + w^3 at 0: the slope over h is 3 + h^2, and h and h/2 disagree by 3 h^2 / 4. With a
+    /// value of 2^40 beside it, rounding is 2^-8 / h: of h = 1/2, 1/16, 1/128 ... the second tells best.
+    #[test]
+    fn a_contradiction_is_the_surest_steps() {
+        fn check<R: Real>(value: f64, share: f64) {
+            let f = FnObjective::new(1, |w: &[R]| {
+                let w = w[0].as_f64();
+                3.0 * w + w.powi(3)
+            });
+            let w = [R::zero()];
+            let mut differences = Differences::new(&f, &w, value);
+            assert_eq!(differences.longest, epsilon::<R>().cbrt());
+            differences.longest = 0.5;
+            let one = [R::from_f64(1.0)];
+            let (difference, tolerance) = differences.contradict(&one, 6.0).unwrap();
+            assert_eq!(difference, 3.0 + 1.0 / 1024.0);
+            let expected = share * 6.0 + 0.75 / 256.0 + 0.0625;
+            assert!((tolerance - expected).abs() < 1e-12, "{tolerance}, not {expected}");
+            assert_eq!(differences.contradict(&one, 3.05), None);
+            // Nothing tells where rounding is everything.
+            differences.value *= 1e4;
+            assert_eq!(differences.contradict(&one, 6.0), None);
+        }
+        check::<f64>(2.0_f64.powi(40), 1e-3);
+        check::<f32>(2.0_f64.powi(11), 1e-2);
+    }
+
     /// A block whose gradient is wrong is named, also where it claims to be zero; a block that the
     /// loss does not see passes.
     #[test]
@@ -358,6 +385,17 @@ mod tests {
         let zero = FnObjective::new(2, |_: &[f64]| 0.0).with_hessian(|_w, _v, out| out.fill(0.0));
         assert!(check_hessian(&zero, &[0.0, 0.0], 1).is_ok());
         let error = check_hessian(&product(0.5), &[0.0, 0.0], 1).unwrap_err();
-        assert!(matches!(error, SharpnessError::AsymmetricHessian { .. }), "{error}");
+        let SharpnessError::AsymmetricHessian { forward, tolerance, .. } = error else {
+            panic!("{error}");
+        };
+        assert!((tolerance / forward - 1e-4).abs() < 1e-15);
+        let sheared = FnObjective::new(2, |w: &[f32]| f64::from(w[0])).with_hessian(
+            |_w, v: &[f32], out: &mut [f32]| out.copy_from_slice(&[2.0 * v[0] + 0.5 * v[1], v[1]]),
+        );
+        let error = check_hessian(&sheared, &[0.0, 0.0], 1).unwrap_err();
+        let SharpnessError::AsymmetricHessian { forward, tolerance, .. } = error else {
+            panic!("{error}");
+        };
+        assert!((tolerance / forward - 2e-2).abs() < 1e-15);
     }
 }

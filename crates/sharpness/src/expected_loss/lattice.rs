@@ -154,6 +154,37 @@ mod tests {
         }
     }
 
+    /// Coordinate by coordinate: u = 2 |{k z / n + shift} - 1/2| mirrored, then stretched to [-1, 1]
+    /// or through the normal quantile; shifts and generators from a stream of each piece.
+    #[test]
+    fn points_are_their_formula() {
+        let (n, replicate) = (97, 5);
+        for law in [Distribution::Uniform, Distribution::Gaussian] {
+            let lattice = Lattice::new(n as usize, 3, law);
+            let mut point = vec![0.0_f64; 2 * PIECE + 5];
+            for k in [0, 1, 50, 96] {
+                lattice.fill(replicate, k, &mut point);
+                for (i, &at) in point.iter().enumerate() {
+                    let key = StreamKey::new(3, Purpose::Measurement).step(1).copy(replicate);
+                    let draw = |stream: usize| {
+                        let mut stretch = [0.0_f64; PIECE];
+                        fill_uniform(key.block(stream as u64), &mut stretch);
+                        (stretch[i % PIECE] + 1.0) / 2.0
+                    };
+                    let (shift, generator) = (draw(2 * (i / PIECE)), draw(2 * (i / PIECE) + 1));
+                    let z = 1 + (generator * 96.0) as u64;
+                    let place = ((k * z % n) as f64 / n as f64 + shift).fract();
+                    let u = if place < 0.5 { 2.0 * place } else { 2.0 - 2.0 * place };
+                    let expected = match law {
+                        Distribution::Uniform => 2.0 * u - 1.0,
+                        Distribution::Gaussian => normal_quantile(u),
+                    };
+                    assert!((at - expected).abs() < 1e-9, "{k} {i}: {at}, not {expected}");
+                }
+            }
+        }
+    }
+
     /// Each coordinate is spread evenly: the mean of its n points is within n^-2 of 0, and their
     /// largest gap is at most 4 / n.
     #[test]

@@ -159,3 +159,47 @@ fn settings_are_taken_over() {
     }
     assert!(Lbfgsb::default().pairs(20).is_ok());
 }
+
+/// Point by point where SciPy's L-BFGS-B goes (paths.py), with and without bounds, with few pairs.
+#[test]
+fn the_points_are_scipys() {
+    use std::sync::Mutex;
+    let rows: Vec<Vec<f64>> = include_str!("../../tests/scipy/paths.csv")
+        .lines()
+        .map(|line| line.split(',').map(|number| number.parse().unwrap()).collect())
+        .collect();
+    for rows in rows.chunk_by(|a, b| a[0] == b[0]) {
+        let points: Vec<&[f64]> = rows.iter().map(|row| &row[3..]).collect();
+        let (number, c, pairs) = (rows[0][0] as usize, rows[0][1], rows[0][2] as usize);
+        let n = points[0].len();
+        let value = |x: &[f64]| -> f64 {
+            x.windows(2).map(|p| (1.0 - p[0]).powi(2) + c * (p[1] - p[0] * p[0]).powi(2)).sum()
+        };
+        let evaluated = Mutex::new(Vec::new());
+        let f = FnObjective::new(n, value).with_gradient(|x: &[f64], g: &mut [f64]| {
+            evaluated.lock().unwrap().push(x.to_vec());
+            g.fill(0.0);
+            for i in 0..n - 1 {
+                let off = x[i + 1] - x[i] * x[i];
+                g[i] += -2.0 * (1.0 - x[i]) - 4.0 * c * x[i] * off;
+                g[i + 1] += 2.0 * c * off;
+            }
+            value(x)
+        });
+        let settings = Lbfgsb::default().pairs(pairs).unwrap();
+        let settings = settings.value_tolerance(1e-9).gradient_tolerance(1e-7);
+        let bounds = Bounds::new(points[0], points[1]).unwrap();
+        let mut x = points[2].to_vec();
+        let report = settings.minimize(&f, bounds, &mut x).unwrap();
+        let evaluated = evaluated.into_inner().unwrap();
+        // In the fifth the projection descends too little (`subspace`) after 18 points.
+        let same = if number == 5 { 18 } else { points.len() - 2 };
+        assert!(number == 5 || evaluated.len() == same, "{number}: {report}");
+        for (k, (ours, scipys)) in evaluated.iter().zip(&points[2..]).enumerate().take(same) {
+            let off = ours.iter().zip(*scipys).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(off < 1e-8, "{number}, evaluation {k}: {ours:?}, not {scipys:?}");
+        }
+        let (end, scipys_end) = (value(&x), value(points[points.len() - 1]));
+        assert!((end - scipys_end).abs() < 1e-8, "{number}: {report}, not {scipys_end}");
+    }
+}
