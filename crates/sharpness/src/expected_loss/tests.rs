@@ -180,6 +180,57 @@ fn a_comparison_cancels_what_is_common() {
     let truth = 3.0 * (0.01_f64.exp() - 1.0) * 0.5_f64.sinh() / 0.5;
     assert_near(&report.difference, truth);
     assert!(report.difference.standard_error < report.first.standard_error / 50.0);
+    let clean = 3.0 * (0.01_f64.exp() - 1.0);
+    assert_near(&report.rise_difference, truth - clean);
+    assert!((report.difference.value - report.rise_difference.value - clean).abs() < 1e-12);
+}
+
+/// What a report says of its draws, from the gradients that were seen; points of a draw: 1, 2, 31.
+#[test]
+fn reports_are_those_of_their_draws() {
+    use std::sync::Mutex;
+    let (w, draws) = ([0.3, -1.0], 5);
+    let value = |w: &[f64]| w[0].exp() + w[0] * w[1];
+    for (sampling, points) in SAMPLINGS.into_iter().zip([1, 2, 31]) {
+        let seen = Mutex::new(Vec::new());
+        let f = FnObjective::new(2, value).with_gradient(|x, g: &mut [f64]| {
+            g.copy_from_slice(&[x[0].exp() + x[1], x[0]]);
+            if *x != w {
+                seen.lock().unwrap().push((value(x), [g[0], g[1]]));
+            }
+            value(x)
+        });
+        let settings = ExpectedLoss::new(absolute(0.8)).sampling(sampling).draws(draws).unwrap();
+        let layout = ParameterLayout::flat(2);
+        let mut gradient = [0.0; 2];
+        let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        let report = one.install(|| settings.gradient(&f, &layout, &w, &mut gradient).unwrap());
+        assert_eq!(report.evaluations, draws * points);
+        let seen = std::mem::take(&mut *seen.lock().unwrap());
+        assert_eq!(seen.len(), report.evaluations);
+        let of_draw = |draw: &[(f64, [f64; 2])]| {
+            let mean = |part: fn(&(f64, [f64; 2])) -> f64| {
+                draw.iter().map(part).sum::<f64>() / points as f64
+            };
+            (mean(|one| one.0), [mean(|one| one.1[0]), mean(|one| one.1[1])])
+        };
+        let of_draws: Vec<_> = seen.chunks(points).map(of_draw).collect();
+        let expected = Estimate::of(&of_draws.iter().map(|draw| draw.0).collect::<Vec<_>>());
+        assert!((report.expected.value - expected.value).abs() < 1e-12);
+        let partial =
+            [0, 1].map(|i| Estimate::of(&of_draws.iter().map(|d| d.1[i]).collect::<Vec<_>>()));
+        assert!((0..2).all(|i| (gradient[i] - partial[i].value).abs() < 1e-12));
+        assert!((report.norm - partial[0].value.hypot(partial[1].value)).abs() < 1e-12);
+        let error = partial[0].standard_error.hypot(partial[1].standard_error);
+        assert!((report.standard_error / error - 1.0).abs() < 1e-6, "{report}, not {error}");
+        let largest = of_draws.iter().map(|d| d.1[0].hypot(d.1[1])).fold(0.0, f64::max);
+        assert!((report.rounding / (f64::EPSILON * largest) - 1.0).abs() < 1e-12);
+
+        let measured = settings.measure(&f, &layout, &w).unwrap();
+        assert_eq!(measured.evaluations, draws * points);
+        let compared = settings.compare(&f, &layout, &w, &[0.0; 2]).unwrap();
+        assert_eq!(compared.evaluations, 2 * draws * points);
+    }
 }
 
 /// The average of gradients of exp is exp sinh(a)/a; the face difference says the same.
