@@ -337,3 +337,16 @@ fn the_quadrature_of_a_polynomial_is_exact() {
     let found = Quadrature::new(a, 1).unwrap().expected_loss(&f, &w).unwrap();
     assert!((found - 0.49 * w[1].powi(3)).abs() < 1e-14, "{found}");
 }
+
+/// Ten million nodes at most; a face has one coordinate less.
+#[test]
+fn nodes_are_counted_first() {
+    let f = |n: usize| FnObjective::new(n, |w: &[f64]| w[0]);
+    let rule = Quadrature::new(0.1, 10).unwrap();
+    for error in [
+        rule.expected_loss(&f(8), &[0.0; 8]).unwrap_err(),
+        rule.gradient(&f(9), &[0.0; 9]).unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("at most 1e7"), "{error}");
+    }
+}
