@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use smoothout_tensor::{BlockKind, Distribution, Geometry, Selection};
 
 use super::*;
-use crate::FnObjective;
+use crate::{FnObjective, Progress};
 
 fn absolute(radius: f64) -> Perturbation {
     Perturbation::new(Geometry::Absolute, radius).unwrap()
@@ -189,7 +189,7 @@ fn a_comparison_cancels_what_is_common() {
 #[test]
 fn reports_are_those_of_their_draws() {
     use std::sync::Mutex;
-    let (w, draws) = ([0.3, -1.0], 5);
+    let (w, draws) = ([0.3, -1.0], crate::sampling::BATCH + 5);
     let value = |w: &[f64]| w[0].exp() + w[0] * w[1];
     for (sampling, points) in SAMPLINGS.into_iter().zip([1, 2, 31]) {
         let seen = Mutex::new(Vec::new());
@@ -204,7 +204,15 @@ fn reports_are_those_of_their_draws() {
         let layout = ParameterLayout::flat(2);
         let mut gradient = [0.0; 2];
         let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-        let report = one.install(|| settings.gradient(&f, &layout, &w, &mut gradient).unwrap());
+        let mut last = 0;
+        let mut observer = |progress: Progress| {
+            last = progress.evaluations;
+            ControlFlow::Continue(())
+        };
+        let report = one
+            .install(|| settings.gradient_observed(&f, &layout, &w, &mut gradient, &mut observer))
+            .unwrap();
+        assert_eq!(last, report.evaluations);
         assert_eq!(report.evaluations, draws * points);
         let seen = std::mem::take(&mut *seen.lock().unwrap());
         assert_eq!(seen.len(), report.evaluations);
@@ -228,8 +236,12 @@ fn reports_are_those_of_their_draws() {
 
         let measured = settings.measure(&f, &layout, &w).unwrap();
         assert_eq!(measured.evaluations, draws * points);
-        let compared = settings.compare(&f, &layout, &w, &[0.0; 2]).unwrap();
-        assert_eq!(compared.evaluations, 2 * draws * points);
+        let mut last = 0;
+        let compared = settings.compare_observed(&f, &layout, &w, &[0.0; 2], &mut |progress| {
+            last = progress.evaluations;
+            ControlFlow::Continue(())
+        });
+        assert_eq!((compared.unwrap().evaluations, last), (2 * draws * points, 2 * draws * points));
     }
 }
 
