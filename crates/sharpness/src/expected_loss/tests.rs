@@ -321,6 +321,27 @@ fn theorem_1_holds_in_both_precisions_and_can_fail() {
     }
 }
 
+/// A constant gradient (3, -4) is its own average; the rounding that is allowed grows with |w| / a.
+#[test]
+fn a_constant_gradient_is_not_stationary() {
+    let f = FnObjective::new(2, |w: &[f64]| 3.0 * w[0] - 4.0 * w[1]).with_gradient(|w, g| {
+        g.copy_from_slice(&[3.0, -4.0]);
+        3.0 * w[0] - 4.0 * w[1]
+    });
+    let found = expected_gradient_at(&f, &[1.0, -2.0], 0.5, 3).unwrap();
+    assert_eq!((found.gradient, found.largest), (4.0, 4.0));
+    assert_eq!(found.rounding, 512.0 * f64::EPSILON * 5.0 * 4.0);
+    for radius in [0.0, -1.0, f64::INFINITY] {
+        let error = expected_gradient_at(&f, &[1.0, -2.0], radius, 3).unwrap_err();
+        assert!(error.to_string().starts_with("the radius is"), "{error}");
+    }
+    let error = expected_gradient_at(&f, &[1.0, -2.0], 0.5, 0).unwrap_err();
+    assert!(error.to_string().contains("at least 1"), "{error}");
+    let refused =
+        std::panic::catch_unwind(|| assert_stationary_expected_loss(&f, &[1.0, -2.0], 0.5));
+    assert!(refused.is_err());
+}
+
 #[test]
 fn wrong_settings_are_errors() {
     let f = FnObjective::new(2, |w: &[f64]| w[0]);
