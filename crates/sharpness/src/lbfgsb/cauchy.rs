@@ -116,3 +116,92 @@ pub(super) fn cauchy_point<R: Real>(
     });
     c
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The point by its definition: B as a matrix, the model's slope taken anew on each piece.
+    fn plain(b: &[Vec<f64>], bounds: Bounds<'_, f64>, x: &[f64], g: &[f64]) -> Vec<f64> {
+        let n = x.len();
+        let at = |t: f64| (0..n).map(|i| bounds.clamp(i, x[i] - t * g[i])).collect::<Vec<_>>();
+        let corner = |i: usize| (x[i] - bounds.toward(i, -g[i])) / g[i];
+        let mut corners: Vec<f64> = (0..n).filter(|&i| g[i] != 0.0).map(corner).collect();
+        corners.sort_by(f64::total_cmp);
+        let mut start = 0.0;
+        for end in corners.into_iter().filter(|&t| t > 0.0).chain([f64::INFINITY]) {
+            let moves = |i: usize| g[i] != 0.0 && corner(i) > start;
+            let d: Vec<f64> = (0..n).map(|i| if moves(i) { -g[i] } else { 0.0 }).collect();
+            let way: Vec<f64> = at(start).iter().zip(x).map(|(at, x)| at - x).collect();
+            let inner = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+            let slope: f64 = (0..n).map(|i| d[i] * (g[i] + inner(&b[i], &way))).sum();
+            let curvature: f64 = (0..n).map(|i| d[i] * inner(&b[i], &d)).sum();
+            if slope >= 0.0 {
+                break;
+            } else if start - slope / curvature < end {
+                return at(start - slope / curvature);
+            }
+            start = end;
+        }
+        at(start)
+    }
+
+    /// With and without pairs, with bounds on either side, on both or on none, variables at a bound
+    /// or without gradient, and as many corners as a portion has, one more, and many.
+    #[test]
+    fn the_point_is_the_first_minimiser_along_the_path() {
+        let mut state = 7_u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as f64 / f64::from(1_u32 << 31)
+        };
+        let (mut ended, mut passed) = (0, 0);
+        for (case, n) in [1, 2, 5, 9, 64, 65, 64, 65, 130, 260].repeat(4).into_iter().enumerate() {
+            let mut history = History::<f64>::new(n, 3);
+            for _ in 0..case % 5 {
+                let s: Vec<f64> = (0..n).map(|_| random() - 0.5).collect();
+                let y: Vec<f64> = s.iter().map(|s| s * (0.2 + 2.0 * random())).collect();
+                let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum();
+                history.push(|i| s[i], |i| y[i], product(&s, &y), product(&y, &y));
+            }
+            let b: Vec<Vec<f64>> = (0..n)
+                .map(|j| {
+                    let m = history
+                        .middle_times(&history.transposed_times(|i| f64::from(u8::from(i == j))));
+                    let unit = |i: usize| if i == j { history.theta } else { 0.0 };
+                    (0..n).map(|i| unit(i) - history.row_dot(i, &m)).collect()
+                })
+                .collect();
+            let x: Vec<f64> = (0..n).map(|_| random()).collect();
+            let mut g: Vec<f64> = (0..n).map(|_| random() - 0.5).collect();
+            // As far as the path goes, or farther; in every second case all variables have bounds.
+            let reach = [0.1, 0.5, 2.0][case % 3];
+            let mut bound = |i: usize, sign: f64| match (random() * 8.0) as u32 {
+                0 if case % 2 == 0 => sign * f64::INFINITY,
+                1 if case % 4 == 0 => x[i],
+                _ => x[i] + sign * reach * random(),
+            };
+            let lower: Vec<f64> = (0..n).map(|i| bound(i, -1.0)).collect();
+            let upper: Vec<f64> = (0..n).map(|i| bound(i, 1.0)).collect();
+            if case % 4 == 2 {
+                g[n / 2] = 0.0;
+            }
+            let bounds = Bounds::new(&lower, &upper).unwrap();
+            let (mut point, mut corners) = (vec![f64::NAN; n], Vec::new());
+            let c = cauchy_point(&history, bounds, &x, &g, &mut corners, &mut point);
+            let expected = plain(&b, bounds, &x, &g);
+            for i in 0..n {
+                let off = (point[i] - expected[i]).abs();
+                assert!(off < 1e-9, "{case}, {n}: {} not {}", point[i], expected[i]);
+            }
+            let way = history.transposed_times(|i| point[i] - x[i]);
+            for k in 0..history.columns() {
+                assert!((c[k] - way[k]).abs() < 1e-9, "{case}, {n}: {} not {}", c[k], way[k]);
+            }
+            let met = (0..n).filter(|&i| bounds.meets(i, point[i])).count();
+            (ended, passed) =
+                (ended + usize::from(met == n), passed + usize::from(64 < met && met < n));
+        }
+        assert!(ended > 3 && passed > 3, "{ended} at the last corner, {passed} beyond a portion");
+    }
+}

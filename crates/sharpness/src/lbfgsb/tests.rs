@@ -7,7 +7,7 @@ use crate::FnObjective;
 use crate::Objective;
 
 /// sum_i h_i (x_i - c_i)^2 / 2: in a box the minimum is the projection of c.
-fn quadratic<R: Real>(n: usize) -> impl Differentiable<Real = R> {
+fn quadratic<R: Real>(n: usize) -> impl Differentiable<Real = R, Scratch = ()> {
     let h = |i: usize| 1.0 + (i * 37 % 101) as f64;
     let c = |i: usize| ((i * 53 % 17) as f64 - 8.0) / 4.0;
     let value = move |x: &[R]| -> f64 {
@@ -39,6 +39,8 @@ fn the_projection_is_found_from_outside_and_in_both_precisions() {
                     "{n} {i} {report}"
                 );
             }
+            let met = x.iter().filter(|x| **x == lower[0] || **x == upper[0]).count();
+            assert_eq!(report.share_at_bound, met as f64 / n as f64, "{report}");
         }
     }
     check::<f64>(1e-5);
@@ -139,6 +141,50 @@ fn values_that_are_not_finite_shorten_the_step() {
     let report = Lbfgsb::default().minimize(&f, bounds, &mut x).unwrap();
     assert!((x[0] - 1.0).abs() < 1e-4, "{report}");
     assert!(Lbfgsb::default().minimize(&f, bounds, &mut [-1.0]).is_err());
+}
+
+/// After a value that is not finite: a tenth of that step, then at most half of it.
+#[test]
+fn the_step_after_a_value_that_is_not_finite() {
+    use std::sync::Mutex;
+    let evaluated = Mutex::new(Vec::new());
+    let value = |x: &[f64]| if x[0] < 0.55 { -0.1 * x[0] } else { f64::INFINITY };
+    let f = FnObjective::new(1, value).with_gradient(|x: &[f64], g: &mut [f64]| {
+        evaluated.lock().unwrap().push(x[0]);
+        g[0] = -0.1;
+        value(x)
+    });
+    let bounds = Bounds::new(&[f64::NEG_INFINITY], &[f64::INFINITY]).unwrap();
+    let report = Lbfgsb::default().iterations(1).minimize(&f, bounds, &mut [0.0]).unwrap();
+    let expected = [0.0, 1.0, 0.1, 0.5];
+    let evaluated = evaluated.into_inner().unwrap();
+    assert_eq!(evaluated.len(), expected.len(), "{evaluated:?} {report}");
+    for (found, expected) in evaluated.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-12, "{evaluated:?} {report}");
+    }
+}
+
+/// No step along a line: the pairs are forgotten, and the search goes on while evaluations are left.
+#[test]
+fn a_line_without_a_step_costs_the_pairs_alone() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let inner = quadratic::<f64>(60);
+    let run = |settings: Lbfgsb| {
+        let count = AtomicUsize::new(0);
+        let f = FnObjective::new(60, |x: &[f64]| inner.value(x, &mut ())).with_gradient(|x, g| {
+            let value = inner.value_and_gradient(x, g, &mut ());
+            // The twenty trials of the fifth iteration.
+            let count = count.fetch_add(1, Ordering::Relaxed);
+            if (FAILS..FAILS + 20).contains(&count) { f64::NAN } else { value }
+        });
+        let bounds = Bounds::new(&[f64::NEG_INFINITY; 60], &[f64::INFINITY; 60]).unwrap();
+        settings.minimize(&f, bounds, &mut [9.0; 60]).unwrap()
+    };
+    const FAILS: usize = 6;
+    let report = run(Lbfgsb::default().value_tolerance(0.0));
+    assert_eq!(report.status, Status::ProjectedGradient, "{report}");
+    let report = run(Lbfgsb::default().evaluations(10));
+    assert_eq!((report.status, report.evaluations), (Status::Evaluations, FAILS + 20), "{report}");
 }
 
 #[test]
