@@ -213,4 +213,19 @@ mod tests {
             }
         }
     }
+
+    /// W'v where the sums are taken in several pieces.
+    #[test]
+    fn products_are_their_definition_over_several_chunks() {
+        let n = 3 * CHUNK + 5;
+        let mut history = History::<f64>::new(n, 2);
+        let (s, y) = (|i: usize| (0.1 * i as f64).sin(), |i: usize| (0.3 * i as f64).cos());
+        assert!(history.push(s, y, 1.0, 2.0));
+        let v = |i: usize| (0.7 * i as f64).sin() + 1.0;
+        let found = history.transposed_times(v);
+        for (found, w) in found.iter().zip([&y as &dyn Fn(usize) -> f64, &s]) {
+            let expected: f64 = (0..n).map(|i| w(i) * v(i)).sum();
+            assert!((found - expected).abs() < 1e-8, "{found} {expected}");
+        }
+    }
 }

@@ -75,10 +75,10 @@ impl LineSearch {
         if self.first_stage && enough && slope >= decrease {
             self.first_stage = false;
         }
-        let narrow = self.bracketed && self.high - self.low <= WIDTH * self.high;
+        // At an end of the interval: `safeguard` found nothing left in it.
         let stuck = self.bracketed && (step <= self.low || step >= self.high);
         let at_end = step == self.largest && enough && slope <= decrease;
-        if narrow || stuck || at_end || (enough && slope.abs() <= -CURVATURE * self.start.slope) {
+        if stuck || at_end || (enough && slope.abs() <= -CURVATURE * self.start.slope) {
             return Next::Accept;
         }
         let next = if self.first_stage && value <= self.best.value && !enough {
@@ -153,16 +153,16 @@ impl LineSearch {
                 if p.step > x.step { step.min(limit) } else { step.max(limit) }
             } else {
                 let step = if cubic_is_nearer { secant } else { cubic };
-                step.clamp(self.low_end(), self.high_end())
+                step.clamp(self.low, self.high)
             }
         } else if self.bracketed {
             // Case 4: a lower value, a slope that does not flatten, an end beyond.
             let y = self.other;
             p.step + cubic_ratio(p, y, p.step > y.step) * (y.step - p.step)
         } else if p.step > x.step {
-            self.high_end()
+            self.high
         } else {
-            self.low_end()
+            self.low
         };
         if p.value > x.value {
             self.other = p;
@@ -185,18 +185,10 @@ impl LineSearch {
         if ratio < 0.0 && gamma != 0.0 {
             p.step + ratio * (x.step - p.step)
         } else if p.step > x.step {
-            self.high_end()
+            self.high
         } else {
-            self.low_end()
+            self.low
         }
-    }
-
-    fn low_end(&self) -> f64 {
-        self.low
-    }
-
-    fn high_end(&self) -> f64 {
-        self.high
     }
 }
 

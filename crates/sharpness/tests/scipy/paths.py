@@ -35,11 +35,13 @@ for _ in range(12):
     lower, upper = [x - away() for x in start], [x + away() for x in start]
     PROBLEMS.append((round(random.uniform(0.5, 20), 1), random.randint(1, 12), lower, upper, start))
 
-# A first step that is longer than the gradient; bounds on one side alone; curvature below zero.
+# A first step that is longer than the gradient; bounds on one side alone; the most pairs; curvature
+# below zero.
 PROBLEMS += [
     (1.0, 10, [-INFINITY] * 3, [INFINITY] * 3, [0.98, 1.01, 0.97]),
     (4.0, 5, [-INFINITY, 0.5, -INFINITY], [0.7, INFINITY, INFINITY], [-1.0, 2.0, -0.5]),
 ]
+PROBLEMS.append((30.0, 20, [-INFINITY] * 10, [INFINITY] * 10, [-1.0, 0.8] * 5))
 for c in (-0.2, -1.0, -3.0, -10.0):
     PROBLEMS.append((c, 5, [-1.3, -2.0, -0.6, -1.1], [1.7, 1.2, 2.0, 1.4], [0.3, -0.4, 0.6, 0.2]))
 

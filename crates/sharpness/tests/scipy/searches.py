@@ -3,11 +3,13 @@
     python3 crates/sharpness/tests/scipy/searches.py
 
 Functions f(a) = p0 sin(p1 a + p2) + p3 a^2 - p4 a, drawn until each of dcstep's four cases has
-followed each other, before and after the minimum is bracketed. Each row: p0 to p4, then the steps
+followed each other three times, before and after the minimum is bracketed, on f and on
+f - mu a f'(0), and has ended the search for each reason. Each row: p0 to p4, then the steps
 tried, the first of which is given. Left out are searches where DCSRCH's second stage (f' >= 0)
 begins later than that of More and Thuente (f' >= mu f'(0)).
 """
 
+import collections
 import csv
 import math
 import pathlib
@@ -27,13 +29,13 @@ def watched(stx, fx, dx, sty, fy, dy, stp, fp, dp, bracketed, stpmin, stpmax):
         case = 2
     else:
         case = 3 if abs(dp) < abs(dx) else 4
-    cases.append((case, bracketed, stp > stx))
+    cases.append((case, bracketed, stp > stx, fp != value(stp)))
     return dcstep(stx, fx, dx, sty, fy, dy, stp, fp, dp, bracketed, stpmin, stpmax)
 
 
 minpack.dcstep = watched
 random.seed(1)
-seen, rows = set(), []
+seen, rows = collections.Counter(), []
 for _ in range(200_000):
     p = [
         round(random.uniform(0.1, 2), 1),
@@ -43,6 +45,19 @@ for _ in range(200_000):
         round(random.uniform(-1, 1), 1),
     ]
     first = random.choice([0.01, 0.1, 0.5, 1, 3, 10, 50])
+    # By chance too rare: a step that descends less than it should; such a one after one that does.
+    wave = lambda a: p[0] * (math.sin(p[1] * a + p[2]) - math.sin(p[2]))
+    initial = p[0] * p[1] * math.cos(p[2])
+    kind = random.choice(["any", "little", "enough and little"])
+    if kind == "little":
+        share = random.uniform(0, 1e-3)
+        p[4] = ((wave(first) + p[3] * first**2) / first - share * initial) / (1 - share)
+    elif kind == "enough and little":
+        steps = np.array([first, 5 * first])
+        shares = np.array([random.uniform(1e-3, 1.2e-3), random.uniform(0.3e-3, 1e-3)])
+        matrix = np.stack([steps**2, -(1 - shares) * steps], axis=1)
+        rise = np.array([wave(a) for a in steps])
+        p[3], p[4] = map(float, np.linalg.solve(matrix, shares * steps * initial - rise))
     value = lambda a: p[0] * math.sin(p[1] * a + p[2]) + p[3] * a * a - p[4] * a
     slope = lambda a: p[0] * p[1] * math.cos(p[1] * a + p[2]) + 2 * p[3] * a - p[4]
     if not -0.3 < slope(0) < -1e-3:
@@ -55,13 +70,13 @@ for _ in range(200_000):
         return value(a)
 
     search = minpack.DCSRCH(tried, slope, 1e-3, 0.9, 0.1, 0.0, 100.0)
-    search(first, value(0), slope(0), maxiter=60)
+    *_, reason = search(first, value(0), slope(0), maxiter=60)
     low = lambda a: value(a) <= value(0) + 1e-3 * a * slope(0)
     if any(low(a) and 1e-3 * slope(0) <= slope(a) < 0 for a in steps):
         continue
-    pairs = set(zip([None, *cases], cases))
-    if len(steps) >= 4 and pairs - seen:
-        seen |= pairs
+    pairs = set(zip([None, *cases], [*cases, bytes(reason)]))
+    if len(steps) >= 4 and any(seen[pair] < 3 for pair in pairs):
+        seen.update(pairs)
         rows.append(p + steps)
 
 with open(pathlib.Path(__file__).with_name("searches.csv"), "w", newline="") as file:
