@@ -132,3 +132,42 @@ pub(super) fn subspace_minimum<R: Real>(
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vector::{CHUNK, dot};
+
+    /// Where the box is wide the model's gradient, g + B (z - x), vanishes in every free variable, and
+    /// the others stay; also where sums are taken in several pieces.
+    #[test]
+    fn the_model_is_stationary_in_the_free_variables() {
+        for n in [7, 3 * CHUNK + 5] {
+            let wave = |i: usize, k: f64| (k * (i + 1) as f64).sin();
+            let mut history = History::<f64>::new(n, 3);
+            for k in [0.3, 0.7, 1.1, 1.9] {
+                let s: Vec<f64> = (0..n).map(|i| wave(i, k)).collect();
+                let y: Vec<f64> = (0..n).map(|i| (1.5 + wave(i, 0.9)) * s[i]).collect();
+                assert!(history.push(|i| s[i], |i| y[i], dot(&s, &y), dot(&y, &y)));
+            }
+            let x: Vec<f64> = (0..n).map(|i| wave(i, 2.3)).collect();
+            let g: Vec<f64> = (0..n).map(|i| wave(i, 3.1)).collect();
+            // Every third variable went to its bound, and all of a first piece.
+            let met = |i: usize| i % 3 == 0 || (i < CHUNK && n > CHUNK);
+            let point: Vec<f64> =
+                (0..n).map(|i| if met(i) { x[i] - 0.5 * g[i] } else { x[i] }).collect();
+            let lower: Vec<f64> = (0..n).map(|i| if met(i) { point[i] } else { -1e9 }).collect();
+            let upper = vec![1e9; n];
+            let bounds = Bounds::new(&lower, &upper).unwrap();
+            let c = history.transposed_times(|i| point[i] - x[i]);
+            let mut z = vec![f64::NAN; n];
+            assert!(subspace_minimum(&mut history, bounds, &x, &g, &c, &point, &mut z));
+            let m = history.middle_times(&history.transposed_times(|i| z[i] - x[i]));
+            for i in 0..n {
+                let b = history.theta * (z[i] - x[i]) - history.row_dot(i, &m);
+                assert!(met(i) || (g[i] + b).abs() < 1e-9, "{n}, {i}: {} {b}", g[i]);
+                assert!(!met(i) || z[i] == point[i], "{n}, {i}");
+            }
+        }
+    }
+}
