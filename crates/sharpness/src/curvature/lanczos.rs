@@ -128,12 +128,12 @@ impl<'o, O: TwiceDifferentiable> Lanczos<'o, O> {
         }
     }
 
-    /// ‖H x - theta x‖ / ‖x‖, by one more product.
+    /// ‖H x - theta x‖ of a unit vector, by one more product.
     pub(super) fn residual(&mut self, theta: f64, x: &[O::Real]) -> f64 {
         let mut product = zeros(x.len());
         self.operator.apply(x, &mut product, &mut self.scratch);
         add_scaled(&mut product, -theta, x);
-        norm(&product) / norm(x)
+        norm(&product)
     }
 }
 

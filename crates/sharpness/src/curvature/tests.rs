@@ -297,3 +297,86 @@ fn an_observer_stops_the_eigenvalues() {
     assert_eq!((report.ending, seen), (Ending::Stopped, vec![6, 10, 14, 18, 22, 27]));
     assert_eq!((report.evaluations, vectors.len()), (27 + 2, 2));
 }
+
+/// It ends at the first look whose residuals all meet the tolerance; the observer sees the eigenvalue
+/// that is asked for, and the residuals that the vectors then have.
+#[test]
+fn it_ends_at_the_first_look_that_meets_the_tolerance() {
+    let (d, u, f) = hessian_with::<f64>(120, 0.3);
+    let (exact, _) = crate::dense::symmetric_eigen(&dense(&d, &u), 120);
+    let (size, mut unmet) = (exact[119].max(-exact[0]), 0);
+    for (largest, smallest, tolerance) in [(2, 0, 1e-3), (0, 2, 3e-3), (1, 1, 1e-3)] {
+        let settings = Eigenvalues::new(largest, smallest).unwrap().tolerance(tolerance);
+        let mut looks = Vec::new();
+        let (report, _) = settings
+            .measure_vectors(&f, &ParameterLayout::flat(120), &[0.0; 120], &mut |progress| {
+                looks.push(progress);
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        let (last, before) = looks.split_last().unwrap();
+        assert_eq!((report.ending, last.evaluations < 100), (Ending::Done, true), "{report}");
+        let first = if largest > 0 { report.largest[0] } else { report.smallest[0] };
+        assert_eq!(last.value, first.value, "{report}");
+        let residuals = report.largest.iter().chain(&report.smallest).map(|ritz| ritz.residual);
+        let worst = residuals.fold(0.0, f64::max);
+        assert!((last.uncertainty / worst - 1.0).abs() < 1e-3, "{last:?} {report}");
+        assert!(last.uncertainty <= tolerance * size, "{last:?} {report}");
+        unmet += before.len();
+        assert!(before.iter().all(|look| look.uncertainty > 0.99 * tolerance * size), "{looks:?}");
+    }
+    assert!(unmet > 5, "{unmet} looks before the last");
+}
+
+/// What is found once may be there twice; the whole space has been seen.
+#[test]
+fn one_step_is_not_enough_for_a_value_and_all_steps_are() {
+    let f = FnObjective::new(3, |_: &[f64]| 0.0).with_hessian(|_w, v, out| out.copy_from_slice(v));
+    let ending = |settings: Eigenvalues| {
+        settings.measure(&f, &ParameterLayout::flat(3), &[0.0; 3]).unwrap().ending
+    };
+    assert_eq!(ending(Eigenvalues::new(1, 0).unwrap().steps(1).unwrap()), Ending::Budget);
+    assert_eq!(ending(Eigenvalues::new(1, 0).unwrap().steps(2).unwrap()), Ending::Done);
+    assert_eq!(ending(Eigenvalues::new(3, 0).unwrap()), Ending::Done);
+    assert!(Eigenvalues::new(1, 0).unwrap().steps(0).is_err());
+}
+
+/// One eigenvalue beside zeros, however large or small it is: each fresh start finds rounding alone.
+#[test]
+fn the_scale_does_not_matter() {
+    for scale in [1e-30, 1e-12, 1.0, 1e9] {
+        let u: Vec<f64> = (0..9).map(|i| (1.0 + i as f64).sqrt() / 45_f64.sqrt()).collect();
+        let f =
+            FnObjective::new(9, |_: &[f64]| 0.0).with_hessian(|_w, v: &[f64], out: &mut [f64]| {
+                let along: f64 = u.iter().zip(v).map(|(u, v)| u * v).sum();
+                out.iter_mut().zip(&u).for_each(|(out, u)| *out = scale * u * along);
+            });
+        let settings = Eigenvalues::new(9, 0).unwrap();
+        let report = settings.measure(&f, &ParameterLayout::flat(9), &[0.0; 9]).unwrap();
+        let off = |rank: usize| report.largest[rank].value / scale - f64::from(u8::from(rank == 0));
+        assert!((0..9).all(|rank| off(rank).abs() < 1e-12), "{scale}: {report}");
+    }
+}
+
+/// A node at x is not below x; the density is the sum of the Gaussians.
+#[test]
+fn a_spectrum_is_read_as_it_says() {
+    let node = |value, weight| Node { value, weight };
+    let report = SpectrumReport {
+        probes: vec![
+            vec![node(1.0, 0.25), node(2.0, 0.75)],
+            vec![node(1.0, 0.75), node(2.0, 0.25)],
+        ],
+        evaluations: 4,
+        seed: 0,
+        selection: Selection::all(),
+        parameters: 2,
+        ending: Ending::Done,
+    };
+    assert_eq!([1.0, 1.5, 2.0, 2.5].map(|x| report.share_below(x).value), [0.0, 0.5, 0.5, 1.0]);
+    let gaussian = |z: f64| (-z * z / 2.0).exp() / (0.5 * (2.0 * std::f64::consts::PI).sqrt());
+    let expected = 0.5 * (gaussian(0.2 / 0.5) + gaussian(-0.8 / 0.5));
+    let density = report.density(1.2, 0.5);
+    assert!((density.value - expected).abs() < 1e-14, "{density}");
+    assert!(density.standard_error > 0.1, "{density}");
+}
