@@ -129,6 +129,7 @@ fn blocks_have_their_own_hessian() {
     let (d, u, f) = hessian::<f64>(60);
     let blocks =
         Trace::new().probes(3000).unwrap().measure_blocks(&f, &layout, &[0.0; 60]).unwrap();
+    assert_eq!(blocks.len(), 2);
     for ((name, report), range) in blocks.iter().zip([0..20, 20..60]) {
         let truth: f64 = range.map(|i| d[i] + u[i] * u[i]).sum();
         let off = (report.trace.value - truth).abs();
@@ -379,4 +380,31 @@ fn a_spectrum_is_read_as_it_says() {
     let density = report.density(1.2, 0.5);
     assert!((density.value - expected).abs() < 1e-14, "{density}");
     assert!(density.standard_error > 0.1, "{density}");
+}
+
+/// A step is a product, and no step follows the last of the space.
+#[test]
+fn products_are_counted() {
+    for (n, steps, taken) in [(60, 7, 7), (5, 9, 5)] {
+        let (_, _, f) = hessian::<f64>(n);
+        let settings = Spectrum::new(3, steps).unwrap();
+        let report = settings.measure(&f, &ParameterLayout::flat(n), &vec![0.0; n]).unwrap();
+        assert_eq!((report.evaluations, report.probes.len()), (3 * taken, 3));
+        assert!(report.probes.iter().all(|nodes| nodes.len() == taken));
+    }
+}
+
+/// Probes are drawn until the standard error is small; the other settings stay.
+#[test]
+fn the_trace_until_it_is_sure_enough() {
+    let (_, _, f) = hessian_with::<f64>(24, 0.4);
+    let measure =
+        |settings: Trace| settings.measure(&f, &ParameterLayout::flat(24), &[0.0; 24]).unwrap();
+    let most = Trace::new().probes(100_000).unwrap().seed(8);
+    let few = measure(most.clone().until(0.1).unwrap());
+    assert_eq!((few.ending, few.seed), (Ending::Done, 8));
+    assert!(few.trace.standard_error <= 0.1 && few.evaluations < 2000, "{few}");
+    let hurried = measure(most.probes(70).unwrap().until(1e-3).unwrap());
+    assert_eq!((hurried.ending, hurried.evaluations), (Ending::Budget, 70));
+    assert!(Trace::new().until(0.0).is_err());
 }
