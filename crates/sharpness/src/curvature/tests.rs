@@ -121,6 +121,25 @@ fn hutch_plus_plus_is_surer() {
     assert!(better.trace.standard_error < plain.trace.standard_error / 2.0, "{plain} {better}");
 }
 
+/// Of a Hessian of rank one every column of the sketch but the first is rounding, and the first has
+/// all of the trace, however small it is.
+#[test]
+fn a_sketch_keeps_what_is_not_rounding() {
+    for size in [1e-20, 1.0, 1e20] {
+        let u: Vec<f64> = (0..40).map(|i| (i as f64).sin()).collect();
+        let f = FnObjective::new(40, |_: &[f64]| 0.0).with_hessian(|_w, v: &[f64], out| {
+            let along: f64 = u.iter().zip(v).map(|(u, v)| size * u * v).sum();
+            out.iter_mut().zip(&u).for_each(|(out, u)| *out = u * along);
+        });
+        let estimator = TraceEstimator::HutchPlusPlus { sketch: 3 };
+        let settings = Trace::new().probes(20).unwrap().estimator(estimator);
+        let report = settings.measure(&f, &ParameterLayout::flat(40), &[0.0; 40]).unwrap();
+        let truth: f64 = u.iter().map(|u| size * u * u).sum();
+        assert!((report.trace.value / truth - 1.0).abs() < 1e-12, "{report} {truth}");
+        assert!(report.trace.standard_error < 1e-12 * truth, "{report}");
+    }
+}
+
 #[test]
 fn blocks_have_their_own_hessian() {
     let mut layout = ParameterLayout::new();

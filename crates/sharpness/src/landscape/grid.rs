@@ -272,6 +272,8 @@ mod tests {
         let axis = Axis { from: -1.0, to: 2.0, count: 31 };
         assert_eq!((axis.at(0), axis.at(10), axis.at(30)), (-1.0, 0.0, 2.0));
         assert_eq!(Axis { count: 1, ..axis }.at(0), -1.0);
+        // Not 1 + (1e-20 - 1), which is 0.
+        assert_eq!(Axis { from: 1.0, to: 1e-20, count: 3 }.at(2), 1e-20);
         assert!(Grid::new("loss", &[]).is_err());
         assert!(Grid::new("loss", &[Axis { count: 0, ..axis }]).is_err());
     }
