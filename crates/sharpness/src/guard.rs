@@ -303,7 +303,9 @@ mod tests {
             let expected = share * 6.0 + 0.75 / 256.0 + 0.0625;
             assert!((tolerance - expected).abs() < 1e-12, "{tolerance}, not {expected}");
             assert_eq!(differences.contradict(&one, 3.05), None);
-            // Nothing tells where rounding is everything.
+            // A step that is off by a third of the slope tells nothing, nor where rounding is everything.
+            differences.value *= 256.0;
+            assert_eq!(differences.contradict(&one, 7.0), None);
             differences.value *= 1e4;
             assert_eq!(differences.contradict(&one, 6.0), None);
         }
