@@ -261,7 +261,18 @@ mod tests {
         assert_eq!(calls.load(Ordering::Relaxed), 200);
         let whole: Vec<u64> = resumed.values().iter().map(|value| value.to_bits()).collect();
         let mut once = Grid::new("loss", &[axis]).unwrap();
-        once.fill(&f, &line).unwrap();
+        let mut looks = Vec::new();
+        let ending = once.fill_observed(&f, &line, &mut |grid| {
+            looks.push((grid.values().len(), grid.is_complete()));
+            if grid.values().len() < 200 {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        });
+        // Nothing is left to be stopped.
+        assert_eq!(ending.unwrap(), Ending::Done);
+        assert_eq!(looks, [(64, false), (128, false), (192, false), (200, true)]);
         assert_eq!(whole, once.values().iter().map(|value| value.to_bits()).collect::<Vec<_>>());
         assert!(resumed.value(&[2]).unwrap().is_nan() && resumed.value(&[4]) == Some(0.0));
         assert!(Grid::new("error", &[axis]).unwrap().resume(resumed).is_err());
