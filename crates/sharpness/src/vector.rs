@@ -77,12 +77,18 @@ pub(crate) fn norm_inf<R: Real>(a: &[R]) -> f64 {
     reduce(0..a.len(), &piece, &largest)
 }
 
-/// Writes `out_i = f(i, out_i)` for each index, in parallel.
+/// Writes `out_i = f(i, out_i)` for each index, in parallel if there is more than one chunk: to wake
+/// the pool takes longer than a short vector.
 pub(crate) fn update<R: Real>(out: &mut [R], f: impl Fn(usize, R) -> R + Sync) {
-    out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| {
+    let write = |(chunk, out): (usize, &mut [R])| {
         let start = chunk * CHUNK;
         out.iter_mut().enumerate().for_each(|(i, value)| *value = f(start + i, *value));
-    });
+    };
+    if out.len() <= CHUNK {
+        write((0, out));
+    } else {
+        out.par_chunks_mut(CHUNK).enumerate().for_each(write);
+    }
 }
 
 /// y += factor x.

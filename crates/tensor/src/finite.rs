@@ -17,7 +17,7 @@ const PIECE: usize = 1 << 16;
 pub fn all_finite<R: Real>(values: &[R]) -> bool {
     // Without a way out of the loop, so that it vectorises.
     let piece = |values: &[R]| values.iter().fold(true, |all, value| all & value.is_finite());
-    values.par_chunks(PIECE).all(piece)
+    if values.len() <= PIECE { piece(values) } else { values.par_chunks(PIECE).all(piece) }
 }
 
 #[cfg(test)]

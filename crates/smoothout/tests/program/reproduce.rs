@@ -202,6 +202,41 @@ fn a_picture_goes_through_the_first_seed_whose_networks_are_here() {
     assert!(!pictures.join("line.json").exists());
 }
 
+/// What a study can ask for beside the tiny one: all of it has a finite number, and a figure.
+#[test]
+fn every_measure_and_every_picture() {
+    let mut all = study();
+    all["common"]["epochs"] = json!(1);
+    all["measures"] = json!([
+        { "metric": "keskar", "epsilon": 1e-3, "subspace": 2, "examples": 20 },
+        { "metric": "keskar", "epsilon": 1e-3, "examples": 5 },
+        { "metric": "largest_eigenvalue", "examples": 20 },
+    ]);
+    let arms = ["sb-plain", "lb-plain", "lb-smoothout"];
+    let axis = json!({ "from": -0.5, "to": 1.5, "count": 3 });
+    all["pictures"] = json!([
+        { "name": "random", "title": "Random", "examples": 20,
+          "kind": { "kind": "random_line", "arms": arms, "axis": axis } },
+        { "name": "plane", "title": "Plane", "examples": 20,
+          "kind": { "kind": "plane", "arms": arms, "axis": axis } },
+    ]);
+    let folder = folder(&all);
+    finish(folder.path(), &[]);
+    let out = folder.path().join("out");
+    for arm in arms {
+        let result = out.join(format!("results/tiny/{arm}/seed-1.json"));
+        let result: Value = serde_json::from_str(&fs::read_to_string(result).unwrap()).unwrap();
+        let measured = result["measured"].as_array().unwrap();
+        assert_eq!(measured.len(), 3);
+        for measured in measured {
+            assert!(measured["value"].as_f64().is_some_and(|value| value > 0.0), "{measured}");
+        }
+    }
+    for figure in ["tiny-random.svg", "tiny-plane.svg"] {
+        assert!(out.join("figures").join(figure).exists(), "{figure}");
+    }
+}
+
 #[test]
 fn a_training_that_diverges_is_said_and_does_not_stop_the_others() {
     let mut diverging = study();

@@ -353,4 +353,29 @@ fn models_are_listed_with_their_sizes() {
     assert_eq!(row("resnet44")["multiply_adds"], 97_442_048);
     assert_eq!(row("c3")["parameters"], 1_405_860);
     assert_eq!(row("c3")["multiply_adds"], 29_252_352);
+    let output = smoothout(&["models"]);
+    success(&output);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("resnet44   [32, 32, 3]"), "{text}");
+}
+
+/// Every statement of the theory holds, and has a figure.
+#[test]
+fn the_theory_is_demonstrated() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let output = smoothout(&["theory", "--out", folder.path().to_str().unwrap()]);
+    success(&output);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let figures = fs::read_dir(folder.path()).unwrap().count();
+    assert!(figures > 0 && text.contains(&format!("{figures} figures in")), "{text}");
+}
+
+#[test]
+fn the_machine_is_measured() {
+    let output = smoothout(&["bench", "machine", "--json"]);
+    success(&output);
+    let machine: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for field in ["threads", "fma_peak_gflops", "memory_bandwidth_gbs"] {
+        assert!(machine[field].as_f64().unwrap() > 0.0, "{machine}");
+    }
 }

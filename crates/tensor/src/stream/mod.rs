@@ -267,14 +267,21 @@ fn unit_f64(bits: u64) -> f64 {
 /// Variance 1/3. Parallel; the bits do not depend on the number of threads, and a shorter `out`
 /// gets the beginning of the same stream.
 pub fn fill_uniform<R: Real>(key: StreamKey, out: &mut [R]) {
-    out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| R::fill_chunk(key, chunk, out));
+    each_chunk(out, |chunk, out| R::fill_chunk(key, chunk, out));
 }
 
 /// Fills `out` with independent standard normal numbers (Box and Muller), as [`fill_uniform`] does.
 pub fn fill_gaussian<R: Real>(key: StreamKey, out: &mut [R]) {
-    out.par_chunks_mut(CHUNK)
-        .enumerate()
-        .for_each(|(chunk, out)| R::fill_chunk_gaussian(key, chunk, out));
+    each_chunk(out, |chunk, out| R::fill_chunk_gaussian(key, chunk, out));
+}
+
+/// In parallel if there is more than one chunk: to wake the pool takes longer than a short one.
+fn each_chunk<R: Real>(out: &mut [R], fill: impl Fn(usize, &mut [R]) + Sync) {
+    if out.len() <= CHUNK {
+        fill(0, out);
+    } else {
+        out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| fill(chunk, out));
+    }
 }
 
 #[cfg(test)]
