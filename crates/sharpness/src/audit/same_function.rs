@@ -91,4 +91,46 @@ mod tests {
         let other = of::<f32>(1.0, [0.12, 10.0]);
         assert!(matches!(other, Err(SharpnessError::OtherFunction { .. })), "{other:?}");
     }
+    /// A loss may be off by 1e-9 of it in f64 and 1e-4 in f32, and where it is zero, by that of the
+    /// precision.
+    #[test]
+    fn a_loss_may_be_off_by_its_rounding() {
+        fn passes<R: Real>(loss: f64, off: f64) -> bool {
+            let jump = move |w: &[R]| if w[1].as_f64() < 5.0 { loss } else { loss + off };
+            let f = FnObjective::new(2, jump).with_gradient(move |w: &[R], g: &mut [R]| {
+                g.fill(R::zero());
+                jump(w)
+            });
+            let (w, rescaled) = ([1.0, 1.0].map(R::from_f64), [0.1, 10.0].map(R::from_f64));
+            check(&f, &ParameterLayout::flat(2), &w, &rescaled).is_ok()
+        }
+        for loss in [20.0, 0.125, 0.0] {
+            for sign in [1.0, -1.0] {
+                let off = |share: f64, unit: f64| sign * share * f64::max(loss, unit);
+                assert!(passes::<f64>(loss, off(0.9e-9, f64::EPSILON)));
+                assert!(!passes::<f64>(loss, off(1.1e-9, f64::EPSILON)));
+                assert!(passes::<f32>(loss, off(0.9e-4, f32::EPSILON.into())));
+                assert!(!passes::<f32>(loss, off(1.1e-4, f32::EPSILON.into())));
+            }
+        }
+    }
+
+    /// 1e-6 of the slopes in f64 and 1e-2 in f32, and a hundred units of rounding of 1 + the loss.
+    #[test]
+    fn slopes_may_be_off_by_their_rounding() {
+        fn tolerance<R: Real>(share: f64, size: f64) {
+            let (w, rescaled) = ([1.5, 1.0].map(R::from_f64), [0.155, 10.0].map(R::from_f64));
+            let f = product::<R>(size);
+            let Err(SharpnessError::OtherSlopes { size, tolerance, .. }) =
+                check(&f, &ParameterLayout::flat(2), &w, &rescaled)
+            else {
+                panic!("another function, {share}")
+            };
+            let rounding = 1e2 * epsilon::<R>() * (1.0 + 10.0_f64.ln());
+            let expected = share * size + rounding;
+            assert!((tolerance / expected - 1.0).abs() < 1e-4, "{tolerance} {expected}");
+        }
+        tolerance::<f64>(1e-6, 3e-8);
+        tolerance::<f32>(1e-2, 1e-3);
+    }
 }

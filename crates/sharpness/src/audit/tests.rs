@@ -69,3 +69,32 @@ fn settings_are_taken_over() {
     let error = audit().draws(1).unwrap_err();
     assert!(error.to_string().contains("at least 2"), "{error}");
 }
+
+/// Five percent and three standard errors are not enough, a little more of both is.
+#[test]
+fn a_measure_moves_by_more_than_five_percent_and_three_errors() {
+    let row = |before: [f64; 2], after: [f64; 2]| {
+        let estimate =
+            |[value, standard_error]: [f64; 2]| Estimate { value, standard_error, samples: 9 };
+        AuditRow { measure: Audited::Sam, before: estimate(before), after: estimate(after) }
+    };
+    assert!(!row([19.0, 0.0], [20.0, 0.0]).moved() && row([18.9, 0.0], [20.0, 0.0]).moved());
+    assert!(!row([20.0, 0.0], [19.0, 0.0]).moved() && row([20.0, 0.0], [18.9, 0.0]).moved());
+    // Errors of 3 and 4 are 5 together.
+    assert!(!row([100.0, 3.0], [115.0, 4.0]).moved() && row([100.0, 3.0], [115.5, 4.0]).moved());
+    assert!(!row([100.0, 0.1], [101.0, 0.1]).moved());
+    assert_eq!(row([4.0, 0.0], [1.0, 0.0]).ratio(), 0.25);
+
+    let f = FnObjective::new(1, |w: &[f64]| w[0] * w[0]).with_gradient(|w, g| {
+        g[0] = 2.0 * w[0];
+        w[0] * w[0]
+    });
+    let audit = Audit::new(0.1, 1e-3).unwrap().draws(2).unwrap();
+    let mut report = audit.measure(&f, &ParameterLayout::flat(1), &[1.0], &[1.0]).unwrap();
+    assert_eq!(report.largest_move(), 1.0);
+    report.rows =
+        vec![row([4.0, 0.0], [1.0, 0.0]), row([1.0, 0.0], [3.0, 0.0]), row([1.0, 9.0], [8.0, 9.0])];
+    assert_eq!(report.largest_move(), 4.0);
+    report.rows.remove(0);
+    assert_eq!(report.largest_move(), 3.0);
+}

@@ -188,6 +188,7 @@ mod tests {
         assert_eq!(read(&axis("2"), "1.5").unwrap().values(), [1.5]);
         for (axes, values, said) in [
             (axis("2"), "null", "did not match"),
+            (axis("2"), "\"1.5\"", "is no number"),
             (axis("2"), "1,2,3", "number of values is 3"),
             (axis("0"), "", "number of points is 0"),
             (axis("1000000000000"), "", "at most 2^24"),
