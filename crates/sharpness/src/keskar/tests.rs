@@ -210,3 +210,35 @@ fn the_spread_is_that_of_the_searches() {
     report.searches.truncate(1);
     assert_eq!(report.spread(), (1.0, 0.0));
 }
+
+/// A curved ridge takes more than ten iterations to its top; as many are taken as were asked for.
+#[test]
+fn the_effort_is_what_was_asked_for() {
+    let value = |w: &[f64]| {
+        let ridge = |p: &[f64]| (1.0 - p[0]).powi(2) + 20.0 * (p[1] - p[0] * p[0]).powi(2);
+        100.0 - w.windows(2).map(ridge).sum::<f64>()
+    };
+    let f = FnObjective::new(4, value).with_gradient(|w, g| {
+        g.fill(0.0);
+        for i in 0..3 {
+            let off = w[i + 1] - w[i] * w[i];
+            g[i] += 2.0 * (1.0 - w[i]) + 80.0 * w[i] * off;
+            g[i + 1] -= 40.0 * off;
+        }
+        value(w)
+    });
+    let measure = |effort: Option<Effort>| {
+        let settings = Keskar::new(2.0).unwrap().starts(&[Start::Centre]).unwrap();
+        let settings = effort.map_or(settings.clone(), |effort| settings.effort(effort));
+        let report = settings.measure(&f, &ParameterLayout::flat(4), &[-0.5; 4]).unwrap();
+        let search = *report.best().unwrap();
+        (search.status, search.iterations, report.maximum)
+    };
+    for (effort, iterations) in [(None, 10), (Some(Effort::Iterations(3)), 3)] {
+        let (status, taken, _) = measure(effort);
+        assert_eq!((status, taken), (Status::Iterations, iterations));
+    }
+    let (status, iterations, maximum) = measure(Some(Effort::Converged));
+    assert!(iterations > 10 && maximum > 100.0 - 1e-9, "{status}, {iterations}, {maximum}");
+    assert_ne!(status, Status::Iterations);
+}
