@@ -144,6 +144,9 @@ fn a_box_that_rounding_closes_is_refused() {
     let layout = ParameterLayout::flat(5);
     let error = tiny.measure(&quadratic::<f32>(1.0), &layout, &W.map(|w| w as f32)).unwrap_err();
     assert!(error.to_string().contains("eps is 0.00000001"), "{error}");
+    // 1 + 4e-8 is 1, 1 - 4e-8 is not: numbers below 1 lie closer together.
+    let one_sided = Keskar::new(2e-8).unwrap().measure(&quadratic::<f32>(1.0), &layout, &[1.0; 5]);
+    assert!(one_sided.is_err());
     tiny.measure(&quadratic::<f32>(1.0), &layout, &[0.0; 5]).unwrap();
     let report = tiny.measure(&quadratic::<f64>(1.0), &layout, &W).unwrap();
     let rise = report.sharpness * (1.0 + report.loss) / 100.0;
@@ -157,12 +160,14 @@ fn wrong_settings_are_errors() {
     assert!(Keskar::new(0.0).is_err() && Keskar::new(f64::NAN).is_err());
     assert!(Keskar::new(1.0).unwrap().starts(&[]).is_err());
     assert!(Keskar::new(1.0).unwrap().space(Space::Subspace { dimension: 0 }).is_err());
-    let low = FnObjective::new(1, |_: &[f64]| -3.0).with_gradient(|_, g| {
-        g[0] = 0.0;
-        -3.0
-    });
-    let error = Keskar::new(1.0).unwrap().measure(&low, &ParameterLayout::flat(1), &[0.0]);
-    assert!(matches!(error, Err(SharpnessError::Setting { .. })), "{error:?}");
+    for loss in [-3.0, -1.0] {
+        let low = FnObjective::new(1, move |_: &[f64]| loss).with_gradient(move |_, g| {
+            g[0] = 0.0;
+            loss
+        });
+        let error = Keskar::new(1.0).unwrap().measure(&low, &ParameterLayout::flat(1), &[0.0]);
+        assert!(matches!(error, Err(SharpnessError::Setting { .. })), "{error:?}");
+    }
 }
 
 /// The report names what was measured; the observer sees evaluations and the highest loss grow from
