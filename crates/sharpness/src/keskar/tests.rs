@@ -187,7 +187,8 @@ fn the_report_and_the_observer_are_of_one_mind() {
     assert_eq!((report.seed, &report.data[..]), (7, "512 examples"));
     let each = report.searches.iter().map(|search| search.evaluations);
     assert_eq!(report.evaluations, each.sum::<usize>());
-    assert!(evaluations <= report.evaluations && value <= report.maximum);
+    assert!(evaluations <= report.evaluations && value > report.loss);
+    assert_eq!(value, report.maximum);
 }
 
 /// A gigabyte in f32 is 2^28 numbers.
@@ -246,4 +247,25 @@ fn the_effort_is_what_was_asked_for() {
     let (status, iterations, maximum) = measure(Some(Effort::Converged));
     assert!(iterations > 10 && maximum > 100.0 - 1e-9, "{status}, {iterations}, {maximum}");
     assert_ne!(status, Status::Iterations);
+}
+
+/// A top inside a small box: what counts as a small gradient is measured by the box.
+#[test]
+fn a_top_inside_is_found_to_its_rounding() {
+    let top = |i: usize| W[i] + if i % 2 == 0 { 3e-4 } else { -2e-4 };
+    let value = |w: &[f64]| {
+        let term = |i: usize| 0.5 * H[i] * (w[i] - top(i)).powi(2);
+        0.1 - (0..5).map(term).sum::<f64>()
+    };
+    let f = FnObjective::new(5, value).with_gradient(|w, g| {
+        (0..5).for_each(|i| g[i] = -H[i] * (w[i] - top(i)));
+        value(w)
+    });
+    let settings = Keskar::new(1e-3).unwrap().effort(Effort::Converged);
+    let report = settings.measure(&f, &ParameterLayout::flat(5), &W).unwrap();
+    for search in &report.searches {
+        let below = report.sharpness - search.sharpness;
+        assert!(search.projected_gradient < 1e-5 && below < 1e-9, "{search:?}");
+    }
+    assert!((report.maximum - 0.1).abs() < 1e-12, "{report}");
 }
