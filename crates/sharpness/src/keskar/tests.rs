@@ -178,6 +178,7 @@ fn the_report_and_the_observer_are_of_one_mind() {
     let (f, layout) = (quadratic::<f64>(1.0), ParameterLayout::flat(5));
     let (mut evaluations, mut value) = (0, 0.0);
     let report = settings
+        .clone()
         .measure_observed(&f, &layout, &W, &mut |progress| {
             assert!(progress.evaluations > evaluations && progress.value >= value);
             (evaluations, value) = (progress.evaluations, progress.value);
@@ -189,6 +190,13 @@ fn the_report_and_the_observer_are_of_one_mind() {
     assert_eq!(report.evaluations, each.sum::<usize>());
     assert!(evaluations <= report.evaluations && value > report.loss);
     assert_eq!(value, report.maximum);
+    let mut values = Vec::new();
+    let single = settings.starts(&[Start::Centre]).unwrap();
+    let report = single.measure_observed(&f, &layout, &W, &mut |progress| {
+        values.push(progress.value);
+        ControlFlow::Continue(())
+    });
+    assert_eq!(values.last(), Some(&report.unwrap().maximum));
 }
 
 /// A gigabyte in f32 is 2^28 numbers.
