@@ -277,3 +277,27 @@ fn a_top_inside_is_found_to_its_rounding() {
     }
     assert!((report.maximum - 0.1).abs() < 1e-12, "{report}");
 }
+
+/// At w, at the vertex that the gradient points to (the lower bound where it is zero), and anywhere.
+#[test]
+fn starts_are_where_they_should_be() {
+    use smoothout_tensor::fill_uniform;
+    let f = quadratic::<f64>(1.0);
+    let settings = Keskar::new(0.1).unwrap().seed(6);
+    let (lower, upper) = (W.map(|w| w - 0.25), W.map(|w| w + 0.5));
+    let place = |start, index| {
+        let mut x = [f64::NAN; 5];
+        settings.place(&Negated(&f), start, index, (&lower, &upper), &W, &mut x);
+        x
+    };
+    assert_eq!(place(Start::Centre, 0), W);
+    // The gradient has the signs of W: 1, -2, 0, 0.3, 5.
+    let vertex = [upper[0], lower[1], lower[2], upper[3], upper[4]];
+    assert_eq!(place(Start::GradientVertex, 1), vertex);
+    let mut u = [0.0; 5];
+    fill_uniform(StreamKey::new(6, Purpose::Measurement).step(2).copy(4), &mut u);
+    let found = place(Start::Random, 4);
+    for i in 0..5 {
+        assert!((found[i] - (W[i] + 0.125 + 0.375 * u[i])).abs() < 1e-12, "{found:?} {u:?}");
+    }
+}
