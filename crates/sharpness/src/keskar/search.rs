@@ -76,7 +76,7 @@ impl Keskar {
     }
 
     /// Writes the start point to `x`.
-    fn place<O: Differentiable>(
+    pub(super) fn place<O: Differentiable>(
         &self,
         negated: &O,
         start: Start,
