@@ -95,4 +95,30 @@ mod tests {
             assert!((found - expected).abs() <= 1e-12 * (1.0 + expected), "{len}");
         }
     }
+
+    /// Element by element, in one piece and in several.
+    #[test]
+    fn passes_are_their_definition() {
+        for len in [0, 5, PIECE, 2 * PIECE + 5] {
+            let wave = |k: f64| (0..len).map(|i| (k * i as f64).sin()).collect::<Vec<f64>>();
+            let (a, b, c) = (wave(0.3), wave(0.7), wave(1.1));
+            let expect = |f: &dyn Fn(usize) -> f64| (0..len).map(f).collect::<Vec<f64>>();
+            let mut target = a.clone();
+            accumulate(&mut target, &b, 0.25, false);
+            assert_eq!(target, expect(&|i| a[i] + 0.25 * b[i]));
+            accumulate(&mut target, &b, 0.25, true);
+            assert_eq!(target, expect(&|i| 0.25 * b[i]));
+            let mut out = a.clone();
+            combine(&mut out, &b, &c, |out, b, c| out * b - c);
+            assert_eq!(out, expect(&|i| a[i] * b[i] - c[i]));
+            let (mut w, mut state) = (a.clone(), c.clone());
+            for_each_piece(&mut w, &b, &mut state, |w, gradient, state| {
+                for ((w, &g), state) in w.iter_mut().zip(gradient).zip(state) {
+                    (*w, *state) = (*w - g, *w * *state);
+                }
+            });
+            assert_eq!(w, expect(&|i| a[i] - b[i]));
+            assert_eq!(state, expect(&|i| a[i] * c[i]));
+        }
+    }
 }

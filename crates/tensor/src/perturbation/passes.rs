@@ -87,3 +87,29 @@ pub(super) fn norm<R: Real>(values: &[R]) -> f64 {
     }
     sums.iter().sum::<f64>().sqrt()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Element by element and direction by direction, in one piece and in several.
+    #[test]
+    fn passes_are_their_definition() {
+        for (directions, len) in [(1, 3), (4, 5), (40_000, 3), (7, 20_000)] {
+            let wave = |k: f64| (0..directions * len).map(move |i| (k * i as f64).sin());
+            let (w, u): (Vec<f64>, Vec<f64>) = (wave(0.3).collect(), wave(0.7).collect());
+            let mut out = u.clone();
+            each(&w, &mut out, |w, u| w + 0.5 * u);
+            assert!(out.iter().zip(w.iter().zip(&u)).all(|(out, (w, u))| *out == w + 0.5 * u));
+            let mut out = u.clone();
+            each_direction(0.5, len, &w, &mut out);
+            for ((out, w), u) in out.chunks(len).zip(w.chunks(len)).zip(u.chunks(len)) {
+                let length = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>().sqrt();
+                let factor = 0.5 * length(w) / length(u);
+                for ((out, w), u) in out.iter().zip(w).zip(u) {
+                    assert!((out - (w + factor * u)).abs() < 1e-12, "{directions} x {len}");
+                }
+            }
+        }
+    }
+}
