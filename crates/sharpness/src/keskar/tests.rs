@@ -301,3 +301,26 @@ fn starts_are_where_they_should_be() {
         assert!((found[i] - (W[i] + 0.125 + 0.375 * u[i])).abs() < 1e-12, "{found:?} {u:?}");
     }
 }
+
+/// -f and f on a plane have the values that come with their gradients.
+#[test]
+fn values_are_those_beside_the_gradients() {
+    let f = quadratic::<f64>(1.0);
+    let negated = Negated(&f);
+    let value = f.value(&W, &mut f.scratch());
+    assert_eq!(negated.value(&W, &mut negated.scratch()), -value);
+    let layout = ParameterLayout::flat(5);
+    let selected = Selected::new(&Selection::all(), &layout).unwrap();
+    let plane = Plane::new(&selected, 5, 2, 3, false);
+    let inside = InSubspace { objective: &f, plane: &plane, w: &W };
+    let (scratch, mut gradient) = (&mut inside.scratch(), [0.0; 2]);
+    let y = [0.3, -0.2];
+    let beside = inside.value_and_gradient(&y, &mut gradient, scratch);
+    assert!(beside != value && inside.value(&y, scratch) == beside);
+    for k in 0..2 {
+        let [mut ahead, mut behind] = [y; 2];
+        (ahead[k], behind[k]) = (y[k] + 1e-4, y[k] - 1e-4);
+        let slope = (inside.value(&ahead, scratch) - inside.value(&behind, scratch)) / 2e-4;
+        assert!((slope - gradient[k]).abs() < 1e-6, "{slope} {}", gradient[k]);
+    }
+}
