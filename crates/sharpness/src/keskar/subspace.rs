@@ -144,3 +144,42 @@ impl<O: Differentiable> Differentiable for InSubspace<'_, O> {
         value
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use smoothout_tensor::{BlockKind, ParameterLayout, Selection};
+
+    use super::*;
+
+    /// Columns are normal numbers of variance 1/p on the selected blocks; c = A^+ w leaves a rest that
+    /// is orthogonal to each of them.
+    #[test]
+    fn coordinates_are_those_of_the_nearest_point() {
+        let mut layout = ParameterLayout::new();
+        layout.push("fc.weight", &[4, 8], BlockKind::Weight).unwrap();
+        layout.push("fc.bias", &[8], BlockKind::Bias).unwrap();
+        let selected = Selected::new(&Selection::weights(), &layout).unwrap();
+        let w: Vec<f64> = (0..40).map(|i| (1.7 * i as f64).sin()).collect();
+        let dimension = 3;
+        for stored in [true, false] {
+            let plane = Plane::new(&selected, 40, dimension, 5, stored);
+            let (mut columns, mut buffer) = (Vec::new(), vec![0.0; 40]);
+            plane.each(&mut buffer, |_, column| columns.push(column.to_vec()));
+            for (j, column) in columns.iter().enumerate() {
+                let mut normal = vec![0.0; 40];
+                let key = StreamKey::new(5, Purpose::Measurement).step(PLANE).copy(j as u64);
+                fill_gaussian(key, &mut normal);
+                for i in 0..40 {
+                    let expected = if i < 32 { normal[i] / 3.0_f64.sqrt() } else { 0.0 };
+                    assert!((column[i] - expected).abs() < 1e-15);
+                }
+            }
+            let c = plane.coordinates(&w).unwrap();
+            let mut rest = w.clone();
+            columns.iter().zip(&c).for_each(|(column, c)| add_scaled(&mut rest, -c, column));
+            for column in &columns {
+                assert!(dot(column, &rest).abs() < 1e-12, "{c:?}");
+            }
+        }
+    }
+}
