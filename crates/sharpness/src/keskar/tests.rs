@@ -260,7 +260,7 @@ fn the_effort_is_what_was_asked_for() {
 /// A top inside a small box: what counts as a small gradient is measured by the box.
 #[test]
 fn a_top_inside_is_found_to_its_rounding() {
-    let top = |i: usize| W[i] + if i % 2 == 0 { 3e-4 } else { -2e-4 };
+    let top = |i: usize| W[i] + if i.is_multiple_of(2) { 3e-4 } else { -2e-4 };
     let value = |w: &[f64]| {
         let term = |i: usize| 0.5 * H[i] * (w[i] - top(i)).powi(2);
         0.1 - (0..5).map(term).sum::<f64>()

@@ -153,7 +153,7 @@ mod tests {
             let x: Vec<f64> = (0..n).map(|i| wave(i, 2.3)).collect();
             let g: Vec<f64> = (0..n).map(|i| wave(i, 3.1)).collect();
             // Every third variable went to its bound, and all of a first piece.
-            let met = |i: usize| i % 3 == 0 || (i < CHUNK && n > CHUNK);
+            let met = |i: usize| i.is_multiple_of(3) || (i < CHUNK && n > CHUNK);
             let point: Vec<f64> =
                 (0..n).map(|i| if met(i) { x[i] - 0.5 * g[i] } else { x[i] }).collect();
             let lower: Vec<f64> = (0..n).map(|i| if met(i) { point[i] } else { -1e9 }).collect();
