@@ -91,3 +91,27 @@ impl<O: TwiceDifferentiable> TwiceDifferentiable for &O {
         (*self).hessian_vector_product(w, v, product, scratch);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FnObjective;
+
+    /// Whatever measures an objective can measure a reference to one.
+    #[test]
+    fn a_reference_is_the_objective() {
+        let f = FnObjective::new(2, |w: &[f64]| w[0] * w[1])
+            .with_gradient(|w, g| {
+                g.copy_from_slice(&[w[1], w[0]]);
+                w[0] * w[1]
+            })
+            .with_hessian(|_w, v, out| out.copy_from_slice(&[v[1], v[0]]));
+        let (f, w) = (&f, [3.0, 5.0]);
+        let mut out = [f64::NAN; 2];
+        assert_eq!((Objective::dimension(&f), Objective::value(&f, &w, &mut ())), (2, 15.0));
+        assert_eq!(Differentiable::value_and_gradient(&f, &w, &mut out, &mut ()), 15.0);
+        assert_eq!(out, [5.0, 3.0]);
+        TwiceDifferentiable::hessian_vector_product(&f, &w, &[1.0, 2.0], &mut out, &mut ());
+        assert_eq!(out, [2.0, 1.0]);
+    }
+}
