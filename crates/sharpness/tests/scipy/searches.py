@@ -29,8 +29,10 @@ def watched(stx, fx, dx, sty, fy, dy, stp, fp, dp, bracketed, stpmin, stpmax):
         case = 2
     else:
         case = 3 if abs(dp) < abs(dx) else 4
-    cases.append((case, bracketed, stp > stx, fp != value(stp)))
-    return dcstep(stx, fx, dx, sty, fy, dy, stp, fp, dp, bracketed, stpmin, stpmax)
+    found = dcstep(stx, fx, dx, sty, fy, dy, stp, fp, dp, bracketed, stpmin, stpmax)
+    limited = case == 3 and bracketed and found[6] == stp + 0.66 * (sty - stp)
+    cases.append((case, bracketed, stp > stx, fp != value(stp), limited))
+    return found
 
 
 minpack.dcstep = watched
