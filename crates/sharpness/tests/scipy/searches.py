@@ -3,7 +3,7 @@
     python3 crates/sharpness/tests/scipy/searches.py
 
 Functions f(a) = p0 sin(p1 a + p2) + p3 a^2 - p4 a, drawn until each of dcstep's four cases has
-followed each other three times, before and after the minimum is bracketed, on f and on
+followed each other five times, before and after the minimum is bracketed, on f and on
 f - mu a f'(0), and has ended the search for each reason. Each row: p0 to p4, then the steps
 tried, the first of which is given. Left out are searches where DCSRCH's second stage (f' >= 0)
 begins later than that of More and Thuente (f' >= mu f'(0)).
@@ -77,7 +77,7 @@ for _ in range(200_000):
     if any(low(a) and 1e-3 * slope(0) <= slope(a) < 0 for a in steps):
         continue
     pairs = set(zip([None, *cases], [*cases, bytes(reason)]))
-    if len(steps) >= 4 and any(seen[pair] < 3 for pair in pairs):
+    if len(steps) >= 4 and any(seen[pair] < 5 for pair in pairs):
         seen.update(pairs)
         rows.append(p + steps)
 
