@@ -88,3 +88,19 @@ fn only_the_selected_blocks_move() {
     assert!(settings().steps(0, 1).is_err() && settings().steps(1, 0).is_err());
     assert!(WorstCase::new(Ball::L2, 0.0).is_err() && WorstCase::new(Ball::L2, f64::NAN).is_err());
 }
+
+/// A top inside the ball, at 0.03 of 0.1: steps that go too far are halved.
+#[test]
+fn steps_that_do_not_rise_are_halved() {
+    let value = |w: &[f64]| 1.0 - (w[0] - 0.03).powi(2);
+    let f = FnObjective::new(1, value).with_gradient(|w, g| {
+        g[0] = -2.0 * (w[0] - 0.03);
+        value(w)
+    });
+    for ball in [Ball::L2, Ball::LInfinity] {
+        let settings = WorstCase::new(ball, 0.1).unwrap().steps(40, 1).unwrap();
+        let report = settings.measure(&f, &ParameterLayout::flat(1), &[0.0]).unwrap();
+        assert!((report.rise - 9e-4).abs() < 1e-12, "{report}");
+        assert!((report.first_step_rise - (9e-4 - 4.9e-3)).abs() < 1e-12, "{report}");
+    }
+}
