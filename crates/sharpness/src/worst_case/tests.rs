@@ -104,3 +104,17 @@ fn steps_that_do_not_rise_are_halved() {
         assert!((report.first_step_rise - (9e-4 - 4.9e-3)).abs() < 1e-12, "{report}");
     }
 }
+
+/// Where nothing rises the certificate stays at its worst.
+#[test]
+fn a_flat_function_has_no_worst_case() {
+    let f = FnObjective::new(2, |_: &[f64]| 0.5).with_gradient(|_, g| {
+        g.fill(0.0);
+        0.5
+    });
+    for ball in [Ball::L2, Ball::LInfinity] {
+        let settings = WorstCase::new(ball, 0.1).unwrap();
+        let report = settings.measure(&f, &ParameterLayout::flat(2), &[0.3, 0.4]).unwrap();
+        assert_eq!((report.rise, report.maximum, report.misalignment), (0.0, 0.5, 1.0), "{report}");
+    }
+}
