@@ -1,8 +1,8 @@
 //! Passes over flat vectors, in parallel pieces of a fixed length: the same bits for any number of
-//! threads. A vector of one piece is passed over at once: to wake the pool takes longer.
+//! threads.
 
 use rayon::prelude::*;
-use smoothout_tensor::Real;
+use smoothout_tensor::{Real, for_each_piece};
 
 /// Elements in a piece.
 pub(crate) const PIECE: usize = 1 << 14;
@@ -10,11 +10,8 @@ pub(crate) const PIECE: usize = 1 << 14;
 /// The square of the l2 norm, summed in f64 piece by piece, the pieces in order. `sums` is
 /// working memory that grows once.
 pub(crate) fn squared_norm<R: Real>(values: &[R], sums: &mut Vec<f64>) -> f64 {
-    if values.len() <= PIECE {
-        return lanes_squared_norm(values);
-    }
     sums.resize(values.len().div_ceil(PIECE), 0.0);
-    sums.par_iter_mut().zip(values.par_chunks(PIECE)).for_each(|(sum, piece)| {
+    for_each_piece(sums.par_iter_mut().zip(values.par_chunks(PIECE)), |(sum, piece)| {
         *sum = lanes_squared_norm(piece);
     });
     sums.iter().sum()
@@ -37,49 +34,36 @@ pub(crate) fn lanes_squared_norm<R: Real>(piece: &[R]) -> f64 {
 /// `target = share source`, or `target += share source` for a later copy.
 pub(crate) fn accumulate<R: Real>(target: &mut [R], source: &[R], share: f64, first: bool) {
     let share = R::from_f64(share);
-    let add = |(target, source): (&mut [R], &[R])| {
+    let pieces = target.par_chunks_mut(PIECE).zip(source.par_chunks(PIECE));
+    for_each_piece(pieces, |(target, source)| {
         for (target, &source) in target.iter_mut().zip(source) {
             *target = if first { share * source } else { *target + share * source };
         }
-    };
-    if target.len() <= PIECE {
-        add((target, source));
-    } else {
-        target.par_chunks_mut(PIECE).zip(source.par_chunks(PIECE)).for_each(add);
-    }
+    });
 }
 
 /// `out = f(out, a, b)` element by element.
 pub(crate) fn combine<R: Real>(out: &mut [R], a: &[R], b: &[R], f: impl Fn(R, R, R) -> R + Sync) {
     assert_eq!((out.len(), a.len()), (b.len(), b.len()), "lengths of the vectors");
-    let write = |((out, a), b): ((&mut [R], &[R]), &[R])| {
+    let pieces = out.par_chunks_mut(PIECE).zip(a.par_chunks(PIECE)).zip(b.par_chunks(PIECE));
+    for_each_piece(pieces, |((out, a), b)| {
         for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
             *out = f(*out, a, b);
         }
-    };
-    if out.len() <= PIECE {
-        write(((out, a), b));
-    } else {
-        out.par_chunks_mut(PIECE).zip(a.par_chunks(PIECE)).zip(b.par_chunks(PIECE)).for_each(write);
-    }
+    });
 }
 
 /// Calls `f(w, gradient, state)` on matching pieces.
-pub(crate) fn for_each_piece<R: Real>(
+pub(crate) fn update_pieces<R: Real>(
     w: &mut [R],
     gradient: &[R],
     state: &mut [R],
     f: impl Fn(&mut [R], &[R], &mut [R]) + Sync + Send,
 ) {
     assert_eq!((w.len(), state.len()), (gradient.len(), gradient.len()), "lengths of the vectors");
-    if w.len() <= PIECE {
-        f(w, gradient, state);
-    } else {
-        w.par_chunks_mut(PIECE)
-            .zip(gradient.par_chunks(PIECE))
-            .zip(state.par_chunks_mut(PIECE))
-            .for_each(|((w, gradient), state)| f(w, gradient, state));
-    }
+    let pieces = w.par_chunks_mut(PIECE).zip(gradient.par_chunks(PIECE));
+    let pieces = pieces.zip(state.par_chunks_mut(PIECE));
+    for_each_piece(pieces, |((w, gradient), state)| f(w, gradient, state));
 }
 
 #[cfg(test)]
@@ -112,7 +96,7 @@ mod tests {
             combine(&mut out, &b, &c, |out, b, c| out * b - c);
             assert_eq!(out, expect(&|i| a[i] * b[i] - c[i]));
             let (mut w, mut state) = (a.clone(), c.clone());
-            for_each_piece(&mut w, &b, &mut state, |w, gradient, state| {
+            update_pieces(&mut w, &b, &mut state, |w, gradient, state| {
                 for ((w, &g), state) in w.iter_mut().zip(gradient).zip(state) {
                     (*w, *state) = (*w - g, *w * *state);
                 }

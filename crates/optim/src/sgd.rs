@@ -11,7 +11,7 @@
 
 use smoothout_tensor::Real;
 
-use crate::pass::for_each_piece;
+use crate::pass::update_pieces;
 use crate::{OptimError, Update};
 
 /// SGD's settings and velocity.
@@ -71,7 +71,7 @@ impl<R: Real> Update<R> for Sgd<R> {
         let [scale, decay, momentum, rate] =
             [scale, self.weight_decay, self.momentum, learning_rate].map(R::from_f64);
         let nesterov = self.nesterov;
-        for_each_piece(w, gradient, &mut self.velocity, |w, gradient, velocity| {
+        update_pieces(w, gradient, &mut self.velocity, |w, gradient, velocity| {
             for ((w, &g), v) in w.iter_mut().zip(gradient).zip(velocity) {
                 let g = scale * g + decay * *w; // 1
                 *v = momentum * *v + g; // 2

@@ -20,7 +20,7 @@
 //! The average is kept as `w_SWA + (w - w_SWA) / (n + 1)`, which is the same with less rounding.
 
 use rayon::prelude::*;
-use smoothout_tensor::Real;
+use smoothout_tensor::{Real, for_each_piece};
 
 use crate::OptimError;
 use crate::pass::PIECE;
@@ -81,7 +81,8 @@ impl<R: Real> Swa<R> {
         } else {
             assert_eq!(w.len(), self.average.len(), "lengths of the weights");
             let share = R::from_f64(1.0 / (self.models + 1) as f64);
-            self.average.par_chunks_mut(PIECE).zip(w.par_chunks(PIECE)).for_each(|(average, w)| {
+            let pieces = self.average.par_chunks_mut(PIECE).zip(w.par_chunks(PIECE));
+            for_each_piece(pieces, |(average, w)| {
                 for (average, &w) in average.iter_mut().zip(w) {
                     *average += share * (w - *average); // 1
                 }

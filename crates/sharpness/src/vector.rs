@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
-use smoothout_tensor::Real;
+use smoothout_tensor::{Real, for_each_piece};
 
 /// How many elements one thread takes at least.
 pub(crate) const CHUNK: usize = 1 << 13;
@@ -77,18 +77,12 @@ pub(crate) fn norm_inf<R: Real>(a: &[R]) -> f64 {
     reduce(0..a.len(), &piece, &largest)
 }
 
-/// Writes `out_i = f(i, out_i)` for each index, in parallel if there is more than one chunk: to wake
-/// the pool takes longer than a short vector.
+/// Writes `out_i = f(i, out_i)` for each index, in parallel.
 pub(crate) fn update<R: Real>(out: &mut [R], f: impl Fn(usize, R) -> R + Sync) {
-    let write = |(chunk, out): (usize, &mut [R])| {
+    for_each_piece(out.par_chunks_mut(CHUNK).enumerate(), |(chunk, out)| {
         let start = chunk * CHUNK;
         out.iter_mut().enumerate().for_each(|(i, value)| *value = f(start + i, *value));
-    };
-    if out.len() <= CHUNK {
-        write((0, out));
-    } else {
-        out.par_chunks_mut(CHUNK).enumerate().for_each(write);
-    }
+    });
 }
 
 /// y += factor x.

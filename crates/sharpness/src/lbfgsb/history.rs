@@ -17,7 +17,7 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
-use smoothout_tensor::Real;
+use smoothout_tensor::{Real, for_each_piece};
 
 use crate::dense::Lu;
 use crate::vector::{CHUNK, reduce, zeros};
@@ -129,7 +129,8 @@ impl<R: Real> History<R> {
         self.age[slot] = self.clock;
         self.theta = yy / sy;
         let stride = 2 * self.pairs;
-        self.rows.par_chunks_mut(stride * CHUNK).enumerate().for_each(|(chunk, rows)| {
+        let pieces = self.rows.par_chunks_mut(stride * CHUNK).enumerate();
+        for_each_piece(pieces, |(chunk, rows)| {
             for (i, row) in rows.chunks_exact_mut(stride).enumerate() {
                 (row[2 * slot], row[2 * slot + 1]) = (y(chunk * CHUNK + i), s(chunk * CHUNK + i));
             }

@@ -5,9 +5,9 @@
 
 use rayon::prelude::*;
 
-use crate::Real;
 use crate::kernels::InstructionSet;
 use crate::kernels::simd::{self, Task, Vector};
+use crate::{Real, for_each_piece};
 
 /// `out = f(w, u)` element by element, u being what `out` held.
 struct Each<'a, R, F> {
@@ -30,16 +30,8 @@ impl<R: Real, F: Fn(R, R) -> R> Task for Each<'_, R, F> {
 pub(super) fn each<R: Real>(w: &[R], out: &mut [R], f: impl Fn(R, R) -> R + Copy + Send + Sync) {
     const PIECE: usize = 1 << 15;
     let set = InstructionSet::current();
-    each_piece(PIECE, w, out, |w, out| simd::run(set, Each { w, out, f }));
-}
-
-/// In parallel if there is more than one piece: to wake the pool takes longer than a short one.
-fn each_piece<R: Real>(len: usize, w: &[R], out: &mut [R], pass: impl Fn(&[R], &mut [R]) + Sync) {
-    if out.len() <= len {
-        pass(w, out);
-    } else {
-        out.par_chunks_mut(len).zip(w.par_chunks(len)).for_each(|(out, w)| pass(w, out));
-    }
+    let pieces = out.par_chunks_mut(PIECE).zip(w.par_chunks(PIECE));
+    for_each_piece(pieces, |(out, w)| simd::run(set, Each { w, out, f }));
 }
 
 /// `out = w + a u ‖w‖ / ‖u‖` direction by direction (`len` elements each), u being what `out` held.
@@ -67,7 +59,8 @@ impl<R: Real> Task for EachDirection<'_, R> {
 pub(super) fn each_direction<R: Real>(a: f64, len: usize, w: &[R], out: &mut [R]) {
     let set = InstructionSet::current();
     let piece = len * ((1 << 13) / len).max(1);
-    each_piece(piece, w, out, |w, out| simd::run(set, EachDirection { a, len, w, out }));
+    let pieces = out.par_chunks_mut(piece).zip(w.par_chunks(piece));
+    for_each_piece(pieces, |(out, w)| simd::run(set, EachDirection { a, len, w, out }));
 }
 
 /// The norm, its square summed in f64: element i belongs to partial sum i mod 16, and these are

@@ -18,10 +18,10 @@ use std::array::from_fn;
 use rand_xoshiro::rand_core::SeedableRng;
 use rayon::prelude::*;
 
-use crate::Real;
 use crate::box_muller::{pair_f32, pair_f64};
 use crate::kernels::InstructionSet;
 use crate::kernels::simd::{self, Task, Vector};
+use crate::{Real, for_each_piece};
 
 /// How many numbers of a stream share one set of lanes.
 pub(crate) const CHUNK: usize = 4096;
@@ -267,21 +267,14 @@ fn unit_f64(bits: u64) -> f64 {
 /// Variance 1/3. Parallel; the bits do not depend on the number of threads, and a shorter `out`
 /// gets the beginning of the same stream.
 pub fn fill_uniform<R: Real>(key: StreamKey, out: &mut [R]) {
-    each_chunk(out, |chunk, out| R::fill_chunk(key, chunk, out));
+    let chunks = out.par_chunks_mut(CHUNK).enumerate();
+    for_each_piece(chunks, |(chunk, out)| R::fill_chunk(key, chunk, out));
 }
 
 /// Fills `out` with independent standard normal numbers (Box and Muller), as [`fill_uniform`] does.
 pub fn fill_gaussian<R: Real>(key: StreamKey, out: &mut [R]) {
-    each_chunk(out, |chunk, out| R::fill_chunk_gaussian(key, chunk, out));
-}
-
-/// In parallel if there is more than one chunk: to wake the pool takes longer than a short one.
-fn each_chunk<R: Real>(out: &mut [R], fill: impl Fn(usize, &mut [R]) + Sync) {
-    if out.len() <= CHUNK {
-        fill(0, out);
-    } else {
-        out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| fill(chunk, out));
-    }
+    let chunks = out.par_chunks_mut(CHUNK).enumerate();
+    for_each_piece(chunks, |(chunk, out)| R::fill_chunk_gaussian(key, chunk, out));
 }
 
 #[cfg(test)]
