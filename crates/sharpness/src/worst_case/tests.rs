@@ -51,10 +51,12 @@ fn closed_forms_of_a_slope() {
         for (ball, length) in
             [(Ball::L2, norm(&product)), (Ball::LInfinity, product.iter().map(|p| p.abs()).sum())]
         {
-            let settings = WorstCase::new(ball, 0.2).unwrap().scaling(scaling);
-            let report = settings.measure(&f, &layout(), &w).unwrap();
-            assert!((report.first_step_rise - 0.2 * length).abs() < 1e-12, "{report}");
-            assert!((report.rise - 0.2 * length).abs() < 1e-12, "{report}");
+            for radius in [0.2, 2.0] {
+                let settings = WorstCase::new(ball, radius).unwrap().scaling(scaling);
+                let report = settings.measure(&f, &layout(), &w).unwrap();
+                assert!((report.first_step_rise - radius * length).abs() < 1e-12, "{report}");
+                assert!((report.rise - radius * length).abs() < 1e-12, "{report}");
+            }
         }
     }
 }
@@ -117,4 +119,33 @@ fn a_flat_function_has_no_worst_case() {
         let report = settings.measure(&f, &ParameterLayout::flat(2), &[0.3, 0.4]).unwrap();
         assert_eq!((report.rise, report.maximum, report.misalignment), (0.0, 0.5, 1.0), "{report}");
     }
+}
+
+/// l2: 1 - cos of the angle between u and the gradient, 1 where either is nothing. L-infinity: the
+/// share of coordinates with a slope that are not at the corner it points to.
+#[test]
+fn misalignment_is_its_definition() {
+    let l2 = |u: [f64; 2], g: [f64; 2]| Ball::L2.misalignment(0.1, &u, &g);
+    assert!((l2([0.06, 0.08], [5.0, 0.0]) - 0.4).abs() < 1e-15);
+    assert_eq!((l2([0.1, 0.0], [2.0, 0.0]), l2([0.1, 0.0], [-2.0, 0.0])), (0.0, 2.0));
+    assert_eq!((l2([0.1, 0.0], [0.0; 2]), l2([0.0; 2], [1.0, 0.0])), (1.0, 1.0));
+    let u = [0.1, -0.1, 0.1, 0.05, 0.02];
+    let corners = |g: [f64; 5]| Ball::LInfinity.misalignment(0.1, &u, &g);
+    assert_eq!(corners([2.0, -3.0, 0.5, 0.0, 0.0]), 0.0);
+    assert_eq!(corners([-2.0, -3.0, 0.5, 0.0, 1.0]), 0.4);
+}
+
+/// An observer sees the batches' evaluations add up.
+#[test]
+fn the_observer_of_m_sharpness_counts_evaluations() {
+    let batches = [quadratic([2.0, 0.0, 0.0, 0.0]), quadratic([0.0, 4.0, 0.0, 0.0])];
+    let settings = WorstCase::new(Ball::L2, 0.1).unwrap().steps(3, 1).unwrap();
+    let mut seen = Vec::new();
+    let mut observer = |progress: Progress| {
+        seen.push(progress.evaluations);
+        std::ops::ControlFlow::Continue(())
+    };
+    let report = settings.measure_batches_observed(&batches, &layout(), &[0.0; 4], &mut observer);
+    let counts: Vec<_> = report.unwrap().batches.iter().map(|batch| batch.evaluations).collect();
+    assert_eq!(seen, [counts[0], counts[0] + counts[1]]);
 }
