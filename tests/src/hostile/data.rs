@@ -1,10 +1,11 @@
-//! Data sets: IDX, CIFAR's binaries, CIFAR's archive.
+//! Data sets: IDX, CIFAR's binaries, CIFAR's archive, images of a folder.
 
-use std::io::Write as _;
+use std::io::{Cursor, Write as _};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use smoothout::data::{DataSet, DataSetName, Images, Split, cifar as format, idx as array};
+use image::{ExtendedColorType, ImageFormat};
+use smoothout::data::{DataSet, DataSetName, Images, Split, cifar as format, folder, idx as array};
 
 use super::{in_folder, refused};
 
@@ -57,6 +58,25 @@ pub fn archive(bytes: &[u8]) -> bool {
         assert_eq!(files, 1, "an archive is read, not unpacked");
         accepted.contains(&true)
     })
+}
+
+/// An image of a folder: JPEG, PNG or BMP.
+pub fn image(bytes: &[u8]) -> bool {
+    const SIDE: usize = 8;
+    let decode = |bytes: &[u8]| folder::decode("file".as_ref(), bytes, SIDE);
+    let image = match decode(bytes) {
+        Err(error) => return refused(&error),
+        Ok(image) => image,
+    };
+    assert_eq!(image.height.min(image.width), SIDE);
+    assert_eq!(image.pixels.len(), image.height * image.width * 3);
+    let mut written = Cursor::new(Vec::new());
+    let (width, height) = (image.width as u32, image.height as u32);
+    let (colours, format) = (ExtendedColorType::Rgb8, ImageFormat::Png);
+    image::write_buffer_with_format(&mut written, &image.pixels, width, height, colours, format)
+        .expect("writing to memory");
+    assert_eq!(decode(written.get_ref()).expect("what was read"), image);
+    true
 }
 
 /// As many images as labels, each label a class.

@@ -14,7 +14,7 @@ mod seeds;
 use std::path::Path;
 
 pub use checkpoints::{model, training};
-pub use data::{archive, cifar, idx};
+pub use data::{archive, cifar, idx, image};
 pub use documents::{experiment, facts, grid, records, study};
 pub use reproductions::{picture_result, run_result};
 pub use seeds::seeds;
@@ -23,13 +23,14 @@ pub use seeds::seeds;
 pub type Reader = (&'static str, fn(&[u8]) -> bool);
 
 /// All of them.
-pub const READERS: [Reader; 12] = [
+pub const READERS: [Reader; 13] = [
     ("archive", archive),
     ("cifar", cifar),
     ("experiment", experiment),
     ("facts", facts),
     ("grid", grid),
     ("idx", idx),
+    ("image", image),
     ("model", model),
     ("picture_result", picture_result),
     ("records", records),

@@ -1,9 +1,11 @@
 //! A few files for each reader, most of them sound.
 
 use std::collections::HashMap;
+use std::io::Cursor;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use image::{ImageFormat, Rgb, RgbImage};
 use serde_json::json;
 use smoothout::checkpoint::{save_model, save_training};
 use smoothout::reproduce::results::{PictureResult, RunResult, Series, SeriesOf};
@@ -17,6 +19,7 @@ use super::reproductions::{PLAN, specs};
 /// Files by reader: (reader, name, content). A file is accepted unless its name says otherwise.
 pub fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let mut seeds = data();
+    seeds.extend(images());
     seeds.extend(checkpoints());
     seeds.extend(documents());
     seeds.extend(results());
@@ -52,6 +55,25 @@ fn data() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("cifar", "cifar100", record(&[19, 99])),
         ("archive", "test.tar.gz", zipped(&archive)),
         ("archive", "test.tar", archive),
+    ]
+}
+
+/// Twelve pixels in each format, and a header that claims 10,000 x 10,000 of them.
+fn images() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let image = RgbImage::from_fn(4, 3, |x, y| Rgb([x as u8 * 60, y as u8 * 100, 7]));
+    let encoded = |format| {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).expect("writing to memory");
+        bytes.into_inner()
+    };
+    let mut huge = encoded(ImageFormat::Bmp);
+    huge[18..22].copy_from_slice(&10_000_u32.to_le_bytes());
+    huge[22..26].copy_from_slice(&10_000_u32.to_le_bytes());
+    vec![
+        ("image", "i.png", encoded(ImageFormat::Png)),
+        ("image", "i.jpg", encoded(ImageFormat::Jpeg)),
+        ("image", "i.bmp", encoded(ImageFormat::Bmp)),
+        ("image", "refused.bmp", huge),
     ]
 }
 

@@ -13,7 +13,7 @@ use flate2::read::MultiGzDecoder;
 use super::DataError;
 
 /// Deflate's best ratio, 258 bytes for two bits, rounded up (zlib's technical notes).
-const DEFLATE_RATIO: u64 = 1032;
+pub(super) const DEFLATE_RATIO: u64 = 1032;
 
 /// The longest data file that is read into memory: EMNIST's largest has half of it.
 pub(super) const LONGEST: u64 = 1 << 30;

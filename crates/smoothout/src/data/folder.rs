@@ -14,7 +14,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use image::imageops::{self, FilterType};
-use image::{ImageReader, Limits, RgbImage};
+use image::{ImageReader, Limits};
 
 use super::{DataError, DataSet, DataSetName, Images, Split, bounded};
 
@@ -36,6 +36,11 @@ const LONGEST_SIDE: u32 = 1 << 15;
 const MOST_CLASSES: usize = 1 << 16;
 /// An image whose sides differ by more is no photograph, and scaling it would need gigabytes.
 const STEEPEST_RATIO: u32 = 32;
+/// An image of so many bytes may always be decoded...
+const SMALL_IMAGE: u64 = 1 << 20;
+/// ... and a larger one if its file can hold it: deflate packs at most 1032 bytes into one (PNG),
+/// each of which is up to 8 samples; JPEG and BMP pack less.
+const BYTE_HOLDS: u64 = 8 * bounded::DEFLATE_RATIO;
 
 /// Lists a split of a folder of images.
 ///
@@ -133,28 +138,46 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Decodes an image and scales it until its shorter side has `shorter_side` pixels.
-///
-/// # Errors
-/// A file that is cut or no image, and one whose sides are too long or too unequal.
-pub(super) fn decode(path: &Path, shorter_side: usize) -> Result<RgbImage, DataError> {
-    let content = bounded::read_file(path, LONGEST_FILE)?;
-    decode_bytes(path, &content, shorter_side)
+/// An image of RGB bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecodedImage {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// (H, W, 3).
+    pub pixels: Vec<u8>,
 }
 
-/// As [`decode`], from the file's content.
-fn decode_bytes(path: &Path, content: &[u8], shorter_side: usize) -> Result<RgbImage, DataError> {
+/// Decodes an image file and scales it until its shorter side has `shorter_side` pixels.
+///
+/// # Errors
+/// As [`decode`], and a file that cannot be read.
+pub(super) fn decode_file(path: &Path, shorter_side: usize) -> Result<DecodedImage, DataError> {
+    let content = bounded::read_file(path, LONGEST_FILE)?;
+    decode(path, &content, shorter_side)
+}
+
+/// Decodes a JPEG, PNG or BMP image and scales it (bilinear) until its shorter side has
+/// `shorter_side` pixels. `file` names it in errors.
+///
+/// # Errors
+/// Bytes that are cut or no image, sides that are too long or too unequal, and a header that claims
+/// more pixels than so few bytes can hold.
+pub fn decode(file: &Path, bytes: &[u8], shorter_side: usize) -> Result<DecodedImage, DataError> {
     let broken =
-        |found: String| DataError::malformed(path, found, "a whole JPEG, PNG or BMP image");
-    if content.starts_with(&[0xff, 0xd8]) && !jpeg_is_whole(content) {
+        |found: String| DataError::malformed(file, found, "a whole JPEG, PNG or BMP image");
+    if bytes.starts_with(&[0xff, 0xd8]) && !jpeg_is_whole(bytes) {
         return Err(broken("a JPEG without its end".into()));
     }
     let mut limits = Limits::default();
     limits.max_image_width = Some(LONGEST_SIDE);
     limits.max_image_height = Some(LONGEST_SIDE);
-    let mut reader = ImageReader::new(Cursor::new(content))
+    let justified = SMALL_IMAGE + BYTE_HOLDS * bytes.len() as u64;
+    limits.max_alloc = limits.max_alloc.map(|most| most.min(justified));
+    let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
-        .map_err(DataError::io("read", path))?;
+        .map_err(DataError::io("read", file))?;
     reader.limits(limits);
     let image = reader.decode().map_err(|error| broken(error.to_string()))?.into_rgb8();
     let (width, height) = image.dimensions();
@@ -166,11 +189,13 @@ fn decode_bytes(path: &Path, content: &[u8], shorter_side: usize) -> Result<RgbI
         let side = u64::from(side) * shorter_side as u64 / u64::from(shorter);
         (side as u32).max(shorter_side as u32)
     };
-    let (new_width, new_height) = (scaled(width), scaled(height));
-    if (new_width, new_height) == (width, height) {
-        return Ok(image);
-    }
-    Ok(imageops::resize(&image, new_width, new_height, FilterType::Triangle))
+    let size = (scaled(width), scaled(height));
+    let image = if size == (width, height) {
+        image
+    } else {
+        imageops::resize(&image, size.0, size.1, FilterType::Triangle)
+    };
+    Ok(DecodedImage { height: size.1 as usize, width: size.0 as usize, pixels: image.into_raw() })
 }
 
 /// Whether a JPEG reaches its end-of-image marker: decoders paint what is missing grey.

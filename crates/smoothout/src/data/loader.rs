@@ -311,9 +311,8 @@ impl Preparation {
                 self.write(place, image, (set.height, set.width), out);
             }
             Images::Files { paths, shorter_side } => {
-                let image = folder::decode(&paths[place], *shorter_side)?;
-                let size = (image.height() as usize, image.width() as usize);
-                self.write(place, image.as_raw(), size, out);
+                let image = folder::decode_file(&paths[place], *shorter_side)?;
+                self.write(place, &image.pixels, (image.height, image.width), out);
             }
         }
         Ok(())
