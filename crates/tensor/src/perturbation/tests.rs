@@ -152,6 +152,51 @@ fn blocks_outside_the_selection_do_not_move() {
     }
 }
 
+/// Numbers of the caller's own are scaled where a block is selected, and forgotten elsewhere.
+#[test]
+fn a_draw_of_the_callers_own_moves_the_selected_blocks() {
+    let (layout, w) = (layout(), weights::<f64>(&layout(), 1));
+    let perturbation =
+        Perturbation::new(Geometry::Absolute, 0.5).unwrap().selection(Selection::without_norm());
+    let mut out = vec![2.0; w.len()];
+    perturbation.apply_to_draw(&layout, &w, &mut out);
+    for block in layout.blocks() {
+        let step = if block.kind() == BlockKind::NormScale { 0.0 } else { 1.0 };
+        let expected: Vec<f64> = w[block.range()].iter().map(|w| w + step).collect();
+        assert_eq!(out[block.range()], expected, "{}", block.name());
+    }
+}
+
+/// Block k has stream k of its key, wherever the list of blocks is halved; no block is fine too.
+#[test]
+fn each_block_has_a_stream_of_its_own() {
+    let key = PerturbationKey::new(3).step(5).copy(2);
+    for blocks in [0, 1, 2, 5, 8] {
+        let (mut layout, mut expected) = (ParameterLayout::new(), Vec::new());
+        for block in 0..blocks {
+            layout.push(&format!("{block}"), &[6], BlockKind::Weight).unwrap();
+            let mut u = [0.0_f64; 6];
+            fill_uniform(key.0.block(block), &mut u);
+            expected.extend(u.map(|u| 0.5 * u));
+        }
+        let (w, mut out) = (vec![0.0; layout.len()], vec![f64::NAN; layout.len()]);
+        Perturbation::new(Geometry::Absolute, 0.5).unwrap().apply(&layout, key, &w, &mut out);
+        assert_eq!(out, expected, "{blocks} blocks");
+    }
+}
+
+#[test]
+fn settings_are_read_back() {
+    let selection = Selection::weights();
+    let perturbation = Perturbation::new(Geometry::Layer, 0.3)
+        .unwrap()
+        .distribution(Distribution::Gaussian)
+        .selection(selection.clone());
+    assert_eq!((perturbation.geometry(), perturbation.radius()), (Geometry::Layer, 0.3));
+    assert_eq!(perturbation.law(), Distribution::Gaussian);
+    assert_eq!(perturbation.selected(), &selection);
+}
+
 /// The sample variance is a^2 / 3 for the uniform law, a^2 for the Gaussian (five standard
 /// errors at a million draws).
 #[test]
