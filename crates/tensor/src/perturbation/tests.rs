@@ -165,6 +165,10 @@ fn a_draw_of_the_callers_own_moves_the_selected_blocks() {
         let expected: Vec<f64> = w[block.range()].iter().map(|w| w + step).collect();
         assert_eq!(out[block.range()], expected, "{}", block.name());
     }
+    // A direction of no length is no step.
+    out.fill(0.0);
+    Perturbation::new(Geometry::Filter, 0.5).unwrap().apply_to_draw(&layout, &w, &mut out);
+    assert_eq!(out, w);
 }
 
 /// Block k has stream k of its key, wherever the list of blocks is halved; no block is fine too.
