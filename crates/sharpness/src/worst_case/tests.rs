@@ -135,6 +135,15 @@ fn misalignment_is_its_definition() {
     assert_eq!(corners([-2.0, -3.0, 0.5, 0.0, 1.0]), 0.4);
 }
 
+/// In the box each coordinate goes where its slope points, as far as the side; without a slope it
+/// stays.
+#[test]
+fn an_ascent_in_the_box_is_its_definition() {
+    let mut to = [f64::NAN; 4];
+    Ball::LInfinity.ascend(0.5, 0.25, &[0.1, -0.4, -0.45, 0.2], &[3.0, 2.0, -1.0, 0.0], &mut to);
+    assert_eq!(to, [0.225, -0.275, -0.5, 0.2]);
+}
+
 /// An observer sees the batches' evaluations add up.
 #[test]
 fn the_observer_of_m_sharpness_counts_evaluations() {
