@@ -55,7 +55,7 @@ impl Progress {
             record.train_top1,
             record.test_loss,
             record.test_top1,
-            record.learning_rate,
+            four_digits(record.learning_rate),
             record.seconds,
         );
         match &self.bar {
@@ -65,10 +65,26 @@ impl Progress {
     }
 }
 
+/// A number rounded to four digits, without zeros at its end.
+fn four_digits(value: f64) -> f64 {
+    format!("{value:.3e}").parse().expect("a number as it was written")
+}
+
 impl Drop for Progress {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn four_digits_are_kept() {
+        let numbers = [0.565_685_424, 0.1, 1e-4, 0.0, 123_456.0].map(four_digits);
+        assert_eq!(numbers, [0.5657, 0.1, 1e-4, 0.0, 123_500.0]);
     }
 }

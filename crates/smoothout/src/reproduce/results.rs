@@ -62,7 +62,7 @@ impl Measured {
     pub fn spoken(&self) -> String {
         let measure = self.measure;
         match (self.value, self.standard_error, &self.failure) {
-            (Some(value), Some(error), _) => format!("{measure}: {value:.4} \u{b1} {error:.4}"),
+            (Some(value), Some(error), _) => format!("{measure}: {value:.4e} \u{b1} {error:.1e}"),
             (Some(value), None, _) => format!("{measure}: {value:.4}"),
             (None, _, failure) => {
                 format!("{measure}: failed, {}", failure.as_deref().unwrap_or("without a word"))
