@@ -167,7 +167,7 @@ fn a_draw_of_the_callers_own_moves_the_selected_blocks() {
     }
     // A direction of no length is no step.
     out.fill(0.0);
-    Perturbation::new(Geometry::Filter, 0.5).unwrap().apply_to_draw(&layout, &w, &mut out);
+    Perturbation::new(Geometry::Layer, 0.5).unwrap().apply_to_draw(&layout, &w, &mut out);
     assert_eq!(out, w);
 }
 
