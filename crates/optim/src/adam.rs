@@ -12,7 +12,7 @@
 //! (AdamW); epsilon stands outside the corrected root, as in PyTorch.
 
 use rayon::prelude::*;
-use smoothout_tensor::{Real, for_each_piece};
+use smoothout_tensor::Real;
 
 use crate::pass::PIECE;
 use crate::{OptimError, Update};
@@ -125,7 +125,7 @@ impl<R: Real> Update<R> for Adam<R> {
         .map(R::from_f64);
         let vectors = w.par_chunks_mut(PIECE).zip(gradient.par_chunks(PIECE));
         let moments = self.first.par_chunks_mut(PIECE).zip(self.second.par_chunks_mut(PIECE));
-        for_each_piece(vectors.zip(moments), |((w, gradient), (first, second))| {
+        vectors.zip(moments).for_each(|((w, gradient), (first, second))| {
             let moments = first.iter_mut().zip(second);
             for ((w, &g), (m, v)) in w.iter_mut().zip(gradient).zip(moments) {
                 let g = scale * g + coupled * *w; // 1

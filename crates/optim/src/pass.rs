@@ -2,7 +2,7 @@
 //! threads.
 
 use rayon::prelude::*;
-use smoothout_tensor::{Real, for_each_piece};
+use smoothout_tensor::Real;
 
 /// Elements in a piece.
 pub(crate) const PIECE: usize = 1 << 14;
@@ -11,7 +11,7 @@ pub(crate) const PIECE: usize = 1 << 14;
 /// working memory that grows once.
 pub(crate) fn squared_norm<R: Real>(values: &[R], sums: &mut Vec<f64>) -> f64 {
     sums.resize(values.len().div_ceil(PIECE), 0.0);
-    for_each_piece(sums.par_iter_mut().zip(values.par_chunks(PIECE)), |(sum, piece)| {
+    sums.par_iter_mut().zip(values.par_chunks(PIECE)).for_each(|(sum, piece)| {
         *sum = lanes_squared_norm(piece);
     });
     sums.iter().sum()
@@ -35,7 +35,7 @@ pub(crate) fn lanes_squared_norm<R: Real>(piece: &[R]) -> f64 {
 pub(crate) fn accumulate<R: Real>(target: &mut [R], source: &[R], share: f64, first: bool) {
     let share = R::from_f64(share);
     let pieces = target.par_chunks_mut(PIECE).zip(source.par_chunks(PIECE));
-    for_each_piece(pieces, |(target, source)| {
+    pieces.for_each(|(target, source)| {
         for (target, &source) in target.iter_mut().zip(source) {
             *target = if first { share * source } else { *target + share * source };
         }
@@ -46,7 +46,7 @@ pub(crate) fn accumulate<R: Real>(target: &mut [R], source: &[R], share: f64, fi
 pub(crate) fn combine<R: Real>(out: &mut [R], a: &[R], b: &[R], f: impl Fn(R, R, R) -> R + Sync) {
     assert_eq!((out.len(), a.len()), (b.len(), b.len()), "lengths of the vectors");
     let pieces = out.par_chunks_mut(PIECE).zip(a.par_chunks(PIECE)).zip(b.par_chunks(PIECE));
-    for_each_piece(pieces, |((out, a), b)| {
+    pieces.for_each(|((out, a), b)| {
         for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
             *out = f(*out, a, b);
         }
@@ -63,7 +63,7 @@ pub(crate) fn update_pieces<R: Real>(
     assert_eq!((w.len(), state.len()), (gradient.len(), gradient.len()), "lengths of the vectors");
     let pieces = w.par_chunks_mut(PIECE).zip(gradient.par_chunks(PIECE));
     let pieces = pieces.zip(state.par_chunks_mut(PIECE));
-    for_each_piece(pieces, |((w, gradient), state)| f(w, gradient, state));
+    pieces.for_each(|((w, gradient), state)| f(w, gradient, state));
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@
 //! The average is kept as `w_SWA + (w - w_SWA) / (n + 1)`, which is the same with less rounding.
 
 use rayon::prelude::*;
-use smoothout_tensor::{Real, for_each_piece};
+use smoothout_tensor::Real;
 
 use crate::OptimError;
 use crate::pass::PIECE;
@@ -82,7 +82,7 @@ impl<R: Real> Swa<R> {
             assert_eq!(w.len(), self.average.len(), "lengths of the weights");
             let share = R::from_f64(1.0 / (self.models + 1) as f64);
             let pieces = self.average.par_chunks_mut(PIECE).zip(w.par_chunks(PIECE));
-            for_each_piece(pieces, |(average, w)| {
+            pieces.for_each(|(average, w)| {
                 for (average, &w) in average.iter_mut().zip(w) {
                     *average += share * (w - *average); // 1
                 }

@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use smoothout_tensor::{Real, for_each_piece};
+use smoothout_tensor::Real;
 
 use crate::vector::CHUNK;
 use crate::{Objective, SharpnessError};
@@ -98,7 +98,7 @@ impl<'o, O: Objective> Pool<'o, O> {
                 each(value, output)?;
             }
             let outputs = &*outputs;
-            for_each_piece(sum.par_chunks_mut(CHUNK).enumerate(), |(chunk, sum)| {
+            sum.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, sum)| {
                 let range = chunk * CHUNK..chunk * CHUNK + sum.len();
                 for output in outputs {
                     sum.iter_mut().zip(&output[range.clone()]).for_each(|(s, v)| *s += v.as_f64());

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
-use smoothout_tensor::{Real, for_each_piece};
+use smoothout_tensor::Real;
 
 /// How many elements one thread takes at least.
 pub(crate) const CHUNK: usize = 1 << 13;
@@ -79,7 +79,7 @@ pub(crate) fn norm_inf<R: Real>(a: &[R]) -> f64 {
 
 /// Writes `out_i = f(i, out_i)` for each index, in parallel.
 pub(crate) fn update<R: Real>(out: &mut [R], f: impl Fn(usize, R) -> R + Sync) {
-    for_each_piece(out.par_chunks_mut(CHUNK).enumerate(), |(chunk, out)| {
+    out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| {
         let start = chunk * CHUNK;
         out.iter_mut().enumerate().for_each(|(i, value)| *value = f(start + i, *value));
     });

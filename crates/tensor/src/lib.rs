@@ -31,7 +31,6 @@ mod finite;
 pub mod kernels;
 mod layout;
 mod perturbation;
-mod pieces;
 mod real;
 mod selection;
 mod stream;
@@ -43,7 +42,6 @@ pub use layout::{Block, BlockKind, ParameterLayout};
 /// What a [`Real`] can do besides arithmetic.
 pub use num_traits::Float;
 pub use perturbation::{Distribution, Geometry, Perturbation, PerturbationKey};
-pub use pieces::for_each_piece;
 pub use real::Real;
 pub use selection::Selection;
 pub use stream::{Purpose, StreamKey, fill_gaussian, fill_uniform};

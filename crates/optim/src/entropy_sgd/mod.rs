@@ -34,7 +34,7 @@
 //! - It computes one gradient more per update, which it does not use.
 
 use rayon::prelude::*;
-use smoothout_tensor::{Purpose, Real, StreamKey, fill_gaussian, for_each_piece};
+use smoothout_tensor::{Purpose, Real, StreamKey, fill_gaussian};
 
 use crate::pass::{PIECE, combine};
 use crate::waves::Waves;
@@ -231,8 +231,7 @@ impl<R: Real, U: Update<R>> Optimizer<R> for EntropySgd<R, U> {
         .map(R::from_f64);
         let given = x.par_chunks(PIECE).zip(gradient.par_chunks(PIECE));
         let moved = self.walker.par_chunks_mut(PIECE).zip(self.mean.par_chunks_mut(PIECE));
-        for_each_piece(
-            given.zip(moved).zip(self.work.par_chunks(PIECE)),
+        given.zip(moved).zip(self.work.par_chunks(PIECE)).for_each(
             |(((x, gradient), (walker, mean)), normal)| {
                 let given = x.iter().zip(gradient).zip(normal);
                 for ((walker, mean), ((&x, &g), &u)) in walker.iter_mut().zip(mean).zip(given) {

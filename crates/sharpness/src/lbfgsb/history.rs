@@ -17,7 +17,7 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
-use smoothout_tensor::{Real, for_each_piece};
+use smoothout_tensor::Real;
 
 use crate::dense::Lu;
 use crate::vector::{CHUNK, reduce, zeros};
@@ -130,7 +130,7 @@ impl<R: Real> History<R> {
         self.theta = yy / sy;
         let stride = 2 * self.pairs;
         let pieces = self.rows.par_chunks_mut(stride * CHUNK).enumerate();
-        for_each_piece(pieces, |(chunk, rows)| {
+        pieces.for_each(|(chunk, rows)| {
             for (i, row) in rows.chunks_exact_mut(stride).enumerate() {
                 (row[2 * slot], row[2 * slot + 1]) = (y(chunk * CHUNK + i), s(chunk * CHUNK + i));
             }

@@ -18,7 +18,7 @@ pub(super) struct TheoryCommand {
 impl TheoryCommand {
     pub(super) fn run(self) -> anyhow::Result<()> {
         std::fs::create_dir_all(&self.out).map_err(io_error("created", &self.out))?;
-        // Within the pool, which each of the many short passes would have to wake from outside.
+        // Within the pool, which each of the many joins would have to wake from outside.
         let rows = rayon::scope(|_| demonstrations())?;
         let mut failed = 0;
         println!("{:<64}  {:<58}  {:<64}  holds", "statement", "expected", "measured");

@@ -161,6 +161,20 @@ pub(super) fn decode_file(path: &Path, shorter_side: usize) -> Result<DecodedIma
 /// Decodes a JPEG, PNG or BMP image and scales it (bilinear) until its shorter side has
 /// `shorter_side` pixels. `file` names it in errors.
 ///
+/// # Examples
+/// ```
+/// use std::io::Cursor;
+///
+/// use image::{ImageFormat, RgbImage};
+/// use smoothout::data::folder::decode;
+///
+/// let mut file = Cursor::new(Vec::new());
+/// RgbImage::new(40, 20).write_to(&mut file, ImageFormat::Png)?;
+/// let image = decode("black.png".as_ref(), file.get_ref(), 10)?;
+/// assert_eq!((image.height, image.width, image.pixels.len()), (10, 20, 10 * 20 * 3));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// Bytes that are cut or no image, sides that are too long or too unequal, and a header that claims
 /// more pixels than so few bytes can hold.

@@ -5,9 +5,9 @@
 
 use rayon::prelude::*;
 
+use crate::Real;
 use crate::kernels::InstructionSet;
 use crate::kernels::simd::{self, Task, Vector};
-use crate::{Real, for_each_piece};
 
 /// `out = f(w, u)` element by element, u being what `out` held.
 struct Each<'a, R, F> {
@@ -31,7 +31,7 @@ pub(super) fn each<R: Real>(w: &[R], out: &mut [R], f: impl Fn(R, R) -> R + Copy
     const PIECE: usize = 1 << 15;
     let set = InstructionSet::current();
     let pieces = out.par_chunks_mut(PIECE).zip(w.par_chunks(PIECE));
-    for_each_piece(pieces, |(out, w)| simd::run(set, Each { w, out, f }));
+    pieces.for_each(|(out, w)| simd::run(set, Each { w, out, f }));
 }
 
 /// `out = w + a u ‖w‖ / ‖u‖` direction by direction (`len` elements each), u being what `out` held.
@@ -60,7 +60,7 @@ pub(super) fn each_direction<R: Real>(a: f64, len: usize, w: &[R], out: &mut [R]
     let set = InstructionSet::current();
     let piece = len * ((1 << 13) / len).max(1);
     let pieces = out.par_chunks_mut(piece).zip(w.par_chunks(piece));
-    for_each_piece(pieces, |(out, w)| simd::run(set, EachDirection { a, len, w, out }));
+    pieces.for_each(|(out, w)| simd::run(set, EachDirection { a, len, w, out }));
 }
 
 /// The norm, its square summed in f64: element i belongs to partial sum i mod 16, and these are

@@ -18,10 +18,10 @@ use std::array::from_fn;
 use rand_xoshiro::rand_core::SeedableRng;
 use rayon::prelude::*;
 
+use crate::Real;
 use crate::box_muller::{pair_f32, pair_f64};
 use crate::kernels::InstructionSet;
 use crate::kernels::simd::{self, Task, Vector};
-use crate::{Real, for_each_piece};
 
 /// How many numbers of a stream share one set of lanes.
 pub(crate) const CHUNK: usize = 4096;
@@ -268,13 +268,13 @@ fn unit_f64(bits: u64) -> f64 {
 /// gets the beginning of the same stream.
 pub fn fill_uniform<R: Real>(key: StreamKey, out: &mut [R]) {
     let chunks = out.par_chunks_mut(CHUNK).enumerate();
-    for_each_piece(chunks, |(chunk, out)| R::fill_chunk(key, chunk, out));
+    chunks.for_each(|(chunk, out)| R::fill_chunk(key, chunk, out));
 }
 
 /// Fills `out` with independent standard normal numbers (Box and Muller), as [`fill_uniform`] does.
 pub fn fill_gaussian<R: Real>(key: StreamKey, out: &mut [R]) {
     let chunks = out.par_chunks_mut(CHUNK).enumerate();
-    for_each_piece(chunks, |(chunk, out)| R::fill_chunk_gaussian(key, chunk, out));
+    chunks.for_each(|(chunk, out)| R::fill_chunk_gaussian(key, chunk, out));
 }
 
 #[cfg(test)]
