@@ -55,21 +55,44 @@ pub(crate) unsafe fn multiply<V: Vector, const Q: usize, const B: usize, const N
     w_step: usize,
     steps: usize,
 ) {
-    // Wrapping: the caller vouches for the addresses, and a check in this loop would halve its pace.
-    for k in 0..steps {
-        let (x_at, w_at) = (k.wrapping_mul(x_step), k.wrapping_mul(w_step));
-        let mut row = [V::splat(0.0); N];
-        for n in 0..N {
-            // SAFETY: the caller vouches for 16 N values at step k.
-            row[n] = unsafe { V::load(w.add(w_at).add(n * LANES)) };
+    // Four steps a turn: the loop's own additions take the ports of multiply-adds on some CPUs.
+    let whole = steps - steps % 4;
+    for first in (0..whole).step_by(4) {
+        for k in first..first + 4 {
+            // SAFETY: the caller vouches for step k.
+            unsafe { step(sums, x, k.wrapping_mul(x_step), w, k.wrapping_mul(w_step)) };
         }
-        for q in 0..Q {
-            for b in 0..B {
-                // SAFETY: the caller vouches for B values at step k.
-                let value = V::splat(unsafe { *x[q].add(x_at).add(b) });
-                for n in 0..N {
-                    sums[q][b][n] = value.mul_add(row[n], sums[q][b][n]);
-                }
+    }
+    for k in whole..steps {
+        // SAFETY: as above.
+        unsafe { step(sums, x, k.wrapping_mul(x_step), w, k.wrapping_mul(w_step)) };
+    }
+}
+
+/// Adds the products of one step: values from `x[q] + x_at` on, times the vectors from `w + w_at` on.
+///
+/// # Safety
+/// There are B values, and 16 N.
+#[inline(always)]
+unsafe fn step<V: Vector, const Q: usize, const B: usize, const N: usize>(
+    sums: &mut Sums<V, Q, B, N>,
+    x: [*const f32; Q],
+    x_at: usize,
+    w: *const f32,
+    w_at: usize,
+) {
+    // Wrapping: the caller vouches for the addresses, and a check in this loop would halve its pace.
+    let mut row = [V::splat(0.0); N];
+    for n in 0..N {
+        // SAFETY: the caller vouches for 16 N values.
+        row[n] = unsafe { V::load(w.wrapping_add(w_at + n * LANES)) };
+    }
+    for q in 0..Q {
+        for b in 0..B {
+            // SAFETY: the caller vouches for B values.
+            let value = V::splat(unsafe { *x[q].wrapping_add(x_at + b) });
+            for n in 0..N {
+                sums[q][b][n] = value.mul_add(row[n], sums[q][b][n]);
             }
         }
     }
