@@ -3,21 +3,19 @@
 use std::ops::Range;
 
 use super::fast::Product;
-use super::pack::{Rows, Strips, padded_len};
+use super::pack::{Strips, padded_len};
 use crate::kernels::conv::fused::lanes;
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::tile::{Sums, multiply, zeros};
 use crate::kernels::{InstructionSet, scratch};
-
-/// So many values are a page: rows that begin as many apart would fall into the same set of the
-/// cache, and are copied.
-const PAGE: usize = 1024;
 
 /// Rows and columns of c, for a range of the terms of its sums.
 pub(super) struct Block<'a> {
     pub(super) product: &'a Product<'a>,
     /// So many terms are taken in one go.
     pub(super) stretch: usize,
+    /// The first term of the sums in c: those of later ones are added.
+    pub(super) begin: usize,
     pub(super) terms: Range<usize>,
     /// The panels of b from the block's first column on, for `terms`.
     pub(super) panels: &'a [f32],
@@ -32,9 +30,9 @@ pub(super) struct Block<'a> {
 impl Block<'_> {
     /// Computes it. Nobody else may have access to its elements of c.
     pub(super) fn run(self, set: InstructionSet) {
-        let (tile, _) = simd::register_tile(set);
-        // A strip of several rows takes no more than the rows.
-        let len = self.rows.len().next_multiple_of(tile) * padded_len(self.stretch);
+        let tile = self.product.tile_rows(set);
+        let strips = if self.product.in_place() { 0 } else { self.rows.len().div_ceil(tile) };
+        let len = strips * padded_len(tile * self.stretch);
         scratch::with_thread_buffer(len, |copy| simd::run(set, Copied { block: self, copy }));
     }
 }
@@ -51,44 +49,42 @@ impl Task for Copied<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         match (V::ROWS, V::COLUMNS) {
-            (8, 2) => self.stretches::<V, 8, 2>(),
-            (6, _) => self.stretches::<V, 6, 1>(),
-            _ => self.stretches::<V, 2, 1>(),
+            (8, 2) => self.stretches::<V, 8, 12, 2>(),
+            (6, _) => self.stretches::<V, 6, 6, 1>(),
+            _ => self.stretches::<V, 2, 2, 1>(),
         }
     }
 }
 
 impl Copied<'_> {
+    /// In tiles of R rows that are read in place, or in strips of S.
     #[inline(always)]
-    fn stretches<V: Vector, const R: usize, const N: usize>(self) {
+    fn stretches<V: Vector, const R: usize, const S: usize, const N: usize>(self) {
         let Self { block, copy } = self;
         let (all, width) = (block.terms.clone(), N * LANES);
         let (matrix, normalise) = (block.product.a, block.product.normalise_a);
-        let by_rows = matrix.column_stride == 1;
-        let in_place = by_rows && normalise.is_none() && matrix.row_stride % PAGE != 0;
+        let in_place = block.product.in_place();
         let mut start = all.start;
         loop {
             let terms = start..(start + block.stretch).min(all.end);
             let rows = block.rows.clone();
-            let (a, row_len) = if in_place {
-                let first = rows.start * matrix.row_stride + terms.start;
-                (&matrix.data[first.min(matrix.data.len())..], matrix.row_stride)
-            } else if by_rows {
-                Rows { matrix, normalise, rows, terms: terms.clone(), copy }.fill::<V>();
-                (&*copy, padded_len(terms.len()))
-            } else {
-                Strips { matrix, rows, terms: terms.clone(), copy }.fill::<R>();
-                (&*copy, padded_len(R * terms.len()))
-            };
+            if !in_place {
+                let copy = &mut *copy;
+                Strips { matrix, normalise, rows, terms: terms.clone(), copy }.fill::<V, S>();
+            }
+            let panels = &block.panels[(start - all.start) * width..];
             for (p, column) in block.columns.clone().step_by(width).enumerate() {
-                let panel = &block.panels[p * width * all.len()..][..width * all.len()];
-                let panel = &panel[(start - all.start) * width..][..width * terms.len()];
-                for row in (0..block.rows.len()).step_by(R) {
-                    let a = (a, row_len);
-                    if by_rows {
+                let panel = &panels[p * width * all.len()..][..width * terms.len()];
+                if in_place {
+                    let first = block.rows.start * matrix.row_stride + terms.start;
+                    let a = (&matrix.data[first.min(matrix.data.len())..], matrix.row_stride);
+                    for row in (0..block.rows.len()).step_by(R) {
                         block.tile::<V, R, 1, N>(a, &terms, panel, row, column);
-                    } else {
-                        block.tile::<V, 1, R, N>(a, &terms, panel, row, column);
+                    }
+                } else {
+                    let a = (&*copy, padded_len(S * terms.len()));
+                    for row in (0..block.rows.len()).step_by(S) {
+                        block.tile::<V, 1, S, N>(a, &terms, panel, row, column);
                     }
                 }
             }
@@ -123,12 +119,12 @@ impl Block<'_> {
         // SAFETY: each row, or the strip, and the panel hold the terms, as just checked.
         unsafe { multiply(&mut sums, x, B, panel.as_ptr(), N * LANES, terms.len()) };
         if self.strides[1] != 1 {
-            return self.store_exchanged(&sums, row, valid, column, terms.start == 0);
+            return self.store_exchanged(&sums, row, valid, column, terms.start == self.begin);
         }
         for q in 0..Q {
             for b in 0..B {
                 if q * B + b < valid {
-                    self.store(&sums[q][b], row + q * B + b, column, terms.start == 0);
+                    self.store(&sums[q][b], row + q * B + b, column, terms.start == self.begin);
                 }
             }
         }

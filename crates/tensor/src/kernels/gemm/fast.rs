@@ -27,8 +27,16 @@ const DEPTH: usize = 1024;
 const PACKED: usize = 1024;
 /// The most rows of c to a task.
 const ROWS: usize = 96;
-/// A product of no more rows than this is cut into columns alone.
+/// A product of no more rows than this is cut into columns alone; one of no more columns reads its
+/// rows in place.
 const FEW: usize = 128;
+/// A product of no more sums than this, and many terms, adds up parts of its own.
+const FEW_SUMS: usize = 1 << 19;
+/// Sums that are added up at once.
+const PIECE: usize = 1 << 14;
+/// So many values are a page: rows that begin as many apart would fall into the same set of the
+/// cache, and are copied.
+const PAGE: usize = 1024;
 /// The fewest register tiles, below each other, to a task that could be a larger one.
 const TILES: usize = 4;
 /// Tasks that a product is cut into at least, if it is large enough.
@@ -89,14 +97,52 @@ impl<'a> Product<'a> {
     /// are finished, something can be done with them.
     pub(in crate::kernels) fn whole_rows(&self, set: InstructionSet) -> Option<usize> {
         let groups = self.a.rows.div_ceil(ROWS);
-        let tile = simd::register_tile(set).0;
+        let tile = self.tile_rows(set);
         (groups >= 2 * TASKS).then(|| self.a.rows.div_ceil(groups).next_multiple_of(tile))
+    }
+
+    /// Whether the rows of a are read where they lie: there are few panels to read them for, they are
+    /// contiguous, not normalised, and do not fall into the same set of the cache.
+    pub(super) fn in_place(&self) -> bool {
+        let MatrixRef { row_stride, column_stride, .. } = self.a;
+        column_stride == 1 && self.normalise_a.is_none() && row_stride % PAGE != 0
+    }
+
+    /// Rows of a register tile: more of them if they are copied, because then one address serves all.
+    pub(super) fn tile_rows(&self, set: InstructionSet) -> usize {
+        match simd::register_tile(set) {
+            (8, 2) if !self.in_place() => 12,
+            (rows, _) => rows,
+        }
     }
 
     /// How many terms of a sum are taken in one go: about [`DEPTH`], and equal shares.
     fn stretch(&self) -> usize {
         let depth = self.a.columns;
         depth.div_ceil(((depth + DEPTH / 2) / DEPTH).max(1)).max(1)
+    }
+
+    /// How many terms are packed at once.
+    fn pass(&self) -> usize {
+        self.stretch() * (PACKED / self.stretch()).max(1)
+    }
+
+    /// Whether there are so many terms to few sums that each pass has sums of its own.
+    fn in_parts(&self) -> bool {
+        let len = self.a.rows * self.b.columns;
+        self.bias.is_empty() && self.a.columns > self.pass() && (1..=FEW_SUMS).contains(&len)
+    }
+
+    /// Lends `body` the panels of the rows `terms` of b.
+    fn packed(&self, set: InstructionSet, terms: &Range<usize>, body: impl FnOnce(&[f32])) {
+        let width = simd::columns(set) * LANES;
+        let columns = self.b.columns.next_multiple_of(width);
+        scratch::with_thread_buffer(terms.len() * columns, |panels| {
+            if !terms.is_empty() {
+                self.pack(set, terms, panels, width);
+            }
+            body(panels);
+        });
     }
 
     /// Packs the rows `terms` of b into panels of `width` columns, one after the other.
@@ -120,8 +166,7 @@ pub(in crate::kernels) fn product(
     let product = &product.with_fewer_panels();
     let (rows, columns) = (product.a.rows, product.b.columns);
     let strides = if product.exchanged { [1, c.columns] } else { [c.columns, 1] };
-    let (tile, vectors) = simd::register_tile(set);
-    let width = vectors * LANES;
+    let (tile, width) = (product.tile_rows(set), simd::columns(set) * LANES);
     let tiles = rows.div_ceil(tile);
     // Few rows are not cut, so that a panel is read once.
     let down = if rows <= FEW { 1 } else { rows.div_ceil(ROWS).max(TASKS.min(tiles / TILES)) };
@@ -129,7 +174,7 @@ pub(in crate::kernels) fn product(
     let across = TASKS.div_ceil(down.max(1)).min(columns.div_ceil(width)).max(1);
     let block_columns = columns.div_ceil(across).next_multiple_of(width);
     let across = columns.div_ceil(block_columns);
-    passes(set, product, c.data, |terms, panels, c| {
+    let blocks = |begin: usize, terms: Range<usize>, panels: &[f32], c: &mut [f32]| {
         let target = Target(c.as_mut_ptr());
         (0..down * across).into_par_iter().for_each(|task| {
             let row = |block: usize| (block * tiles / down * tile).min(rows);
@@ -138,6 +183,7 @@ pub(in crate::kernels) fn product(
             let block = Block {
                 product,
                 stretch: product.stretch(),
+                begin,
                 terms: terms.clone(),
                 panels: &panels[first * terms.len()..],
                 columns: first..(first + block_columns).min(columns),
@@ -148,7 +194,12 @@ pub(in crate::kernels) fn product(
             };
             block.run(set);
         });
-    });
+    };
+    if product.in_parts() {
+        parts(set, product, c.data, blocks);
+    } else {
+        passes(set, product, c.data, |terms, panels, c| blocks(0, terms, panels, c));
+    }
 }
 
 /// `c = a b + bias`, whole rows to a task as [`Product::whole_rows`] has them; `after(group, rows,
@@ -171,6 +222,7 @@ pub(in crate::kernels) fn product_rows(
             let block = Block {
                 product,
                 stretch: product.stretch(),
+                begin: 0,
                 terms: terms.clone(),
                 panels,
                 rows: first..first + c.len() / columns,
@@ -191,24 +243,43 @@ fn passes(
     set: InstructionSet,
     product: &Product<'_>,
     c: &mut [f32],
-    mut body: impl FnMut(Range<usize>, &[f32], &mut [f32]) + Send,
+    mut body: impl FnMut(Range<usize>, &[f32], &mut [f32]),
 ) {
     if c.is_empty() {
         return;
     }
-    let (depth, width) = (product.a.columns, simd::columns(set) * LANES);
-    let terms = product.stretch() * (PACKED / product.stretch()).max(1);
-    let columns = product.b.columns.next_multiple_of(width);
-    scratch::with_thread_buffer(terms.min(depth) * columns, |panels| {
-        // Without a term, the sums are still written.
-        for start in (0..depth.max(1)).step_by(terms) {
-            let terms = start..(start + terms).min(depth);
-            let panels = &mut panels[..terms.len() * columns];
-            if !terms.is_empty() {
-                product.pack(set, &terms, panels, width);
+    let depth = product.a.columns;
+    // Without a term, the sums are still written.
+    for start in (0..depth.max(1)).step_by(product.pass()) {
+        let terms = start..(start + product.pass()).min(depth);
+        product.packed(set, &terms, |panels| body(terms.clone(), panels, c));
+    }
+}
+
+/// Calls `body(begin, terms, panels, part)` for all ranges of terms at once, each with its panels and
+/// a c of its own, and adds those up in order.
+fn parts(
+    set: InstructionSet,
+    product: &Product<'_>,
+    c: &mut [f32],
+    body: impl Fn(usize, Range<usize>, &[f32], &mut [f32]) + Sync,
+) {
+    let (depth, len) = (product.a.columns, c.len());
+    let count = depth.div_ceil(product.pass());
+    scratch::with_thread_buffer(count * len, |parts| {
+        parts.par_chunks_exact_mut(len).enumerate().for_each(|(part, c)| {
+            let start = part * product.pass();
+            let terms = start..(start + product.pass()).min(depth);
+            product.packed(set, &terms, |panels| body(start, terms.clone(), panels, c));
+        });
+        let parts = &*parts;
+        c.par_chunks_mut(PIECE).enumerate().for_each(|(piece, c)| {
+            c.copy_from_slice(&parts[piece * PIECE..][..c.len()]);
+            for part in parts.chunks_exact(len).skip(1) {
+                let part = &part[piece * PIECE..];
+                c.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
             }
-            body(terms, panels, c);
-        }
+        });
     });
 }
 

@@ -4,8 +4,10 @@ use std::ops::Range;
 
 use super::MatrixRef;
 use crate::kernels::conv::fused::{Affine, Normalise, load};
-use crate::kernels::conv::padded::Load;
-use crate::kernels::simd::{LANES, Task, Vector};
+use crate::kernels::simd::{LANES, Task, Vector, prefetch_at};
+
+/// Rows that are asked for ahead of their use.
+const AHEAD: usize = 8;
 
 /// A panel of b: `width` columns from `first` on, of the rows `terms`. Element (k, j) goes to
 /// `panel[k width + j]`; columns that the matrix does not have are zeros.
@@ -67,6 +69,7 @@ impl Columns<'_> {
         let affine = normalise.map(|normalise| Affine::<V>::new(normalise, first, filled));
         for (k, to) in to.chunks_mut(width).enumerate() {
             let to = &mut to[..LANES];
+            prefetch_at(matrix.data, (row + k + AHEAD) * matrix.row_stride + first);
             let value = load::<V>(matrix.data, (row + k) * matrix.row_stride + first, filled);
             let value = affine.as_ref().map_or(value, |affine| affine.apply(value));
             // SAFETY: `to` holds sixteen values.
@@ -113,39 +116,20 @@ impl Columns<'_> {
     }
 }
 
-/// From the beginning of a row, or of a strip, of `len` values to that of the next. They do not lie
-/// a power of two apart: they would fall into the same few sets of the cache.
+/// From the beginning of a strip of `len` values to that of the next. They do not lie a power of two
+/// apart: they would fall into the same few sets of the cache. What lies between them is written
+/// with the last sixteen values.
 #[inline(always)]
 pub(super) fn padded_len(len: usize) -> usize {
     len.next_multiple_of(LANES) + LANES
 }
 
-/// Rows of a whose elements are contiguous, columns `terms` of them.
-pub(super) struct Rows<'a> {
-    pub(super) matrix: MatrixRef<'a, f32>,
-    pub(super) normalise: Option<Normalise<'a>>,
-    pub(super) rows: Range<usize>,
-    pub(super) terms: Range<usize>,
-    pub(super) copy: &'a mut [f32],
-}
-
-impl Rows<'_> {
-    #[inline(always)]
-    pub(super) fn fill<V: Vector>(self) {
-        let Self { matrix, normalise, rows, terms, copy } = self;
-        let normalise = normalise.map(|normalise| normalise.columns(terms.clone()));
-        for (i, row) in rows.enumerate() {
-            let from = &matrix.data[row * matrix.row_stride..][terms.clone()];
-            let to = &mut copy[i * padded_len(terms.len())..][..terms.len()];
-            normalise.load::<V>(from, to);
-        }
-    }
-}
-
-/// Rows of a whose columns are contiguous, in strips of R: element (i, k) goes to
-/// `strip[k R + i]`, strip after strip. Rows that the matrix does not have are zeros.
+/// Rows of a in strips of R: element (i, k) goes to `strip[k R + i]`, strip after strip. Rows that
+/// the matrix does not have are zeros.
 pub(super) struct Strips<'a> {
     pub(super) matrix: MatrixRef<'a, f32>,
+    /// What happens to the columns of the matrix first; its rows are contiguous then.
+    pub(super) normalise: Option<Normalise<'a>>,
     pub(super) rows: Range<usize>,
     pub(super) terms: Range<usize>,
     pub(super) copy: &'a mut [f32],
@@ -153,19 +137,61 @@ pub(super) struct Strips<'a> {
 
 impl Strips<'_> {
     #[inline(always)]
-    pub(super) fn fill<const R: usize>(self) {
-        let Self { matrix, rows, terms, copy } = self;
+    pub(super) fn fill<V: Vector, const R: usize>(self) {
+        if self.matrix.column_stride == 1 {
+            self.row_major::<V, R>();
+        } else {
+            debug_assert!(self.normalise.is_none(), "contiguous rows are normalised");
+            self.column_major::<V, R>();
+        }
+    }
+
+    /// Of a matrix whose rows are contiguous: R of them, sixteen terms at a time, exchanged.
+    #[inline(always)]
+    fn row_major<V: Vector, const R: usize>(self) {
+        let Self { matrix, normalise, rows, terms, copy } = self;
+        let strips = copy.chunks_exact_mut(padded_len(terms.len() * R));
+        for (strip, first) in strips.zip(rows.clone().step_by(R)) {
+            let count = R.min(rows.end - first);
+            for k in (0..terms.len()).step_by(LANES) {
+                let (term, width) = (terms.start + k, LANES.min(terms.len() - k));
+                let affine = normalise.as_ref().map(|norm| Affine::<V>::new(norm, term, width));
+                let mut values = [V::splat(0.0); LANES];
+                for i in 0..R {
+                    if i < count {
+                        let at = (first + i) * matrix.row_stride + term;
+                        let value = load(matrix.data, at, width);
+                        values[i] = affine.as_ref().map_or(value, |affine| affine.apply(value));
+                    }
+                }
+                let values = V::transpose(values);
+                for i in 0..width {
+                    // What follows the R values is overwritten by the next, or lies between strips.
+                    // SAFETY: the slice holds sixteen values.
+                    unsafe { values[i].store(strip[(k + i) * R..][..LANES].as_mut_ptr()) };
+                }
+            }
+        }
+    }
+
+    /// Of any matrix, a term at a time: its columns are contiguous, as a rule.
+    #[inline(always)]
+    fn column_major<V: Vector, const R: usize>(self) {
+        let Self { matrix, rows, terms, copy, .. } = self;
         let strip_len = padded_len(terms.len() * R);
         for (k, term) in terms.enumerate() {
             let first = term * matrix.column_stride + rows.start * matrix.row_stride;
+            for row in (0..rows.len()).step_by(LANES) {
+                prefetch_at(matrix.data, first + AHEAD * matrix.column_stride + row);
+            }
             for (strip, row) in (0..rows.len()).step_by(R).enumerate() {
-                let to = &mut copy[strip * strip_len + k * R..][..R];
+                let to = &mut copy[strip * strip_len + k * R..][..LANES];
                 let from = &matrix.data[first + row * matrix.row_stride..];
-                if matrix.row_stride == 1 && row + R <= rows.len() {
-                    // As many as are known beforehand.
-                    let from: &[f32; R] = from.first_chunk().expect("whole rows");
-                    to.copy_from_slice(from);
+                if matrix.row_stride == 1 && row + R <= rows.len() && from.len() >= LANES {
+                    // SAFETY: both hold sixteen values.
+                    unsafe { V::load(from.as_ptr()).store(to.as_mut_ptr()) };
                 } else {
+                    let to = &mut to[..R];
                     to.fill(0.0);
                     for (to, i) in to.iter_mut().zip(row..rows.len()) {
                         *to = from[(i - row) * matrix.row_stride];
