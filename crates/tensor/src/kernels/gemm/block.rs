@@ -1,24 +1,43 @@
 //! A block of a product: the unit of work of one thread.
+//!
+//! For one stretch of terms after the other, every panel of b is multiplied by all rows of the
+//! block. A block of `c' = b' a'` keeps the sums of a panel, and writes them with rows and columns
+//! exchanged.
 
 use std::ops::Range;
 
 use super::fast::Product;
 use super::pack::{Strips, padded_len};
-use crate::kernels::conv::fused::lanes;
+use super::sums::{Factors, Target};
+use crate::kernels::conv::fused::{lanes, load};
 use crate::kernels::simd::{self, LANES, Task, Vector};
-use crate::kernels::tile::{Sums, multiply, zeros};
 use crate::kernels::{InstructionSet, scratch};
+
+/// Panels of b: `N` vectors of columns each, term after term, packed or where they lie.
+#[derive(Clone, Copy)]
+pub(super) struct Panels<'a> {
+    pub(super) values: &'a [f32],
+    /// From a panel to the next.
+    pub(super) next: usize,
+    /// From a term to the next.
+    pub(super) step: usize,
+}
+
+impl<'a> Panels<'a> {
+    /// What follows the first `count` values.
+    pub(super) fn skip(self, count: usize) -> Self {
+        Self { values: &self.values[count.min(self.values.len())..], ..self }
+    }
+}
 
 /// Rows and columns of c, for a range of the terms of its sums.
 pub(super) struct Block<'a> {
     pub(super) product: &'a Product<'a>,
-    /// So many terms are taken in one go.
-    pub(super) stretch: usize,
     /// The first term of the sums in c: those of later ones are added.
     pub(super) begin: usize,
     pub(super) terms: Range<usize>,
-    /// The panels of b from the block's first column on, for `terms`.
-    pub(super) panels: &'a [f32],
+    /// From the block's first column on, for `terms`.
+    pub(super) panels: Panels<'a>,
     pub(super) rows: Range<usize>,
     pub(super) columns: Range<usize>,
     /// The first row of the block in c, from column 0 on.
@@ -30,20 +49,31 @@ pub(super) struct Block<'a> {
 impl Block<'_> {
     /// Computes it. Nobody else may have access to its elements of c.
     pub(super) fn run(self, set: InstructionSet) {
-        let tile = self.product.tile_rows(set);
-        let strips = if self.product.in_place() { 0 } else { self.rows.len().div_ceil(tile) };
-        let len = strips * padded_len(tile * self.stretch);
-        scratch::with_thread_buffer(len, |copy| simd::run(set, Copied { block: self, copy }));
+        let (rows, tile) = (self.rows.len(), self.product.tile_rows(set));
+        let copied = match self.product.a_in_place() {
+            true => 0,
+            false => rows.div_ceil(tile) * padded_len(tile * self.product.stretch()),
+        };
+        let kept = match self.strides {
+            [_, 1] => 0,
+            _ => rows.next_multiple_of(LANES) * simd::columns(set) * LANES,
+        };
+        scratch::with_thread_buffer(copied + kept, |buffer| {
+            let (copy, kept) = buffer.split_at_mut(copied);
+            simd::run(set, Buffered { block: self, copy, kept });
+        });
     }
 }
 
-/// A block with the memory for its rows of a, if they are copied.
-struct Copied<'a> {
+/// A block with the memory for its rows of a, if they are copied, and for the sums of a panel, if
+/// they are to be exchanged.
+struct Buffered<'a> {
     block: Block<'a>,
     copy: &'a mut [f32],
+    kept: &'a mut [f32],
 }
 
-impl Task for Copied<'_> {
+impl Task for Buffered<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -56,36 +86,50 @@ impl Task for Copied<'_> {
     }
 }
 
-impl Copied<'_> {
-    /// In tiles of R rows that are read in place, or in strips of S.
+impl Buffered<'_> {
+    /// In tiles of N vectors and R rows that are read in place, or a strip of S.
     #[inline(always)]
     fn stretches<V: Vector, const R: usize, const S: usize, const N: usize>(self) {
-        let Self { block, copy } = self;
-        let (all, width) = (block.terms.clone(), N * LANES);
+        let Self { block, copy, kept } = self;
         let (matrix, normalise) = (block.product.a, block.product.normalise_a);
-        let in_place = block.product.in_place();
+        let (all, in_place) = (block.terms.clone(), block.product.a_in_place());
         let mut start = all.start;
         loop {
-            let terms = start..(start + block.stretch).min(all.end);
-            let rows = block.rows.clone();
+            let terms = start..(start + block.product.stretch()).min(all.end);
+            let panels = block.panels.skip((start - all.start) * block.panels.step);
             if !in_place {
-                let copy = &mut *copy;
-                Strips { matrix, normalise, rows, terms: terms.clone(), copy }.fill::<V, S>();
+                let (rows, terms, copy) = (block.rows.clone(), terms.clone(), &mut *copy);
+                Strips { matrix, normalise, rows, terms, copy }.fill::<V, S>();
             }
-            let panels = &block.panels[(start - all.start) * width..];
-            for (p, column) in block.columns.clone().step_by(width).enumerate() {
-                let panel = &panels[p * width * all.len()..][..width * terms.len()];
-                if in_place {
-                    let first = block.rows.start * matrix.row_stride + terms.start;
-                    let a = (&matrix.data[first.min(matrix.data.len())..], matrix.row_stride);
-                    for row in (0..block.rows.len()).step_by(R) {
-                        block.tile::<V, R, 1, N>(a, &terms, panel, row, column);
+            for (p, column) in block.columns.clone().step_by(N * LANES).enumerate() {
+                let columns = column..(column + N * LANES).min(block.columns.end);
+                let (panel, panel_step) = (panels.skip(p * panels.next).values, panels.step);
+                let to = match kept.is_empty() {
+                    true => block.target(columns.clone(), start == block.begin),
+                    false => Target::buffer(kept, N * LANES).columns(columns.len()),
+                };
+                let tile = if in_place { R } else { S };
+                for row in (0..block.rows.len()).step_by(tile) {
+                    let valid = tile.min(block.rows.len() - row);
+                    if in_place {
+                        let mut x = [&matrix.data[..0]; R];
+                        for q in 0..R {
+                            // Beyond the last row the last is multiplied again, and not stored.
+                            let row = block.rows.start + row + q.min(valid - 1);
+                            x[q] = &matrix.data[row * matrix.row_stride..][terms.clone()];
+                        }
+                        let terms = terms.len();
+                        let factors = Factors { x, x_step: 1, panel, panel_step, terms };
+                        to.store_product::<V, R, 1, N>(&factors, row, valid);
+                    } else {
+                        let strip = &copy[row / S * padded_len(S * terms.len())..];
+                        let (x, terms) = ([strip], terms.len());
+                        let factors = Factors { x, x_step: S, panel, panel_step, terms };
+                        to.store_product::<V, 1, S, N>(&factors, row, valid);
                     }
-                } else {
-                    let a = (&*copy, padded_len(S * terms.len()));
-                    for row in (0..block.rows.len()).step_by(S) {
-                        block.tile::<V, 1, S, N>(a, &terms, panel, row, column);
-                    }
+                }
+                if !kept.is_empty() {
+                    block.exchange::<V>(kept, N * LANES, columns, start == block.begin);
                 }
             }
             start = terms.end;
@@ -97,117 +141,43 @@ impl Copied<'_> {
 }
 
 impl Block<'_> {
-    /// R = Q B rows and 16 N columns of c, for the terms of one stretch. Row `row` of the block is
-    /// the first.
-    #[inline(always)]
-    fn tile<V: Vector, const Q: usize, const B: usize, const N: usize>(
-        &self,
-        (a, row_len): (&[f32], usize),
-        terms: &Range<usize>,
-        panel: &[f32],
-        row: usize,
-        column: usize,
-    ) {
-        let valid = (Q * B).min(self.rows.len() - row);
-        let mut sums: Sums<V, Q, B, N> = zeros();
-        let mut x = [a.as_ptr(); Q];
-        for q in 0..Q {
-            // Beyond the last row the last is multiplied again, and not stored.
-            let first = (row / B + q.min(valid - 1)) * row_len;
-            x[q] = a[first..][..B * terms.len()].as_ptr();
-        }
-        // SAFETY: each row, or the strip, and the panel hold the terms, as just checked.
-        unsafe { multiply(&mut sums, x, B, panel.as_ptr(), N * LANES, terms.len()) };
-        if self.strides[1] != 1 {
-            return self.store_exchanged(&sums, row, valid, column, terms.start == self.begin);
-        }
-        for q in 0..Q {
-            for b in 0..B {
-                if q * B + b < valid {
-                    self.store(&sums[q][b], row + q * B + b, column, terms.start == self.begin);
-                }
-            }
+    /// Some columns of the block's rows of c.
+    fn target(&self, columns: Range<usize>, first: bool) -> Target<'_> {
+        let (rows, bias) = (self.rows.len(), self.product.bias);
+        let bias = if bias.is_empty() { bias } else { &bias[columns.clone()] };
+        // SAFETY: these elements of c belong to this block.
+        unsafe {
+            let c = self.c.add(columns.start);
+            Target::new(c, rows, self.strides[0], columns.len()).add(!first, bias)
         }
     }
 
-    /// Stores the first sums of a tile whose columns are contiguous in c, with the bias of its rows,
-    /// or adds them to those before.
+    /// Writes the sums of a panel, rows of `width`, to columns that are contiguous in c: the first
+    /// with the bias of their rows, later ones are added.
     #[inline(always)]
-    fn store_exchanged<V: Vector, const Q: usize, const B: usize, const N: usize>(
-        &self,
-        sums: &Sums<V, Q, B, N>,
-        row: usize,
-        valid: usize,
-        column: usize,
-        first: bool,
-    ) {
+    fn exchange<V: Vector>(&self, kept: &[f32], width: usize, columns: Range<usize>, first: bool) {
         let bias = self.product.bias;
-        let mut bias_of = [0.0; LANES];
-        if first && !bias.is_empty() {
-            bias_of[..valid].copy_from_slice(&bias[self.rows.start + row..][..valid]);
-        }
-        for n in 0..N {
-            let mut rows = [V::splat(0.0); LANES];
-            for q in 0..Q {
-                for b in 0..B {
-                    rows[q * B + b] = sums[q][b][n].add(V::splat(bias_of[q * B + b]));
+        for row in (0..self.rows.len()).step_by(LANES) {
+            let valid = LANES.min(self.rows.len() - row);
+            let bias_of = match first && !bias.is_empty() {
+                true => load(bias, self.rows.start + row, valid),
+                false => V::splat(0.0),
+            };
+            for j in (0..columns.len()).step_by(LANES) {
+                let mut rows = [V::splat(0.0); LANES];
+                for i in 0..LANES {
+                    rows[i] = load(kept, (row + i) * width + j, LANES);
                 }
-            }
-            let columns = V::transpose(rows);
-            let column = column + n * LANES;
-            for i in 0..self.columns.end.saturating_sub(column).min(LANES) {
-                let sums = lanes(columns[i]);
-                // SAFETY: the `valid` values of this column belong to this block of c.
-                let c = unsafe {
-                    let c = self.c.wrapping_add(row + (column + i) * self.strides[1]);
-                    std::slice::from_raw_parts_mut(c, valid)
-                };
-                match (first, valid == Q * B) {
-                    // As many as are known beforehand.
-                    (true, true) => c[..Q * B].copy_from_slice(&sums[..Q * B]),
-                    (true, false) => c.copy_from_slice(&sums[..valid]),
-                    (false, _) => c.iter_mut().zip(sums).for_each(|(c, sum)| *c += sum),
-                }
-            }
-        }
-    }
-
-    /// Stores the first sums of a row with the bias, or adds them to those before.
-    #[inline(always)]
-    fn store<V: Vector, const N: usize>(
-        &self,
-        sums: &[V; N],
-        row: usize,
-        column: usize,
-        first: bool,
-    ) {
-        let bias = self.product.bias;
-        debug_assert!(row < self.rows.len() && self.columns.end <= self.strides[0]);
-        for n in 0..N {
-            let column = column + n * LANES;
-            let filled = self.columns.end.saturating_sub(column).min(LANES);
-            let mut lanes = [0.0; LANES];
-            // SAFETY: `filled` values from here on belong to this block of c; `lanes` holds
-            // sixteen.
-            unsafe {
-                let c = self.c.wrapping_add(row * self.strides[0] + column);
-                if filled == LANES {
-                    let sum = match (first, bias.is_empty()) {
-                        (false, _) => sums[n].add(V::load(c)),
-                        (true, false) => sums[n].add(V::load(bias[column..][..LANES].as_ptr())),
-                        (true, true) => sums[n],
+                let exchanged = V::transpose(rows);
+                for i in 0..LANES.min(columns.len() - j) {
+                    let column = columns.start + j + i;
+                    // SAFETY: the `valid` values of this column belong to this block of c.
+                    let c = unsafe {
+                        let c = self.c.add(row + column * self.strides[1]);
+                        std::slice::from_raw_parts_mut(c, valid)
                     };
-                    sum.store(c);
-                } else {
-                    sums[n].store(lanes.as_mut_ptr());
-                    for (lane, value) in lanes[..filled].iter().enumerate() {
-                        let before = match (first, bias.is_empty()) {
-                            (false, _) => *c.add(lane),
-                            (true, false) => bias[column + lane],
-                            (true, true) => 0.0,
-                        };
-                        *c.add(lane) = before + *value;
-                    }
+                    let before = if first { bias_of } else { load(c, 0, valid) };
+                    c.copy_from_slice(&lanes(exchanged[i].add(before))[..valid]);
                 }
             }
         }

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::block::Block;
+use super::block::{Block, Panels};
 use super::pack::Panel;
 use super::{MatrixMut, MatrixRef};
 use crate::kernels::conv::fused::Normalise;
@@ -103,7 +103,7 @@ impl<'a> Product<'a> {
 
     /// Whether the rows of a are read where they lie: there are few panels to read them for, they are
     /// contiguous, not normalised, and do not fall into the same set of the cache.
-    pub(super) fn in_place(&self) -> bool {
+    pub(super) fn a_in_place(&self) -> bool {
         let MatrixRef { row_stride, column_stride, .. } = self.a;
         column_stride == 1 && self.normalise_a.is_none() && row_stride % PAGE != 0
     }
@@ -111,13 +111,22 @@ impl<'a> Product<'a> {
     /// Rows of a register tile: more of them if they are copied, because then one address serves all.
     pub(super) fn tile_rows(&self, set: InstructionSet) -> usize {
         match simd::register_tile(set) {
-            (8, 2) if !self.in_place() => 12,
+            (8, 2) if !self.a_in_place() => 12,
             (rows, _) => rows,
         }
     }
 
+    /// Whether b is read where it lies: it is not read often enough to be worth a copy, its rows are
+    /// contiguous, not normalised, and made of whole vectors.
+    fn b_in_place(&self) -> bool {
+        let MatrixRef { columns, row_stride, column_stride, .. } = self.b;
+        let few = self.a.rows <= FEW || self.b.rows <= FEW;
+        let whole = columns % LANES == 0 && row_stride % LANES == 0;
+        few && whole && row_stride <= PAGE && column_stride == 1 && self.normalise_b.is_none()
+    }
+
     /// How many terms of a sum are taken in one go: about [`DEPTH`], and equal shares.
-    fn stretch(&self) -> usize {
+    pub(super) fn stretch(&self) -> usize {
         let depth = self.a.columns;
         depth.div_ceil(((depth + DEPTH / 2) / DEPTH).max(1)).max(1)
     }
@@ -134,14 +143,18 @@ impl<'a> Product<'a> {
     }
 
     /// Lends `body` the panels of the rows `terms` of b.
-    fn packed(&self, set: InstructionSet, terms: &Range<usize>, body: impl FnOnce(&[f32])) {
+    fn panels(&self, set: InstructionSet, terms: &Range<usize>, body: impl FnOnce(Panels<'_>)) {
         let width = simd::columns(set) * LANES;
+        if self.b_in_place() {
+            let (next, step) = (width, self.b.row_stride);
+            return body(Panels { values: self.b.data, next, step }.skip(terms.start * step));
+        }
         let columns = self.b.columns.next_multiple_of(width);
         scratch::with_thread_buffer(terms.len() * columns, |panels| {
             if !terms.is_empty() {
                 self.pack(set, terms, panels, width);
             }
-            body(panels);
+            body(Panels { values: panels, next: width * terms.len(), step: width });
         });
     }
 
@@ -174,7 +187,7 @@ pub(in crate::kernels) fn product(
     let across = TASKS.div_ceil(down.max(1)).min(columns.div_ceil(width)).max(1);
     let block_columns = columns.div_ceil(across).next_multiple_of(width);
     let across = columns.div_ceil(block_columns);
-    let blocks = |begin: usize, terms: Range<usize>, panels: &[f32], c: &mut [f32]| {
+    let blocks = |begin: usize, terms: Range<usize>, panels: Panels<'_>, c: &mut [f32]| {
         let target = Target(c.as_mut_ptr());
         (0..down * across).into_par_iter().for_each(|task| {
             let row = |block: usize| (block * tiles / down * tile).min(rows);
@@ -182,10 +195,9 @@ pub(in crate::kernels) fn product(
             let first = task % across * block_columns;
             let block = Block {
                 product,
-                stretch: product.stretch(),
                 begin,
                 terms: terms.clone(),
-                panels: &panels[first * terms.len()..],
+                panels: panels.skip(first / width * panels.next),
                 columns: first..(first + block_columns).min(columns),
                 // SAFETY: blocks are disjoint, and lie inside c.
                 c: unsafe { target.at(rows.start * strides[0]) },
@@ -221,7 +233,6 @@ pub(in crate::kernels) fn product_rows(
             let first = group * rows;
             let block = Block {
                 product,
-                stretch: product.stretch(),
                 begin: 0,
                 terms: terms.clone(),
                 panels,
@@ -243,7 +254,7 @@ fn passes(
     set: InstructionSet,
     product: &Product<'_>,
     c: &mut [f32],
-    mut body: impl FnMut(Range<usize>, &[f32], &mut [f32]),
+    mut body: impl FnMut(Range<usize>, Panels<'_>, &mut [f32]),
 ) {
     if c.is_empty() {
         return;
@@ -252,7 +263,7 @@ fn passes(
     // Without a term, the sums are still written.
     for start in (0..depth.max(1)).step_by(product.pass()) {
         let terms = start..(start + product.pass()).min(depth);
-        product.packed(set, &terms, |panels| body(terms.clone(), panels, c));
+        product.panels(set, &terms, |panels| body(terms.clone(), panels, c));
     }
 }
 
@@ -262,7 +273,7 @@ fn parts(
     set: InstructionSet,
     product: &Product<'_>,
     c: &mut [f32],
-    body: impl Fn(usize, Range<usize>, &[f32], &mut [f32]) + Sync,
+    body: impl Fn(usize, Range<usize>, Panels<'_>, &mut [f32]) + Sync,
 ) {
     let (depth, len) = (product.a.columns, c.len());
     let count = depth.div_ceil(product.pass());
@@ -270,7 +281,7 @@ fn parts(
         parts.par_chunks_exact_mut(len).enumerate().for_each(|(part, c)| {
             let start = part * product.pass();
             let terms = start..(start + product.pass()).min(depth);
-            product.packed(set, &terms, |panels| body(start, terms.clone(), panels, c));
+            product.panels(set, &terms, |panels| body(start, terms.clone(), panels, c));
         });
         let parts = &*parts;
         c.par_chunks_mut(PIECE).enumerate().for_each(|(piece, c)| {

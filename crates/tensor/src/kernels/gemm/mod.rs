@@ -6,6 +6,7 @@ mod fast;
 mod matrix;
 mod pack;
 pub(super) mod plain;
+mod sums;
 #[cfg(test)]
 mod tests;
 

@@ -2,8 +2,6 @@
 //! `(x - mean) scale + shift`, with `scale = gamma / std` and `shift = beta`, then maybe
 //! `max(0, .)`.
 
-use std::ops::Range;
-
 use super::lanes::{load, store};
 use crate::kernels::conv::padded::Load;
 use crate::kernels::simd::{LANES, Vector};
@@ -19,18 +17,6 @@ pub struct Normalise<'a> {
     pub shift: &'a [f32],
     /// Whether negative results become 0.
     pub relu: bool,
-}
-
-impl Normalise<'_> {
-    /// What it does to some of the channels.
-    pub(in crate::kernels) fn columns(self, channels: Range<usize>) -> Self {
-        Self {
-            mean: &self.mean[channels.clone()],
-            scale: &self.scale[channels.clone()],
-            shift: &self.shift[channels],
-            relu: self.relu,
-        }
-    }
 }
 
 /// A (rows, channels) tensor as it is stored, and what is to be done when it is read.
