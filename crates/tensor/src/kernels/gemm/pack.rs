@@ -160,6 +160,7 @@ impl Strips<'_> {
                 for i in 0..R {
                     if i < count {
                         let at = (first + i) * matrix.row_stride + term;
+                        prefetch_at(matrix.data, at + R * matrix.row_stride);
                         let value = load(matrix.data, at, width);
                         values[i] = affine.as_ref().map_or(value, |affine| affine.apply(value));
                     }

@@ -9,7 +9,7 @@
 use super::lanes::{BLOCK, accumulate, load, store};
 use super::normalise::{Affine, Operand};
 use super::passes::norm_gradient;
-use crate::kernels::simd::{LANES, Task, Vector};
+use crate::kernels::simd::{LANES, Task, Vector, prefetch_at};
 
 /// `dz = scale d + slope (z - mean) + offset`, channel by channel.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,6 +83,9 @@ impl Task for ApplyNorm<'_> {
             let slope: V = load(norm.slope, channel, width);
             let offset: V = load(norm.offset, channel, width);
             for at in (channel..to.len()).step_by(channels) {
+                prefetch_at(norm.input, at + LANES);
+                prefetch_at(norm.gradient, at + LANES);
+                prefetch_at(to, at + LANES);
                 let centered = load::<V>(norm.input, at, width).add(minus_mean);
                 let d: V = load(norm.gradient, at, width);
                 let mut dz = d.mul_add(scale, centered.mul_add(slope, offset));
@@ -171,6 +174,12 @@ impl Task for FinishGroup<'_> {
                 let mut sums = [V::splat(0.0); 3];
                 for at in (first + channel..end).step_by(channels) {
                     let mut d: V = load(gradient, at, width);
+                    if let Some(gate) = finish.gate {
+                        prefetch_at(gate.values, at + LANES);
+                    }
+                    if let Some(norm) = &finish.norms[0] {
+                        prefetch_at(norm.input, at + LANES);
+                    }
                     if let Some(add) = finish.add {
                         d = d.add(load(add, at, width));
                     }
