@@ -4,6 +4,7 @@ use std::mem::take;
 use std::ops::Range;
 
 use smoothout_tensor::Real;
+use smoothout_tensor::kernels::Aligned;
 
 use crate::graph::{Node, Op, conv_shape, elements};
 use crate::layers::batch_norm::Moments;
@@ -72,7 +73,7 @@ impl<'a, R: Real> Run<'a, R> {
     pub(crate) fn value<'v>(
         &self,
         images: &'v [R],
-        activations: &'v [Vec<R>],
+        activations: &'v [Aligned<R>],
         value: usize,
     ) -> &'v [R] {
         match self.slots.of_value[value] {

@@ -2,7 +2,7 @@
 
 use ndarray::ArrayView4;
 use smoothout_tensor::Real;
-use smoothout_tensor::kernels::Scratch;
+use smoothout_tensor::kernels::{Aligned, Scratch};
 
 use crate::Network;
 use crate::graph::{Op, elements};
@@ -20,10 +20,10 @@ pub struct Workspace<R: Real> {
     capacity: usize,
     /// A copy of images that do not lie in standard order.
     images: Vec<R>,
-    pub(crate) activations: Vec<Vec<R>>,
+    pub(crate) activations: Vec<Aligned<R>>,
     /// The logits of a batch that is evaluated without gradient.
     pub(crate) logits: Vec<R>,
-    pub(crate) gradients: Vec<Vec<R>>,
+    pub(crate) gradients: Vec<Aligned<R>>,
     /// What the backward pass of each node keeps besides activations.
     pub(crate) kept: Vec<Vec<R>>,
     pub(crate) argmax: Vec<Vec<u32>>,
@@ -66,8 +66,9 @@ impl<R: Real> Workspace<R> {
 
     /// Bytes that the buffers hold, kernel scratch not counted.
     pub fn bytes(&self) -> usize {
-        let reals = self.activations.iter().chain(&self.gradients).chain(&self.kept);
-        let reals = reals.map(Vec::len).sum::<usize>() + self.images.len() + self.logits.len();
+        let values = self.activations.iter().chain(&self.gradients).map(|values| values.len());
+        let kept = self.kept.iter().map(Vec::len);
+        let reals = values.chain(kept).sum::<usize>() + self.images.len() + self.logits.len();
         let positions = self.argmax.iter().map(Vec::len).sum::<usize>();
         (reals + self.batch_statistics.len()) * size_of::<R>()
             + positions * 4
@@ -102,8 +103,8 @@ impl<R: Real> Workspace<R> {
     ) {
         self.capacity = self.capacity.max(batch);
         let capacity = if gradients.is_empty() { batch } else { self.capacity };
-        grow(&mut self.activations, slots.lengths.iter().map(|length| length * capacity));
-        grow(&mut self.gradients, gradients.iter().map(|length| length * capacity));
+        grow_aligned(&mut self.activations, slots.lengths.iter().map(|length| length * capacity));
+        grow_aligned(&mut self.gradients, gradients.iter().map(|length| length * capacity));
         let nodes = network.nodes.iter();
         grow(
             &mut self.kept,
@@ -136,4 +137,15 @@ fn grow<T: Copy + Default>(
             buffer.resize(length, T::default());
         }
     }
+}
+
+/// The same for aligned buffers.
+fn grow_aligned<T: Copy + Default>(
+    buffers: &mut Vec<Aligned<T>>,
+    lengths: impl ExactSizeIterator<Item = usize>,
+) {
+    if buffers.len() < lengths.len() {
+        buffers.resize_with(lengths.len(), Aligned::default);
+    }
+    buffers.iter_mut().zip(lengths).for_each(|(buffer, length)| buffer.grow(length));
 }

@@ -20,7 +20,7 @@ use std::ops::Range;
 
 use smoothout_tensor::Real;
 use smoothout_tensor::kernels::fused::{Normalise, Operand};
-use smoothout_tensor::kernels::{Conv2dShape, KernelChoice};
+use smoothout_tensor::kernels::{Aligned, Conv2dShape, KernelChoice};
 
 use crate::execute::Run;
 use crate::graph::{Node, Op, conv_shape};
@@ -159,7 +159,7 @@ impl<'a> Fused<'a> {
     fn operand<'v>(
         &'v self,
         images: &'v [f32],
-        activations: &'v [Vec<f32>],
+        activations: &'v [Aligned<f32>],
         norms: &'v [Vec<f32>],
         read: Read,
     ) -> Operand<'v> {

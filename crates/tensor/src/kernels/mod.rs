@@ -25,7 +25,7 @@ pub use conv::{Conv2dShape, fused};
 pub use dispatch::{InstructionSet, KernelChoice, kernels_in_use};
 pub use gemm::{MatrixMut, MatrixRef};
 pub use pool::max_pool;
-pub use scratch::Scratch;
+pub use scratch::{Aligned, Scratch};
 
 /// The kernels of one precision: our own for `f32`, for `f64` products of `matrixmultiply`.
 ///
