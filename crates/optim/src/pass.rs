@@ -3,6 +3,7 @@
 
 use rayon::prelude::*;
 use smoothout_tensor::Real;
+use smoothout_tensor::kernels::vectorised;
 
 /// Elements in a piece.
 pub(crate) const PIECE: usize = 1 << 14;
@@ -12,13 +13,14 @@ pub(crate) const PIECE: usize = 1 << 14;
 pub(crate) fn squared_norm<R: Real>(values: &[R], sums: &mut Vec<f64>) -> f64 {
     sums.resize(values.len().div_ceil(PIECE), 0.0);
     sums.par_iter_mut().zip(values.par_chunks(PIECE)).for_each(|(sum, piece)| {
-        *sum = lanes_squared_norm(piece);
+        *sum = vectorised(|| lanes_squared_norm(piece));
     });
     sums.iter().sum()
 }
 
 /// The square of the l2 norm of one piece: eight partial sums side by side, so that the loop
 /// vectorises.
+#[inline(always)]
 pub(crate) fn lanes_squared_norm<R: Real>(piece: &[R]) -> f64 {
     let mut lanes = [0.0_f64; 8];
     let mut groups = piece.chunks_exact(8);
@@ -36,9 +38,11 @@ pub(crate) fn accumulate<R: Real>(target: &mut [R], source: &[R], share: f64, fi
     let share = R::from_f64(share);
     let pieces = target.par_chunks_mut(PIECE).zip(source.par_chunks(PIECE));
     pieces.for_each(|(target, source)| {
-        for (target, &source) in target.iter_mut().zip(source) {
-            *target = if first { share * source } else { *target + share * source };
-        }
+        vectorised(|| {
+            for (target, &source) in target.iter_mut().zip(source) {
+                *target = if first { share * source } else { *target + share * source };
+            }
+        });
     });
 }
 
@@ -47,9 +51,11 @@ pub(crate) fn combine<R: Real>(out: &mut [R], a: &[R], b: &[R], f: impl Fn(R, R,
     assert_eq!((out.len(), a.len()), (b.len(), b.len()), "lengths of the vectors");
     let pieces = out.par_chunks_mut(PIECE).zip(a.par_chunks(PIECE)).zip(b.par_chunks(PIECE));
     pieces.for_each(|((out, a), b)| {
-        for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-            *out = f(*out, a, b);
-        }
+        vectorised(|| {
+            for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                *out = f(*out, a, b);
+            }
+        });
     });
 }
 
@@ -63,7 +69,7 @@ pub(crate) fn update_pieces<R: Real>(
     assert_eq!((w.len(), state.len()), (gradient.len(), gradient.len()), "lengths of the vectors");
     let pieces = w.par_chunks_mut(PIECE).zip(gradient.par_chunks(PIECE));
     let pieces = pieces.zip(state.par_chunks_mut(PIECE));
-    pieces.for_each(|((w, gradient), state)| f(w, gradient, state));
+    pieces.for_each(|((w, gradient), state)| vectorised(|| f(w, gradient, state)));
 }
 
 #[cfg(test)]

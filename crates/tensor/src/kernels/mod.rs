@@ -22,7 +22,7 @@ pub(crate) mod simd;
 mod tile;
 
 pub use conv::{Conv2dShape, fused};
-pub use dispatch::{InstructionSet, KernelChoice, kernels_in_use};
+pub use dispatch::{InstructionSet, KernelChoice, kernels_in_use, vectorised};
 pub use gemm::{MatrixMut, MatrixRef};
 pub use pool::max_pool;
 pub use scratch::{Aligned, Scratch};
