@@ -55,17 +55,22 @@ pub(crate) unsafe fn multiply<V: Vector, const Q: usize, const B: usize, const N
     w_step: usize,
     steps: usize,
 ) {
+    let (mut x_at, mut w_at) = (0_usize, 0_usize);
+    let mut one = || {
+        // SAFETY: the caller vouches for each step.
+        unsafe { step(sums, x, x_at, w, w_at) };
+        x_at = x_at.wrapping_add(x_step);
+        w_at = w_at.wrapping_add(w_step);
+    };
     // Four steps a turn: the loop's own additions take the ports of multiply-adds on some CPUs.
-    let whole = steps - steps % 4;
-    for first in (0..whole).step_by(4) {
-        for k in first..first + 4 {
-            // SAFETY: the caller vouches for step k.
-            unsafe { step(sums, x, k.wrapping_mul(x_step), w, k.wrapping_mul(w_step)) };
-        }
+    for _ in 0..steps / 4 {
+        one();
+        one();
+        one();
+        one();
     }
-    for k in whole..steps {
-        // SAFETY: as above.
-        unsafe { step(sums, x, k.wrapping_mul(x_step), w, k.wrapping_mul(w_step)) };
+    for _ in 0..steps % 4 {
+        one();
     }
 }
 
