@@ -6,8 +6,8 @@
 
 use std::ops::Range;
 
-use super::fast::Product;
 use super::pack::{Strips, padded_len};
+use super::product::Product;
 use super::sums::{Factors, Target};
 use crate::kernels::conv::fused::{lanes, load};
 use crate::kernels::simd::{self, LANES, Task, Vector};
@@ -50,14 +50,10 @@ impl Block<'_> {
     /// Computes it. Nobody else may have access to its elements of c.
     pub(super) fn run(self, set: InstructionSet) {
         let (rows, tile) = (self.rows.len(), self.product.tile_rows(set));
-        let copied = match self.product.a_in_place() {
-            true => 0,
-            false => rows.div_ceil(tile) * padded_len(tile * self.product.stretch()),
-        };
-        let kept = match self.strides {
-            [_, 1] => 0,
-            _ => rows.next_multiple_of(LANES) * simd::columns(set) * LANES,
-        };
+        let strips = if self.product.a_in_place() { 0 } else { rows.div_ceil(tile) };
+        let copied = strips * padded_len(tile * self.product.stretch());
+        let exchanged = if self.strides[1] == 1 { 0 } else { rows.next_multiple_of(LANES) };
+        let kept = exchanged * simd::columns(set) * LANES;
         scratch::with_thread_buffer(copied + kept, |buffer| {
             let (copy, kept) = buffer.split_at_mut(copied);
             simd::run(set, Buffered { block: self, copy, kept });
@@ -104,9 +100,10 @@ impl Buffered<'_> {
             for (p, column) in block.columns.clone().step_by(N * LANES).enumerate() {
                 let columns = column..(column + N * LANES).min(block.columns.end);
                 let (panel, panel_step) = (panels.skip(p * panels.next).values, panels.step);
-                let to = match kept.is_empty() {
-                    true => block.target(columns.clone(), start == block.begin),
-                    false => Target::buffer(kept, N * LANES).columns(columns.len()),
+                let to = if kept.is_empty() {
+                    block.target(columns.clone(), start == block.begin)
+                } else {
+                    Target::buffer(kept, N * LANES).columns(columns.len())
                 };
                 let tile = if in_place { R } else { S };
                 for row in (0..block.rows.len()).step_by(tile) {
@@ -159,9 +156,10 @@ impl Block<'_> {
         let bias = self.product.bias;
         for row in (0..self.rows.len()).step_by(LANES) {
             let valid = LANES.min(self.rows.len() - row);
-            let bias_of = match first && !bias.is_empty() {
-                true => load(bias, self.rows.start + row, valid),
-                false => V::splat(0.0),
+            let bias_of = if first && !bias.is_empty() {
+                load(bias, self.rows.start + row, valid)
+            } else {
+                V::splat(0.0)
             };
             for j in (0..columns.len()).step_by(LANES) {
                 let mut rows = [V::splat(0.0); LANES];

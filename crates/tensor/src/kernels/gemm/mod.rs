@@ -6,10 +6,12 @@ mod fast;
 mod matrix;
 mod pack;
 pub(super) mod plain;
+mod product;
 mod sums;
 #[cfg(test)]
 mod tests;
 
 pub(super) use double::{accumulate, gemm as double};
-pub(in crate::kernels) use fast::{Product, product, product_rows};
+pub(in crate::kernels) use fast::{product, product_rows};
 pub use matrix::{MatrixMut, MatrixRef};
+pub(in crate::kernels) use product::Product;

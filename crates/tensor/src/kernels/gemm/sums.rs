@@ -34,9 +34,10 @@ impl<const Q: usize> Factors<'_, Q> {
         // SAFETY: both do, as just checked.
         unsafe {
             // A step that is known beforehand spares the loop a register and additions.
-            match step == N * LANES {
-                true => multiply(&mut sums, x, self.x_step, panel, N * LANES, self.terms),
-                false => multiply(&mut sums, x, self.x_step, panel, step, self.terms),
+            if step == N * LANES {
+                multiply(&mut sums, x, self.x_step, panel, N * LANES, self.terms);
+            } else {
+                multiply(&mut sums, x, self.x_step, panel, step, self.terms);
             }
         }
         sums

@@ -67,21 +67,34 @@ fn blocks_are_added() {
     }
 }
 
+/// Second factors that are read where they lie: whole vectors, of the last panel too, few rows or
+/// few terms.
+#[test]
+fn factors_are_read_in_place() {
+    for (m, n, k) in [(9, 48, 40), (128, 16, 600), (129, 80, 128), (300, 16, 1), (1, 1024, 2)] {
+        check([m, n, k], [false, false]);
+        check([m, n, k], [true, false]);
+    }
+}
+
+/// Blocks of rows and columns, and parts of long sums.
 #[test]
 fn threads_do_not_change_the_bits() {
-    let (a, b) = (values(130 * 700, 1), values(700 * 530, 2));
-    let on = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let mut c = vec![0.0; 130 * 530];
-        pool.install(|| {
-            let (a, b) = (MatrixRef::new(&a, 130, 700), MatrixRef::new(&b, 700, 530));
-            let c = MatrixMut::new(&mut c, 130, 530);
-            product(InstructionSet::detected(), &Product::new(a, b), c);
-        });
-        c
-    };
-    let expected = on(1);
-    assert!(expected == on(2) && expected == on(7));
+    for [m, n, k] in [[130, 530, 700], [60, 70, 2100]] {
+        let (a, b) = (values(m * k, 1), values(k * n, 2));
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let mut c = vec![0.0; m * n];
+            pool.install(|| {
+                let (a, b) = (MatrixRef::new(&a, m, k), MatrixRef::new(&b, k, n));
+                let c = MatrixMut::new(&mut c, m, n);
+                product(InstructionSet::detected(), &Product::new(a, b), c);
+            });
+            c
+        };
+        let expected = on(1);
+        assert!(expected == on(2) && expected == on(7));
+    }
 }
 
 /// A small batch and the weights of a layer: the columns of a are normalised, the bias is added, and

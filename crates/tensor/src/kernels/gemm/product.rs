@@ -1,0 +1,166 @@
+//! What a product is made of, and how it is cut: by its shape alone, so that the bits do not depend
+//! on the number of threads.
+//!
+//! Either factor can be normalised on its way into its copy, which is all that reads it. A product
+//! of few rows, such as that of a small batch and the weights of a layer, is computed as
+//! `c' = b' a'`: the sums are the same, and less is packed.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::MatrixRef;
+use super::block::Panels;
+use super::pack::Panel;
+use crate::kernels::conv::fused::Normalise;
+use crate::kernels::simd::{self, LANES};
+use crate::kernels::{InstructionSet, scratch};
+
+/// About as many terms of a sum are taken in one go.
+const DEPTH: usize = 1024;
+/// About as many rows of b are packed at once.
+const PACKED: usize = 1024;
+/// The most rows of c to a task.
+pub(super) const ROWS: usize = 96;
+/// A product of no more rows than this is cut into columns alone. It does not read b often enough
+/// to be worth a copy, and neither does one of no more terms.
+pub(super) const FEW: usize = 128;
+/// Sums of many terms have parts of their own, if there are no more sums than this.
+const FEW_SUMS: usize = 1 << 19;
+/// So many values are a page: rows that begin as many apart would fall into the same set of the
+/// cache, and those further apart than that are slow to find.
+const PAGE: usize = 1024;
+/// Tasks that a product is cut into at least, if it is large enough.
+pub(super) const TASKS: usize = 8;
+
+/// A product of two matrices.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::kernels) struct Product<'a> {
+    /// (M, K)
+    pub(super) a: MatrixRef<'a, f32>,
+    pub(super) normalise_a: Option<Normalise<'a>>,
+    /// (K, N)
+    pub(super) b: MatrixRef<'a, f32>,
+    normalise_b: Option<Normalise<'a>>,
+    pub(super) bias: &'a [f32],
+    /// Whether a and b are those of `c' = b' a'`: then the bias is added to each column of this
+    /// product, and `normalise_b` means the rows of b.
+    pub(super) exchanged: bool,
+}
+
+impl<'a> Product<'a> {
+    /// `a b`.
+    pub(in crate::kernels) fn new(a: MatrixRef<'a, f32>, b: MatrixRef<'a, f32>) -> Self {
+        assert_eq!(a.columns, b.rows, "the columns of a and the rows of b");
+        Self { a, normalise_a: None, b, normalise_b: None, bias: &[], exchanged: false }
+    }
+
+    /// What happens to the columns of a first; its rows are contiguous then.
+    pub(in crate::kernels) fn normalise_a(self, normalise_a: Option<Normalise<'a>>) -> Self {
+        Self { normalise_a, ..self }
+    }
+
+    /// What happens to the columns of b first; its rows are contiguous then.
+    pub(in crate::kernels) fn normalise_b(self, normalise_b: Option<Normalise<'a>>) -> Self {
+        Self { normalise_b, ..self }
+    }
+
+    /// Added to each row of the product, unless it is empty.
+    pub(in crate::kernels) fn bias(self, bias: &'a [f32]) -> Self {
+        Self { bias, ..self }
+    }
+
+    /// The same product with less to be packed into panels: if c has few rows, those of a instead
+    /// of the columns of b. Only where b would have to be transposed and a lies row by row: then it
+    /// is a that is transposed, the smaller one.
+    pub(super) fn with_fewer_panels(self) -> Self {
+        let transposed = self.a.column_stride == 1 && self.b.column_stride != 1;
+        let few = 2 * self.a.rows <= self.b.columns;
+        if !(transposed && few) || self.normalise_b.is_some() {
+            return self;
+        }
+        let Self { a, normalise_a, b, bias, .. } = self;
+        let (a, b) = (b.transposed(), a.transposed());
+        Self { a, normalise_a: None, b, normalise_b: normalise_a, bias, exchanged: true }
+    }
+
+    /// Rows to a task, if there are enough for tasks that take whole rows: then, as soon as rows
+    /// are finished, something can be done with them.
+    pub(in crate::kernels) fn whole_rows(&self, set: InstructionSet) -> Option<usize> {
+        let groups = self.a.rows.div_ceil(ROWS);
+        let tile = self.tile_rows(set);
+        (groups >= 2 * TASKS).then(|| self.a.rows.div_ceil(groups).next_multiple_of(tile))
+    }
+
+    /// Whether the rows of a are read where they lie: they are contiguous, not normalised, and do not
+    /// fall into the same set of the cache.
+    pub(super) fn a_in_place(&self) -> bool {
+        let MatrixRef { row_stride, column_stride, .. } = self.a;
+        column_stride == 1 && self.normalise_a.is_none() && row_stride % PAGE != 0
+    }
+
+    /// Rows of a register tile: more of them if they are copied, because one address serves all then.
+    pub(super) fn tile_rows(&self, set: InstructionSet) -> usize {
+        match simd::register_tile(set) {
+            (8, 2) if !self.a_in_place() => 12,
+            (rows, _) => rows,
+        }
+    }
+
+    /// Whether b is read where it lies: it is read for few rows or terms, its rows are contiguous, not
+    /// normalised, made of whole vectors, and near each other.
+    fn b_in_place(&self) -> bool {
+        let MatrixRef { columns, row_stride, column_stride, .. } = self.b;
+        let few = self.a.rows <= FEW || self.b.rows <= FEW;
+        let whole = columns % LANES == 0 && row_stride % LANES == 0;
+        few && whole && row_stride <= PAGE && column_stride == 1 && self.normalise_b.is_none()
+    }
+
+    /// How many terms of a sum are taken in one go: about [`DEPTH`], and equal shares.
+    pub(super) fn stretch(&self) -> usize {
+        let depth = self.a.columns;
+        depth.div_ceil(((depth + DEPTH / 2) / DEPTH).max(1)).max(1)
+    }
+
+    /// How many terms are packed at once.
+    pub(super) fn pass(&self) -> usize {
+        self.stretch() * (PACKED / self.stretch()).max(1)
+    }
+
+    /// Whether there are so many terms to few sums that each pass has sums of its own.
+    pub(super) fn in_parts(&self) -> bool {
+        let len = self.a.rows * self.b.columns;
+        self.bias.is_empty() && self.a.columns > self.pass() && (1..=FEW_SUMS).contains(&len)
+    }
+
+    /// Lends `body` the panels of the rows `terms` of b.
+    pub(super) fn panels(
+        &self,
+        set: InstructionSet,
+        terms: &Range<usize>,
+        body: impl FnOnce(Panels<'_>),
+    ) {
+        let width = simd::columns(set) * LANES;
+        if self.b_in_place() {
+            let (next, step) = (width, self.b.row_stride);
+            return body(Panels { values: self.b.data, next, step }.skip(terms.start * step));
+        }
+        let columns = self.b.columns.next_multiple_of(width);
+        scratch::with_thread_buffer(terms.len() * columns, |panels| {
+            if !terms.is_empty() {
+                self.pack(set, terms, panels, width);
+            }
+            body(Panels { values: panels, next: width * terms.len(), step: width });
+        });
+    }
+
+    /// Packs the rows `terms` of b into panels of `width` columns, one after the other.
+    fn pack(&self, set: InstructionSet, terms: &Range<usize>, panels: &mut [f32], width: usize) {
+        let panels = panels.par_chunks_mut(terms.len() * width);
+        panels.enumerate().for_each(|(p, panel)| {
+            let (matrix, normalise, by_rows) = (self.b, self.normalise_b, self.exchanged);
+            let (first, terms) = (p * width, terms.clone());
+            simd::run(set, Panel { matrix, normalise, by_rows, first, terms, width, panel });
+        });
+    }
+}
