@@ -64,7 +64,7 @@ impl<R: Real> Workspace<R> {
         &self.batch_statistics
     }
 
-    /// Bytes that the buffers hold, kernel scratch not counted.
+    /// Bytes that the buffers hold, without what aligns them and kernel scratch.
     pub fn bytes(&self) -> usize {
         let values = self.activations.iter().chain(&self.gradients).map(|values| values.len());
         let kept = self.kept.iter().map(Vec::len);

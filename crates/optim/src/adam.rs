@@ -13,6 +13,7 @@
 
 use rayon::prelude::*;
 use smoothout_tensor::Real;
+use smoothout_tensor::kernels::vectorised;
 
 use crate::pass::PIECE;
 use crate::{OptimError, Update};
@@ -126,14 +127,16 @@ impl<R: Real> Update<R> for Adam<R> {
         let vectors = w.par_chunks_mut(PIECE).zip(gradient.par_chunks(PIECE));
         let moments = self.first.par_chunks_mut(PIECE).zip(self.second.par_chunks_mut(PIECE));
         vectors.zip(moments).for_each(|((w, gradient), (first, second))| {
-            let moments = first.iter_mut().zip(second);
-            for ((w, &g), (m, v)) in w.iter_mut().zip(gradient).zip(moments) {
-                let g = scale * g + coupled * *w; // 1
-                *w *= keep; // 1
-                *m = beta1 * *m + gain1 * g; // 2
-                *v = beta2 * *v + gain2 * g * g; // 3
-                *w -= rate * *m / (v.sqrt() / root + epsilon); // 4
-            }
+            vectorised(|| {
+                let moments = first.iter_mut().zip(second);
+                for ((w, &g), (m, v)) in w.iter_mut().zip(gradient).zip(moments) {
+                    let g = scale * g + coupled * *w; // 1
+                    *w *= keep; // 1
+                    *m = beta1 * *m + gain1 * g; // 2
+                    *v = beta2 * *v + gain2 * g * g; // 3
+                    *w -= rate * *m / (v.sqrt() / root + epsilon); // 4
+                }
+            });
         });
     }
 

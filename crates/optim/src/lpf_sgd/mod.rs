@@ -31,6 +31,7 @@
 use std::f64::consts::PI;
 
 use rayon::prelude::*;
+use smoothout_tensor::kernels::vectorised;
 use smoothout_tensor::{
     Block, ParameterLayout, Purpose, Real, Selection, StreamKey, fill_gaussian,
 };
@@ -168,8 +169,10 @@ impl Kernel {
             fill_gaussian(key.block(index as u64), out);
             let len = filter_len(block);
             out.par_chunks_mut(len).zip(w.par_chunks(len)).for_each(|(out, w)| {
-                let deviation = R::from_f64(gamma * lanes_squared_norm(w).sqrt());
-                out.iter_mut().zip(w).for_each(|(out, &w)| *out = w + deviation * *out);
+                vectorised(|| {
+                    let deviation = R::from_f64(gamma * lanes_squared_norm(w).sqrt());
+                    out.iter_mut().zip(w).for_each(|(out, &w)| *out = w + deviation * *out);
+                });
             });
         }
     }

@@ -1,9 +1,10 @@
 //! Which kernels run: the instruction set of this CPU and the choice of algorithm, both for the
 //! whole process.
 
-use super::simd::{self, Task, Vector};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::simd::{self, Task, Vector};
 
 /// Which algorithms convolutions and products use. In `f64` all but `Scalar` are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -116,7 +117,7 @@ impl InstructionSet {
 
 /// Calls `body`, which the compiler may vectorise with the [instruction set](InstructionSet) in force:
 /// a plain loop over elements becomes two to four times faster than with what every CPU of the target
-/// has. Results are the same, bit for bit.
+/// has. Results are the same, bit for bit, and so it does with every [`KernelChoice`].
 ///
 /// Only what is inlined into `body` gains: mark the functions that it calls `#[inline(always)]`.
 ///

@@ -8,8 +8,8 @@
 //! All kernels work in parallel on the current Rayon pool and give the same bits for any number of
 //! threads: work is cut into chunks that depend on shapes only, and sums run in a fixed order.
 //!
-//! This module is the only one with unsafe code: vector instructions, and pointers in the inner
-//! loops. One source is compiled for each instruction set, see `simd`; [`KernelChoice`] picks the
+//! This module is the only one with unsafe code: vector instructions, pointers in the inner loops,
+//! and the request for huge pages. One source is compiled for each instruction set, see `simd`; [`KernelChoice`] picks the
 //! algorithms.
 
 mod conv;

@@ -17,7 +17,8 @@ const PIXELS: usize = 1 << 24;
 /// padding.
 ///
 /// # Panics
-/// If a length is not what `shape` says, or the image has more than 2^24 pixels.
+/// If a length is not what `shape` says, the padding is as wide as the kernel, so that a window could
+/// see nothing of the image, or the image has more than 2^24 pixels.
 ///
 /// ```
 /// use smoothout_tensor::kernels::{Conv2dShape, max_pool};
@@ -50,6 +51,12 @@ fn max_pool_with(
     assert_eq!(image.len(), pixels(shape.image) * shape.in_channels, "length of an image");
     assert_eq!(output.len(), pixels(shape.output_image()) * shape.in_channels, "length of maxima");
     assert_eq!(argmax.len(), output.len(), "one position for each output");
+    let seen = (0..2).all(|d| shape.padding[d] < shape.kernel[d]);
+    assert!(
+        seen,
+        "padding {:?} of a window {:?} that must see the image",
+        shape.padding, shape.kernel
+    );
     assert!(pixels(shape.image) <= PIXELS, "at most {PIXELS} pixels, not {:?}", shape.image);
     simd::run(set, MaxPool { shape, image, output, argmax });
 }
@@ -142,6 +149,22 @@ mod tests {
             }
         }
         (output, argmax)
+    }
+
+    /// A window in the padding alone has no position.
+    #[test]
+    #[should_panic(expected = "must see the image")]
+    fn padding_is_narrower_than_the_window() {
+        let shape = Conv2dShape {
+            batch: 1,
+            image: [1, 4],
+            in_channels: 1,
+            out_channels: 1,
+            kernel: [1, 1],
+            stride: [1, 1],
+            padding: [1, 0],
+        };
+        max_pool(&shape, &[1.0; 4], &mut [0.0; 12], &mut [0; 12]);
     }
 
     proptest! {

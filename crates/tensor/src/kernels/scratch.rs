@@ -31,14 +31,15 @@ impl<T: Copy + Default> Aligned<T> {
     pub fn grow(&mut self, len: usize) {
         if self.len < len {
             let bytes = len * size_of::<T>();
-            let boundary = if bytes >= HUGE_PAGE { HUGE_PAGE } else { LINE };
+            let huge = cfg!(target_os = "linux") && bytes >= HUGE_PAGE;
+            let boundary = if huge { HUGE_PAGE } else { LINE };
             let spare = boundary / size_of::<T>().clamp(1, LINE);
             self.buffer = Vec::new();
             self.buffer = vec![T::default(); len + spare];
             // There is no offset to ask for where elements do not divide a line: then any will do.
             self.start = self.buffer.as_ptr().align_offset(boundary).min(spare);
             self.len = len;
-            if bytes >= HUGE_PAGE {
+            if huge {
                 ask_for_huge_pages(&mut self[..]);
             }
         }
@@ -48,13 +49,13 @@ impl<T: Copy + Default> Aligned<T> {
 /// Large pages spare the CPU the search for small ones, which slows reads of far rows; a system that
 /// gives none goes on with small ones.
 fn ask_for_huge_pages<T>(values: &mut [T]) {
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(miri)))]
     {
         let len = size_of_val(values) / HUGE_PAGE * HUGE_PAGE;
         // SAFETY: the advice changes no value of these pages, which are all `values`.
         unsafe { libc::madvise(values.as_mut_ptr().cast(), len, libc::MADV_HUGEPAGE) };
     }
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(any(not(target_os = "linux"), miri))]
     let _ = values;
 }
 

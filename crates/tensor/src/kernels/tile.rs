@@ -56,21 +56,18 @@ pub(crate) unsafe fn multiply<V: Vector, const Q: usize, const B: usize, const N
     steps: usize,
 ) {
     let (mut x_at, mut w_at) = (0_usize, 0_usize);
-    let mut one = || {
-        // SAFETY: the caller vouches for each step.
-        unsafe { step(sums, x, x_at, w, w_at) };
-        x_at = x_at.wrapping_add(x_step);
-        w_at = w_at.wrapping_add(w_step);
-    };
     // Four steps a turn: the loop's own additions take the ports of multiply-adds on some CPUs.
     for _ in 0..steps / 4 {
-        one();
-        one();
-        one();
-        one();
+        for _ in 0..4 {
+            // SAFETY: the caller vouches for each step.
+            unsafe { step(sums, x, x_at, w, w_at) };
+            (x_at, w_at) = (x_at.wrapping_add(x_step), w_at.wrapping_add(w_step));
+        }
     }
     for _ in 0..steps % 4 {
-        one();
+        // SAFETY: as above.
+        unsafe { step(sums, x, x_at, w, w_at) };
+        (x_at, w_at) = (x_at.wrapping_add(x_step), w_at.wrapping_add(w_step));
     }
 }
 
@@ -90,12 +87,12 @@ unsafe fn step<V: Vector, const Q: usize, const B: usize, const N: usize>(
     let mut row = [V::splat(0.0); N];
     for n in 0..N {
         // SAFETY: the caller vouches for 16 N values.
-        row[n] = unsafe { V::load(w.wrapping_add(w_at + n * LANES)) };
+        row[n] = unsafe { V::load(w.wrapping_add(w_at).wrapping_add(n * LANES)) };
     }
     for q in 0..Q {
         for b in 0..B {
             // SAFETY: the caller vouches for B values.
-            let value = V::splat(unsafe { *x[q].wrapping_add(x_at + b) });
+            let value = V::splat(unsafe { *x[q].wrapping_add(x_at).wrapping_add(b) });
             for n in 0..N {
                 sums[q][b][n] = value.mul_add(row[n], sums[q][b][n]);
             }

@@ -1,14 +1,13 @@
 //! A block of a product: the unit of work of one thread.
 //!
-//! For one stretch of terms after the other, every panel of b is multiplied by all rows of the
-//! block. A block of `c' = b' a'` keeps the sums of a panel, and writes them with rows and columns
-//! exchanged.
+//! Every panel of b is multiplied by all rows of the block. A block of `c' = b' a'` keeps the sums of
+//! a panel, and writes them with rows and columns exchanged.
 
 use std::ops::Range;
 
 use super::pack::{Strips, padded_len};
-use super::product::Product;
-use super::sums::{Factors, Target};
+use super::product::{Product, Stretch};
+use super::sums::{Panel, Target};
 use crate::kernels::conv::fused::{lanes, load};
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::{InstructionSet, scratch};
@@ -30,13 +29,11 @@ impl<'a> Panels<'a> {
     }
 }
 
-/// Rows and columns of c, for a range of the terms of its sums.
+/// Rows and columns of c, for a stretch of terms.
 pub(super) struct Block<'a> {
     pub(super) product: &'a Product<'a>,
-    /// The first term of the sums in c: those of later ones are added.
-    pub(super) begin: usize,
-    pub(super) terms: Range<usize>,
-    /// From the block's first column on, for `terms`.
+    pub(super) stretch: &'a Stretch,
+    /// From the block's first column on, for the stretch.
     pub(super) panels: Panels<'a>,
     pub(super) rows: Range<usize>,
     pub(super) columns: Range<usize>,
@@ -47,16 +44,19 @@ pub(super) struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// Computes it. Nobody else may have access to its elements of c.
-    pub(super) fn run(self, set: InstructionSet) {
+    /// Computes it.
+    ///
+    /// # Safety
+    /// c holds the block's rows and columns, and nobody else has access to these elements.
+    pub(super) unsafe fn run(self, set: InstructionSet) {
         let (rows, tile) = (self.rows.len(), self.product.tile_rows(set));
         let strips = if self.product.a_in_place() { 0 } else { rows.div_ceil(tile) };
-        let copied = strips * padded_len(tile * self.product.stretch());
+        let copied = strips * padded_len(tile * self.stretch.terms.len());
         let exchanged = if self.strides[1] == 1 { 0 } else { rows.next_multiple_of(LANES) };
         let kept = exchanged * simd::columns(set) * LANES;
         scratch::with_thread_buffer(copied + kept, |buffer| {
             let (copy, kept) = buffer.split_at_mut(copied);
-            simd::run(set, Buffered { block: self, copy, kept });
+            simd::run(set, Buffered { block: self, tile, copy, kept });
         });
     }
 }
@@ -65,6 +65,8 @@ impl Block<'_> {
 /// they are to be exchanged.
 struct Buffered<'a> {
     block: Block<'a>,
+    /// Rows of a register tile.
+    tile: usize,
     copy: &'a mut [f32],
     kept: &'a mut [f32],
 }
@@ -74,64 +76,53 @@ impl Task for Buffered<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        match (V::ROWS, V::COLUMNS) {
-            (8, 2) => self.stretches::<V, 8, 12, 2>(),
-            (6, _) => self.stretches::<V, 6, 6, 1>(),
-            _ => self.stretches::<V, 2, 2, 1>(),
+        match (V::COLUMNS, self.tile) {
+            (2, 8) => self.panels::<V, 8, 2>(),
+            (2, 12) => self.panels::<V, 12, 2>(),
+            (1, 6) => self.panels::<V, 6, 1>(),
+            (1, 2) => self.panels::<V, 2, 1>(),
+            tile => unreachable!("a register tile of {tile:?}"),
         }
     }
 }
 
 impl Buffered<'_> {
-    /// In tiles of N vectors and R rows that are read in place, or a strip of S.
+    /// In tiles of R rows, read in place or in strips, and N vectors.
     #[inline(always)]
-    fn stretches<V: Vector, const R: usize, const S: usize, const N: usize>(self) {
-        let Self { block, copy, kept } = self;
+    fn panels<V: Vector, const R: usize, const N: usize>(self) {
+        let Self { block, copy, kept, .. } = self;
         let (matrix, normalise) = (block.product.a, block.product.normalise_a);
-        let (all, in_place) = (block.terms.clone(), block.product.a_in_place());
-        let mut start = all.start;
-        loop {
-            let terms = start..(start + block.product.stretch()).min(all.end);
-            let panels = block.panels.skip((start - all.start) * block.panels.step);
-            if !in_place {
-                let (rows, terms, copy) = (block.rows.clone(), terms.clone(), &mut *copy);
-                Strips { matrix, normalise, rows, terms, copy }.fill::<V, S>();
-            }
-            for (p, column) in block.columns.clone().step_by(N * LANES).enumerate() {
-                let columns = column..(column + N * LANES).min(block.columns.end);
-                let (panel, panel_step) = (panels.skip(p * panels.next).values, panels.step);
-                let to = if kept.is_empty() {
-                    block.target(columns.clone(), start == block.begin)
-                } else {
-                    Target::buffer(kept, N * LANES).columns(columns.len())
-                };
-                let tile = if in_place { R } else { S };
-                for row in (0..block.rows.len()).step_by(tile) {
-                    let valid = tile.min(block.rows.len() - row);
-                    if in_place {
-                        let mut x = [&matrix.data[..0]; R];
-                        for q in 0..R {
-                            // Beyond the last row the last is multiplied again, and not stored.
-                            let row = block.rows.start + row + q.min(valid - 1);
-                            x[q] = &matrix.data[row * matrix.row_stride..][terms.clone()];
-                        }
-                        let terms = terms.len();
-                        let factors = Factors { x, x_step: 1, panel, panel_step, terms };
-                        to.store_product::<V, R, 1, N>(&factors, row, valid);
-                    } else {
-                        let strip = &copy[row / S * padded_len(S * terms.len())..];
-                        let (x, terms) = ([strip], terms.len());
-                        let factors = Factors { x, x_step: S, panel, panel_step, terms };
-                        to.store_product::<V, 1, S, N>(&factors, row, valid);
+        let (terms, in_place) = (block.stretch.terms.clone(), block.product.a_in_place());
+        if !in_place {
+            let (rows, terms, copy) = (block.rows.clone(), terms.clone(), &mut *copy);
+            Strips { matrix, normalise, rows, terms, copy }.fill::<V, R>();
+        }
+        for (p, column) in block.columns.clone().step_by(N * LANES).enumerate() {
+            let columns = column..(column + N * LANES).min(block.columns.end);
+            let panel = block.panels.skip(p * block.panels.next).values;
+            let panel = Panel { values: panel, step: block.panels.step, terms: terms.len() };
+            let to = if kept.is_empty() {
+                block.target(columns.clone())
+            } else {
+                Target::buffer(kept, N * LANES).columns(columns.len())
+            };
+            for row in (0..block.rows.len()).step_by(R) {
+                let valid = R.min(block.rows.len() - row);
+                if in_place {
+                    let mut x = [&matrix.data[..0]; R];
+                    for q in 0..R {
+                        // Beyond the last row the last is multiplied again, and not stored.
+                        let row = block.rows.start + row + q.min(valid - 1);
+                        x[q] = &matrix.data[row * matrix.row_stride..][terms.clone()];
                     }
-                }
-                if !kept.is_empty() {
-                    block.exchange::<V>(kept, N * LANES, columns, start == block.begin);
+                    to.store_product::<V, R, 1, N>((x, 1), panel, row, valid);
+                } else {
+                    let strip = &copy[row / R * padded_len(R * terms.len())..];
+                    to.store_product::<V, 1, R, N>(([strip], R), panel, row, valid);
                 }
             }
-            start = terms.end;
-            if start >= all.end {
-                break;
+            if !kept.is_empty() {
+                block.exchange::<V>(kept, N * LANES, columns);
             }
         }
     }
@@ -139,21 +130,21 @@ impl Buffered<'_> {
 
 impl Block<'_> {
     /// Some columns of the block's rows of c.
-    fn target(&self, columns: Range<usize>, first: bool) -> Target<'_> {
-        let (rows, bias) = (self.rows.len(), self.product.bias);
+    fn target(&self, columns: Range<usize>) -> Target<'_> {
+        let (rows, bias, add) = (self.rows.len(), self.product.bias, !self.stretch.first);
         let bias = if bias.is_empty() { bias } else { &bias[columns.clone()] };
         // SAFETY: these elements of c belong to this block.
         unsafe {
             let c = self.c.add(columns.start);
-            Target::new(c, rows, self.strides[0], columns.len()).add(!first, bias)
+            Target::new(c, rows, self.strides[0], columns.len()).add(add, bias)
         }
     }
 
     /// Writes the sums of a panel, rows of `width`, to columns that are contiguous in c: the first
     /// with the bias of their rows, later ones are added.
     #[inline(always)]
-    fn exchange<V: Vector>(&self, kept: &[f32], width: usize, columns: Range<usize>, first: bool) {
-        let bias = self.product.bias;
+    fn exchange<V: Vector>(&self, kept: &[f32], width: usize, columns: Range<usize>) {
+        let (bias, first) = (self.product.bias, self.stretch.first);
         for row in (0..self.rows.len()).step_by(LANES) {
             let valid = LANES.min(self.rows.len() - row);
             let bias_of = if first && !bias.is_empty() {

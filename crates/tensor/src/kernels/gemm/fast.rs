@@ -1,19 +1,16 @@
 //! The `f32` product `c = a b + bias`: register tiles over panels.
 //!
-//! b is packed into panels of 16 N columns, a stretch of its rows at a time; c is cut into blocks,
-//! in parallel. A task takes its rows of a, a stretch of terms at a time, and runs every panel over
-//! them: the rows of a tile stay in the first cache level. Longer sums are added in order; if there
-//! are few of them, as in the weight gradient of a large batch, stretches are added up side by side,
-//! each with panels of its own, and their sums in order at the end: no thread waits for another's
-//! panels.
-
-use std::ops::Range;
+//! The terms of the sums are taken in stretches. For each, b is packed into panels of 16 N columns,
+//! and c is cut into blocks, in parallel: a task runs every panel over its rows of a, and the rows of
+//! a tile stay in the first cache level. The sums of stretches are added in order. Where they are few,
+//! as in the weight gradient of a large batch, stretches have sums of their own, and can be taken side
+//! by side.
 
 use rayon::prelude::*;
 
 use super::MatrixMut;
 use super::block::{Block, Panels};
-use super::product::{FEW, Product, ROWS, TASKS};
+use super::product::{FEW, Product, ROWS, Stretch, TASKS};
 use crate::kernels::simd::{self, LANES};
 use crate::kernels::{InstructionSet, scratch};
 
@@ -29,6 +26,9 @@ pub(in crate::kernels) fn product(
     c: MatrixMut<'_, f32>,
 ) {
     assert_eq!((product.a.rows, product.b.columns), (c.rows, c.columns), "a b must fit c");
+    if c.data.is_empty() {
+        return;
+    }
     let product = &product.with_fewer_panels();
     let (rows, columns) = (product.a.rows, product.b.columns);
     let strides = if product.exchanged { [1, c.columns] } else { [c.columns, 1] };
@@ -40,30 +40,35 @@ pub(in crate::kernels) fn product(
     let across = TASKS.div_ceil(down.max(1)).min(columns.div_ceil(width)).max(1);
     let block_columns = columns.div_ceil(across).next_multiple_of(width);
     let across = columns.div_ceil(block_columns);
-    let blocks = |begin: usize, terms: Range<usize>, panels: Panels<'_>, c: &mut [f32]| {
-        let target = Target(c.as_mut_ptr());
-        (0..down * across).into_par_iter().for_each(|task| {
+    let blocks = |stretch: &Stretch, panels: Panels<'_>, c: &mut [f32]| {
+        let first_element = First(c.as_mut_ptr());
+        let block = |task: usize| {
             let row = |block: usize| (block * tiles / down * tile).min(rows);
             let rows = row(task / across)..row(task / across + 1);
             let first = task % across * block_columns;
             let block = Block {
                 product,
-                begin,
-                terms: terms.clone(),
+                stretch,
                 panels: panels.skip(first / width * panels.next),
                 columns: first..(first + block_columns).min(columns),
-                // SAFETY: blocks are disjoint, and lie inside c.
-                c: unsafe { target.at(rows.start * strides[0]) },
+                // SAFETY: the first of the rows lies inside c.
+                c: unsafe { first_element.at(rows.start * strides[0]) },
                 strides,
                 rows,
             };
-            block.run(set);
-        });
+            // SAFETY: c holds the rows and columns; those of other tasks are others.
+            unsafe { block.run(set) };
+        };
+        if stretch.shared {
+            (0..down * across).into_par_iter().for_each(block);
+        } else {
+            (0..down * across).for_each(block);
+        }
     };
     if product.in_parts() {
         parts(set, product, c.data, blocks);
     } else {
-        passes(set, product, c.data, |terms, panels, c| blocks(0, terms, panels, c));
+        stretches(set, product, c.data, blocks);
     }
 }
 
@@ -80,66 +85,74 @@ pub(in crate::kernels) fn product_rows(
 ) {
     let columns = product.b.columns;
     assert_eq!(product.a.rows * columns, c.len(), "a b must fit c");
-    passes(set, product, c, |terms, panels, c| {
+    stretches(set, product, c, |stretch, panels, c| {
         let groups = c.par_chunks_mut(rows * columns).zip(partials.par_chunks_mut(partial_len));
         groups.enumerate().for_each(|(group, (c, partial))| {
             let first = group * rows;
             let block = Block {
                 product,
-                begin: 0,
-                terms: terms.clone(),
+                stretch,
                 panels,
                 rows: first..first + c.len() / columns,
                 columns: 0..columns,
                 c: c.as_mut_ptr(),
                 strides: [columns, 1],
             };
-            block.run(set);
-            if terms.end == product.a.columns {
+            // SAFETY: c is these rows, borrowed alone.
+            unsafe { block.run(set) };
+            if stretch.terms.end == product.a.columns {
                 after(group, c, partial);
             }
         });
     });
 }
 
-/// Calls `body(terms, panels, c)` for one range of terms after the other, with the panels of b.
-fn passes(
+/// Calls `body(stretch, panels, c)` for one stretch after the other, with the panels of b.
+fn stretches(
     set: InstructionSet,
     product: &Product<'_>,
     c: &mut [f32],
-    mut body: impl FnMut(Range<usize>, Panels<'_>, &mut [f32]),
+    mut body: impl FnMut(&Stretch, Panels<'_>, &mut [f32]),
 ) {
     if c.is_empty() {
         return;
     }
-    let depth = product.a.columns;
+    let (depth, len) = (product.a.columns, product.stretch());
     // Without a term, the sums are still written.
-    for start in (0..depth.max(1)).step_by(product.pass()) {
-        let terms = start..(start + product.pass()).min(depth);
-        product.panels(set, &terms, |panels| body(terms.clone(), panels, c));
+    for start in (0..depth.max(1)).step_by(len) {
+        let terms = start..(start + len).min(depth);
+        let stretch = Stretch { terms, first: start == 0, shared: true };
+        product.panels(set, &stretch, |panels| body(&stretch, panels, c));
     }
 }
 
-/// Calls `body(begin, terms, panels, part)` for all ranges of terms at once, each with its panels and
-/// a c of its own, and adds those up in order.
+/// Calls `body(stretch, panels, part)` for every stretch with sums of its own, and adds those up in
+/// order, as if there were one c. If threads can take the same number of stretches each, they do:
+/// none waits for panels of another. This changes no bit.
 fn parts(
     set: InstructionSet,
     product: &Product<'_>,
     c: &mut [f32],
-    body: impl Fn(usize, Range<usize>, Panels<'_>, &mut [f32]) + Sync,
+    body: impl Fn(&Stretch, Panels<'_>, &mut [f32]) + Sync,
 ) {
-    let (depth, len) = (product.a.columns, c.len());
-    let count = depth.div_ceil(product.pass());
-    scratch::with_thread_buffer(count * len, |parts| {
-        parts.par_chunks_exact_mut(len).enumerate().for_each(|(part, c)| {
-            let start = part * product.pass();
-            let terms = start..(start + product.pass()).min(depth);
-            product.panels(set, &terms, |panels| body(start, terms.clone(), panels, c));
-        });
+    let (depth, len, sums) = (product.a.columns, product.stretch(), c.len());
+    let count = depth.div_ceil(len);
+    let shared = !count.is_multiple_of(rayon::current_num_threads());
+    scratch::with_thread_buffer(count * sums, |parts| {
+        let part = |(part, c): (usize, &mut [f32])| {
+            let terms = part * len..((part + 1) * len).min(depth);
+            let stretch = Stretch { terms, first: true, shared };
+            product.panels(set, &stretch, |panels| body(&stretch, panels, c));
+        };
+        if shared {
+            parts.chunks_exact_mut(sums).enumerate().for_each(part);
+        } else {
+            parts.par_chunks_exact_mut(sums).enumerate().for_each(part);
+        }
         let parts = &*parts;
         c.par_chunks_mut(PIECE).enumerate().for_each(|(piece, c)| {
             c.copy_from_slice(&parts[piece * PIECE..][..c.len()]);
-            for part in parts.chunks_exact(len).skip(1) {
+            for part in parts.chunks_exact(sums).skip(1) {
                 let part = &part[piece * PIECE..];
                 c.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
             }
@@ -147,16 +160,16 @@ fn parts(
     });
 }
 
-/// Where the first element of c is, for tasks that write disjoint blocks.
+/// The first element of c, for tasks that write disjoint blocks.
 #[derive(Clone, Copy)]
-struct Target(*mut f32);
+struct First(*mut f32);
 
 // SAFETY: whoever takes an address vouches that no other task writes there.
-unsafe impl Sync for Target {}
+unsafe impl Sync for First {}
 
-impl Target {
+impl First {
     /// # Safety
-    /// Element `at` lies inside c; what is written from there on is written by no other task.
+    /// Element `at` lies inside c, or right behind it.
     unsafe fn at(&self, at: usize) -> *mut f32 {
         // SAFETY: as the caller vouches.
         unsafe { self.0.add(at) }

@@ -11,7 +11,7 @@ const AHEAD: usize = 8;
 
 /// A panel of b: `width` columns from `first` on, of the rows `terms`. Element (k, j) goes to
 /// `panel[k width + j]`; columns that the matrix does not have are zeros.
-pub(super) struct Panel<'a> {
+pub(super) struct PackPanel<'a> {
     pub(super) matrix: MatrixRef<'a, f32>,
     pub(super) normalise: Option<Normalise<'a>>,
     /// Whether the rows of the matrix are normalised instead of its columns. What is normalised is
@@ -23,7 +23,7 @@ pub(super) struct Panel<'a> {
     pub(super) panel: &'a mut [f32],
 }
 
-impl Task for Panel<'_> {
+impl Task for PackPanel<'_> {
     type Output = ();
 
     #[inline(always)]

@@ -11,22 +11,22 @@ use rayon::prelude::*;
 
 use super::MatrixRef;
 use super::block::Panels;
-use super::pack::Panel;
+use super::pack::PackPanel;
 use crate::kernels::conv::fused::Normalise;
 use crate::kernels::simd::{self, LANES};
 use crate::kernels::{InstructionSet, scratch};
 
 /// About as many terms of a sum are taken in one go.
 const DEPTH: usize = 1024;
-/// About as many rows of b are packed at once.
-const PACKED: usize = 1024;
 /// The most rows of c to a task.
 pub(super) const ROWS: usize = 96;
 /// A product of no more rows than this is cut into columns alone. It does not read b often enough
 /// to be worth a copy, and neither does one of no more terms.
 pub(super) const FEW: usize = 128;
-/// Sums of many terms have parts of their own, if there are no more sums than this.
+/// Sums of many terms are added up in parts, if there are no more sums than this.
 const FEW_SUMS: usize = 1 << 19;
+/// The most sums of all parts.
+const PART_SUMS: usize = 1 << 22;
 /// So many values are a page: rows that begin as many apart would fall into the same set of the
 /// cache, and those further apart than that are slow to find.
 const PAGE: usize = 1024;
@@ -122,45 +122,52 @@ impl<'a> Product<'a> {
         depth.div_ceil(((depth + DEPTH / 2) / DEPTH).max(1)).max(1)
     }
 
-    /// How many terms are packed at once.
-    pub(super) fn pass(&self) -> usize {
-        self.stretch() * (PACKED / self.stretch()).max(1)
-    }
-
-    /// Whether there are so many terms to few sums that each pass has sums of its own.
+    /// Whether there are so many terms to few sums that each stretch has sums of its own.
     pub(super) fn in_parts(&self) -> bool {
-        let len = self.a.rows * self.b.columns;
-        self.bias.is_empty() && self.a.columns > self.pass() && (1..=FEW_SUMS).contains(&len)
+        let (len, count) = (self.a.rows * self.b.columns, self.a.columns.div_ceil(self.stretch()));
+        self.bias.is_empty() && count > 1 && len <= FEW_SUMS && count * len <= PART_SUMS
     }
 
-    /// Lends `body` the panels of the rows `terms` of b.
+    /// Lends `body` the panels of the rows of b that belong to a stretch.
     pub(super) fn panels(
         &self,
         set: InstructionSet,
-        terms: &Range<usize>,
+        stretch: &Stretch,
         body: impl FnOnce(Panels<'_>),
     ) {
-        let width = simd::columns(set) * LANES;
+        let (width, terms) = (simd::columns(set) * LANES, stretch.terms.clone());
         if self.b_in_place() {
             let (next, step) = (width, self.b.row_stride);
             return body(Panels { values: self.b.data, next, step }.skip(terms.start * step));
         }
-        let columns = self.b.columns.next_multiple_of(width);
-        scratch::with_thread_buffer(terms.len() * columns, |panels| {
-            if !terms.is_empty() {
-                self.pack(set, terms, panels, width);
+        let next = width * terms.len();
+        scratch::with_thread_buffer(self.b.columns.div_ceil(width) * next, |panels| {
+            let pack = |(p, panel)| {
+                let (matrix, normalise, by_rows) = (self.b, self.normalise_b, self.exchanged);
+                let (first, terms) = (p * width, terms.clone());
+                simd::run(
+                    set,
+                    PackPanel { matrix, normalise, by_rows, first, terms, width, panel },
+                );
+            };
+            if terms.is_empty() {
+                // There is nothing to pack.
+            } else if stretch.shared {
+                panels.par_chunks_mut(next).enumerate().for_each(pack);
+            } else {
+                panels.chunks_mut(next).enumerate().for_each(pack);
             }
-            body(Panels { values: panels, next: width * terms.len(), step: width });
+            body(Panels { values: panels, next, step: width });
         });
     }
+}
 
-    /// Packs the rows `terms` of b into panels of `width` columns, one after the other.
-    fn pack(&self, set: InstructionSet, terms: &Range<usize>, panels: &mut [f32], width: usize) {
-        let panels = panels.par_chunks_mut(terms.len() * width);
-        panels.enumerate().for_each(|(p, panel)| {
-            let (matrix, normalise, by_rows) = (self.b, self.normalise_b, self.exchanged);
-            let (first, terms) = (p * width, terms.clone());
-            simd::run(set, Panel { matrix, normalise, by_rows, first, terms, width, panel });
-        });
-    }
+/// A stretch of the terms of all sums.
+#[derive(Debug, Clone)]
+pub(super) struct Stretch {
+    pub(super) terms: Range<usize>,
+    /// Whether its sums overwrite c: those of later stretches are added.
+    pub(super) first: bool,
+    /// Whether the threads share its work, instead of each taking a stretch.
+    pub(super) shared: bool,
 }

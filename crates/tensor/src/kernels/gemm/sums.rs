@@ -4,40 +4,40 @@ use crate::kernels::conv::fused::lanes;
 use crate::kernels::simd::{LANES, Vector};
 use crate::kernels::tile::{Sums, multiply, zeros};
 
-/// Q rows of a, or B neighbouring ones in a strip, and a panel of b.
-pub(super) struct Factors<'a, const Q: usize> {
-    pub(super) x: [&'a [f32]; Q],
+/// A panel of b.
+#[derive(Clone, Copy)]
+pub(super) struct Panel<'a> {
+    pub(super) values: &'a [f32],
     /// From a term to the next.
-    pub(super) x_step: usize,
-    pub(super) panel: &'a [f32],
-    /// From a term to the next.
-    pub(super) panel_step: usize,
+    pub(super) step: usize,
     pub(super) terms: usize,
 }
 
-impl<const Q: usize> Factors<'_, Q> {
-    /// The sums of Q B rows and N vectors of columns.
+impl Panel<'_> {
+    /// The sums of Q rows of a, or of B neighbouring ones in a strip, which go on after `x_step`
+    /// values, and N vectors of columns.
     #[inline(always)]
-    fn sums<V: Vector, const B: usize, const N: usize>(&self) -> Sums<V, Q, B, N> {
+    fn sums<V: Vector, const Q: usize, const B: usize, const N: usize>(
+        self,
+        (rows, x_step): ([&[f32]; Q], usize),
+    ) -> Sums<V, Q, B, N> {
+        let Self { values, step, terms } = self;
         let mut sums = zeros();
-        let Some(last) = self.terms.checked_sub(1) else { return sums };
-        let mut x = [self.panel.as_ptr(); Q];
+        let Some(last) = terms.checked_sub(1) else { return sums };
+        let mut x = [values.as_ptr(); Q];
         for q in 0..Q {
-            assert!(last * self.x_step + B <= self.x[q].len(), "rows hold the terms");
-            x[q] = self.x[q].as_ptr();
+            assert!(last * x_step + B <= rows[q].len(), "rows hold the terms");
+            x[q] = rows[q].as_ptr();
         }
-        assert!(
-            last * self.panel_step + N * LANES <= self.panel.len(),
-            "the panel holds the terms"
-        );
-        let (panel, step) = (self.panel.as_ptr(), self.panel_step);
+        assert!(last * step + N * LANES <= values.len(), "the panel holds the terms");
+        let panel = values.as_ptr();
         // SAFETY: both do, as just checked.
         unsafe {
             // A step that is known beforehand spares the loop a register and additions.
             if step == N * LANES {
-                multiply(&mut sums, x, self.x_step, panel, N * LANES, self.terms);
+                multiply(&mut sums, x, x_step, panel, N * LANES, terms);
             } else {
-                multiply(&mut sums, x, self.x_step, panel, step, self.terms);
+                multiply(&mut sums, x, x_step, panel, step, terms);
             }
         }
         sums
@@ -86,14 +86,15 @@ impl<'a> Target<'a> {
     #[inline(always)]
     pub(super) fn store_product<V: Vector, const Q: usize, const B: usize, const N: usize>(
         &self,
-        factors: &Factors<'_, Q>,
+        x: ([&[f32]; Q], usize),
+        panel: Panel<'_>,
         row: usize,
         valid: usize,
     ) {
         // The last panel may be filled in part.
         match (N, self.columns.div_ceil(LANES)) {
-            (2, 1) => self.store_tile(&factors.sums::<V, B, 1>(), row, valid),
-            _ => self.store_tile(&factors.sums::<V, B, N>(), row, valid),
+            (2, 1) => self.store_tile(&panel.sums::<V, Q, B, 1>(x), row, valid),
+            _ => self.store_tile(&panel.sums::<V, Q, B, N>(x), row, valid),
         }
     }
 
@@ -110,7 +111,6 @@ impl<'a> Target<'a> {
             Some(bias) if !self.add => Some(bias.as_ptr()),
             _ => None,
         };
-        let plain = whole && (self.add || self.bias.is_empty() || bias.is_some());
         for q in 0..Q {
             for b in 0..B {
                 let i = q * B + b;
@@ -119,11 +119,11 @@ impl<'a> Target<'a> {
                 }
                 let c = self.c.wrapping_add((row + i) * self.row_stride);
                 for n in 0..N {
-                    // SAFETY: the target has this row, and it holds whole vectors if `plain`; so
+                    // SAFETY: the target has this row, and it holds whole vectors if `whole`; so
                     // does the bias.
                     unsafe {
                         let c = c.wrapping_add(n * LANES);
-                        match (plain, self.add, bias) {
+                        match (whole, self.add, bias) {
                             (true, true, _) => sums[q][b][n].add(V::load(c)).store(c),
                             (true, false, Some(bias)) => {
                                 sums[q][b][n].add(V::load(bias.add(n * LANES))).store(c)

@@ -22,8 +22,13 @@ fn matrix<R>(data: &[R], rows: usize, columns: usize, transposed: bool) -> Matri
     }
 }
 
-fn check([m, n, k]: [usize; 3], transposed: [bool; 2]) {
+fn check(size: [usize; 3], transposed: [bool; 2]) {
+    check_with_bias(size, transposed, false);
+}
+
+fn check_with_bias([m, n, k]: [usize; 3], transposed: [bool; 2], biased: bool) {
     let (a, b) = (values(m * k, 1), values(k * n, 2));
+    let bias = values(if biased { n } else { 0 }, 3);
     let wide = |v: &[f32]| v.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
     let (a64, b64) = (wide(&a), wide(&b));
     let (mut expected, mut double) = (vec![f64::NAN; m * n], vec![f64::NAN; m * n]);
@@ -34,10 +39,13 @@ fn check([m, n, k]: [usize; 3], transposed: [bool; 2]) {
     for (d, e) in double.iter().zip(&expected) {
         assert!((d - e).abs() < 1e-13 * scale);
     }
+    for (i, expected) in expected.iter_mut().enumerate() {
+        *expected += if biased { f64::from(bias[i % n]) } else { 0.0 };
+    }
     for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
         let mut found = vec![f32::NAN; m * n];
         let (a, b) = (matrix(&a, m, k, transposed[0]), matrix(&b, k, n, transposed[1]));
-        product(set, &Product::new(a, b), MatrixMut::new(&mut found, m, n));
+        product(set, &Product::new(a, b).bias(&bias), MatrixMut::new(&mut found, m, n));
         for (f, e) in found.iter().zip(&expected) {
             let error = (f64::from(*f) - e).abs();
             assert!(error < 5e-6 * scale, "{set:?} {m} {n} {k} {transposed:?}: {f} is not {e}");
@@ -52,8 +60,9 @@ proptest! {
     fn fast_is_the_definition(
         size in [1..140_usize, 1..300_usize, 0..70_usize],
         transposed: [bool; 2],
+        biased: bool,
     ) {
-        check(size, transposed);
+        check_with_bias(size, transposed, biased);
     }
 }
 
@@ -64,6 +73,18 @@ fn blocks_are_added() {
         check([65, 257, 2050], transposed);
         check([64, 256, 1024], transposed);
         check([1, 10, 3000], transposed);
+        // With a bias, stretches are not taken apart; few rows are exchanged.
+        check_with_bias([65, 257, 2050], transposed, true);
+        check_with_bias([5, 300, 2050], transposed, true);
+    }
+}
+
+#[test]
+fn products_without_elements_or_terms() {
+    for size in [[0, 5, 3], [5, 0, 3], [0, 0, 0], [5, 4, 0]] {
+        for transposed in [[false, false], [false, true], [true, false], [true, true]] {
+            check(size, transposed);
+        }
     }
 }
 
@@ -71,7 +92,9 @@ fn blocks_are_added() {
 /// few terms.
 #[test]
 fn factors_are_read_in_place() {
-    for (m, n, k) in [(9, 48, 40), (128, 16, 600), (129, 80, 128), (300, 16, 1), (1, 1024, 2)] {
+    for (m, n, k) in
+        [(9, 48, 40), (128, 16, 600), (129, 80, 128), (300, 16, 1), (1, 1024, 2), (60, 48, 2100)]
+    {
         check([m, n, k], [false, false]);
         check([m, n, k], [true, false]);
     }
@@ -80,7 +103,7 @@ fn factors_are_read_in_place() {
 /// Blocks of rows and columns, and parts of long sums.
 #[test]
 fn threads_do_not_change_the_bits() {
-    for [m, n, k] in [[130, 530, 700], [60, 70, 2100]] {
+    for [m, n, k] in [[130, 530, 700], [60, 70, 2100], [60, 48, 2100]] {
         let (a, b) = (values(m * k, 1), values(k * n, 2));
         let on = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -97,11 +120,30 @@ fn threads_do_not_change_the_bits() {
     }
 }
 
+/// A second factor whose rows lie further apart than they are long.
+#[test]
+fn strided_factors_are_read_in_place() {
+    let (m, n, k, stride) = (7, 32, 50, 48);
+    let (a, b) = (values(m * k, 1), values(k * stride, 2));
+    let dense: Vec<f32> = b.chunks(stride).flat_map(|row| &row[..n]).copied().collect();
+    let run = |b: MatrixRef<'_, f32>| {
+        let mut c = vec![f32::NAN; m * n];
+        let work = Product::new(MatrixRef::new(&a, m, k), b);
+        product(InstructionSet::detected(), &work, MatrixMut::new(&mut c, m, n));
+        c
+    };
+    let last = (k - 1) * stride + n;
+    let strided = run(MatrixRef::strided(&b[..last], k, n, stride));
+    assert_eq!(strided, run(MatrixRef::new(&dense, k, n)));
+}
+
 /// A small batch and the weights of a layer: the columns of a are normalised, the bias is added, and
 /// the sums are those of one batch of all rows, bit for bit.
 #[test]
 fn few_rows_are_computed_as_many() {
-    for (rows, [inputs, outputs]) in [(1, [17, 3]), (5, [33, 70]), (37, [1200, 90])] {
+    for (rows, [inputs, outputs]) in
+        [(1, [17, 3]), (5, [33, 70]), (37, [1200, 90]), (5, [2050, 300])]
+    {
         let (x, w, bias) =
             (values(rows * inputs, 1), values(inputs * outputs, 2), values(outputs, 3));
         let (mean, scale, shift) = (values(inputs, 4), values(inputs, 5), values(inputs, 6));

@@ -83,6 +83,7 @@ impl Task for ApplyNorm<'_> {
             let slope: V = load(norm.slope, channel, width);
             let offset: V = load(norm.offset, channel, width);
             for at in (channel..to.len()).step_by(channels) {
+                // The next channels of the row, which are read when all rows have been.
                 prefetch_at(norm.input, at + LANES);
                 prefetch_at(norm.gradient, at + LANES);
                 prefetch_at(to, at + LANES);
@@ -174,6 +175,7 @@ impl Task for FinishGroup<'_> {
                 let mut sums = [V::splat(0.0); 3];
                 for at in (first + channel..end).step_by(channels) {
                     let mut d: V = load(gradient, at, width);
+                    // The next channels of the row, as above.
                     if let Some(gate) = finish.gate {
                         prefetch_at(gate.values, at + LANES);
                     }

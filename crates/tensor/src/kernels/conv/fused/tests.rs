@@ -211,52 +211,63 @@ proptest! {
         outputs in 1..70_usize,
         biased: bool,
     ) {
-        let extents = [inputs, outputs];
-        let (z, w) = (values(batch * inputs, 0.37), values(outputs * inputs, 0.77));
-        let bias = values(if biased { outputs } else { 0 }, 0.51);
-        let d = values(batch * outputs, 0.19);
-        let [mean, scale, shift] = [0.11, 0.23, 0.35].map(|step| values(inputs, step));
-        let normalise = Normalise { mean: &mean, scale: &scale, shift: &shift, relu: true };
-        let operand = Operand { values: &z, normalise: Some(normalise) };
-        let mut x = vec![f32::NAN; z.len()];
-        combine(operand, None, false, inputs, &mut x);
-        let wide = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
-        let (x64, w64, d64) = (wide(&x), wide(&w), wide(&d));
-        let x64 = MatrixRef::new(&x64, batch, inputs);
-        let w64 = MatrixRef::new(&w64, outputs, inputs);
-        let d64 = MatrixRef::new(&d64, batch, outputs);
-        let partials = &mut Vec::new();
-
-        let (mut y64, terms) = product(x64, w64.transposed());
-        for row in y64.chunks_mut(outputs) {
-            row.iter_mut().zip(&bias).for_each(|(y, &bias)| *y += f64::from(bias));
-        }
-        let (mut y, mut all) = (vec![f32::NAN; d.len()], vec![f64::NAN; 2 * outputs]);
-        linear_forward(operand, &w, &bias, &mut y, Some(&mut all), partials, extents);
-        near_by(&y, &y64, terms, "output");
-        let mut again = vec![f64::NAN; all.len()];
-        moments(&y, &mut again, partials);
-        near(&single(&all), &again, "moments");
-
-        let (mut dx64, terms) = product(d64, w64);
-        for (dx, x) in dx64.iter_mut().zip(&x) {
-            *dx = if *x > 0.0 { *dx } else { 0.0 };
-        }
-        let (mut dx, mut sums) = (vec![f32::NAN; z.len()], vec![f64::NAN; 3 * inputs]);
-        let first = Normed { input: &z, mean: &mean, inverse_std: &scale };
-        let finishing = Finish { add: None, gate: Some(operand), norms: [Some(first), None] };
-        let from = OutputGradient::Stored(&d);
-        linear_input_gradient(&w, from, &mut dx, finishing, &mut sums, partials, extents);
-        near_by(&dx, &dx64, terms, "input gradient");
-        let mut sums_again = vec![f64::NAN; sums.len()];
-        finish(Finish { gate: None, ..finishing }, &mut dx, &mut sums_again, partials);
-        near_by(&single(&sums), &sums_again, sums_scale(&dx, inputs), "sums");
-
-        let (dw64, terms) = product(d64.transposed(), x64);
-        let mut dw = vec![f32::NAN; w.len()];
-        linear_weight_gradient(operand, &d, &mut dw, extents);
-        near_by(&dw, &dw64, terms, "weight gradient");
+        check_linear_layer([batch, inputs, outputs], biased);
     }
+}
+
+/// All three passes of a linear layer of (batch, inputs, outputs) whose input is normalised.
+fn check_linear_layer([batch, inputs, outputs]: [usize; 3], biased: bool) {
+    let extents = [inputs, outputs];
+    let (z, w) = (values(batch * inputs, 0.37), values(outputs * inputs, 0.77));
+    let bias = values(if biased { outputs } else { 0 }, 0.51);
+    let d = values(batch * outputs, 0.19);
+    let [mean, scale, shift] = [0.11, 0.23, 0.35].map(|step| values(inputs, step));
+    let normalise = Normalise { mean: &mean, scale: &scale, shift: &shift, relu: true };
+    let operand = Operand { values: &z, normalise: Some(normalise) };
+    let mut x = vec![f32::NAN; z.len()];
+    combine(operand, None, false, inputs, &mut x);
+    let wide = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+    let (x64, w64, d64) = (wide(&x), wide(&w), wide(&d));
+    let x64 = MatrixRef::new(&x64, batch, inputs);
+    let w64 = MatrixRef::new(&w64, outputs, inputs);
+    let d64 = MatrixRef::new(&d64, batch, outputs);
+    let partials = &mut Vec::new();
+
+    let (mut y64, terms) = product(x64, w64.transposed());
+    for row in y64.chunks_mut(outputs) {
+        row.iter_mut().zip(&bias).for_each(|(y, &bias)| *y += f64::from(bias));
+    }
+    let (mut y, mut all) = (vec![f32::NAN; d.len()], vec![f64::NAN; 2 * outputs]);
+    linear_forward(operand, &w, &bias, &mut y, Some(&mut all), partials, extents);
+    near_by(&y, &y64, terms, "output");
+    let mut again = vec![f64::NAN; all.len()];
+    moments(&y, &mut again, partials);
+    near(&single(&all), &again, "moments");
+
+    let (mut dx64, terms) = product(d64, w64);
+    for (dx, x) in dx64.iter_mut().zip(&x) {
+        *dx = if *x > 0.0 { *dx } else { 0.0 };
+    }
+    let (mut dx, mut sums) = (vec![f32::NAN; z.len()], vec![f64::NAN; 3 * inputs]);
+    let first = Normed { input: &z, mean: &mean, inverse_std: &scale };
+    let finishing = Finish { add: None, gate: Some(operand), norms: [Some(first), None] };
+    let from = OutputGradient::Stored(&d);
+    linear_input_gradient(&w, from, &mut dx, finishing, &mut sums, partials, extents);
+    near_by(&dx, &dx64, terms, "input gradient");
+    let mut sums_again = vec![f64::NAN; sums.len()];
+    finish(Finish { gate: None, ..finishing }, &mut dx, &mut sums_again, partials);
+    near_by(&single(&sums), &sums_again, sums_scale(&dx, inputs), "sums");
+
+    let (dw64, terms) = product(d64.transposed(), x64);
+    let mut dw = vec![f32::NAN; w.len()];
+    linear_weight_gradient(operand, &d, &mut dw, extents);
+    near_by(&dw, &dw64, terms, "weight gradient");
+}
+
+/// Sums of so many terms, in so many rows, that they are taken in stretches, group by group.
+#[test]
+fn a_large_linear_layer_is_its_definition() {
+    check_linear_layer([1600, 1600, 20], true);
 }
 
 /// Groups of 4, 4 and 2 rows: the moments are those of all ten.
