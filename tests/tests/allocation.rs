@@ -52,5 +52,8 @@ fn steps_allocate_nothing() {
                 }
             }
         }
+        // So many images that the sums over them are taken in parts.
+        let network = models::f1(32, 10).unwrap();
+        assert_eq!(allocations(&network, Geometry::Absolute, 1600, 1600), 0, "1600 by 1600");
     });
 }
