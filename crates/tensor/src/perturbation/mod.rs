@@ -28,7 +28,7 @@
 
 mod passes;
 
-use crate::stream::{Purpose, StreamKey, fill_gaussian, fill_uniform};
+use crate::stream::{CHUNK, Purpose, StreamKey, fill_gaussian_then, fill_uniform_then};
 use crate::{Block, ParameterLayout, Real, Selection, TensorError};
 use passes::{each, each_direction};
 
@@ -267,14 +267,32 @@ impl Perturbation {
             out.copy_from_slice(w);
             return;
         }
+        let by_chunks = self.goes_by(block, CHUNK);
+        let scale = |at: usize, u: &mut [R]| {
+            if by_chunks {
+                self.scale_block(radius, block, &w[at..][..u.len()], u);
+            }
+        };
         match self.distribution {
-            Distribution::Uniform => fill_uniform(key, out),
-            Distribution::Gaussian => fill_gaussian(key, out),
+            Distribution::Uniform => fill_uniform_then(key, out, scale),
+            Distribution::Gaussian => fill_gaussian_then(key, out, scale),
         }
-        self.scale_block(radius, block, w, out);
+        if !by_chunks {
+            self.scale_block(radius, block, w, out);
+        }
     }
 
-    /// One block: turns the u that `out` holds into w + theta.
+    /// Whether pieces of `len` elements of a block can be scaled one by one.
+    fn goes_by(&self, block: &Block, len: usize) -> bool {
+        match self.geometry {
+            Geometry::Absolute | Geometry::Elementwise | Geometry::KeskarBox => true,
+            Geometry::Filter => len.is_multiple_of(block.filter_len()),
+            Geometry::Layer => false,
+        }
+    }
+
+    /// One block, or a piece that it [goes by](Self::goes_by): turns the u that `out` holds into
+    /// w + theta.
     fn scale_block<R: Real>(&self, radius: f64, block: &Block, w: &[R], out: &mut [R]) {
         let a = R::from_f64(radius);
         match self.geometry {

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::passes::norm;
 use super::*;
 use crate::BlockKind;
+use crate::{fill_gaussian, fill_uniform};
 
 fn layout() -> ParameterLayout {
     let mut layout = ParameterLayout::new();
