@@ -28,7 +28,7 @@
 
 mod passes;
 
-use crate::stream::{CHUNK, Purpose, StreamKey, fill_gaussian_then, fill_uniform_then};
+use crate::stream::{CHUNK, Purpose, StreamKey, fill_chunks};
 use crate::{Block, ParameterLayout, Real, Selection, TensorError};
 use passes::{each, each_direction};
 
@@ -273,10 +273,11 @@ impl Perturbation {
                 self.scale_block(radius, block, &w[at..][..u.len()], u);
             }
         };
-        match self.distribution {
-            Distribution::Uniform => fill_uniform_then(key, out, scale),
-            Distribution::Gaussian => fill_gaussian_then(key, out, scale),
-        }
+        let fill = match self.distribution {
+            Distribution::Uniform => R::fill_chunk,
+            Distribution::Gaussian => R::fill_chunk_gaussian,
+        };
+        fill_chunks(fill, key, out, scale);
         if !by_chunks {
             self.scale_block(radius, block, w, out);
         }

@@ -267,35 +267,24 @@ fn unit_f64(bits: u64) -> f64 {
 /// Variance 1/3. Parallel; the bits do not depend on the number of threads, and a shorter `out`
 /// gets the beginning of the same stream.
 pub fn fill_uniform<R: Real>(key: StreamKey, out: &mut [R]) {
-    fill_uniform_then(key, out, |_, _| ());
-}
-
-/// [`fill_uniform`], with `then(at, chunk)` called for each chunk, which begins at `at`, while it is in
-/// the cache.
-pub(crate) fn fill_uniform_then<R: Real>(
-    key: StreamKey,
-    out: &mut [R],
-    then: impl Fn(usize, &mut [R]) + Send + Sync,
-) {
-    out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| {
-        R::fill_chunk(key, chunk, out);
-        then(chunk * CHUNK, out);
-    });
+    fill_chunks(R::fill_chunk, key, out, |_, _| ());
 }
 
 /// Fills `out` with independent standard normal numbers (Box and Muller), as [`fill_uniform`] does.
 pub fn fill_gaussian<R: Real>(key: StreamKey, out: &mut [R]) {
-    fill_gaussian_then(key, out, |_, _| ());
+    fill_chunks(R::fill_chunk_gaussian, key, out, |_, _| ());
 }
 
-/// [`fill_gaussian`], with `then(at, chunk)` called for each chunk as in [`fill_uniform_then`].
-pub(crate) fn fill_gaussian_then<R: Real>(
+/// Fills `out` chunk by chunk, and calls `then(at, chunk)` for each, which begins at `at`, while it is
+/// in the cache.
+pub(crate) fn fill_chunks<R: Real>(
+    fill: fn(StreamKey, usize, &mut [R]),
     key: StreamKey,
     out: &mut [R],
     then: impl Fn(usize, &mut [R]) + Send + Sync,
 ) {
     out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| {
-        R::fill_chunk_gaussian(key, chunk, out);
+        fill(key, chunk, out);
         then(chunk * CHUNK, out);
     });
 }
