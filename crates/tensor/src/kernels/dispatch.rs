@@ -115,9 +115,9 @@ impl InstructionSet {
     }
 }
 
-/// Calls `body`, which the compiler may vectorise with the [instruction set](InstructionSet) in force:
-/// a plain loop over elements becomes two to four times faster than with what every CPU of the target
-/// has. Results are the same, bit for bit, and so it does with every [`KernelChoice`].
+/// Calls `body`, compiled for the [instruction set](InstructionSet) in force: the compiler can make
+/// wider vectors of its plain loops than those that every CPU of the target has. Results are the same,
+/// bit for bit. The [`KernelChoice`] does not matter here.
 ///
 /// Only what is inlined into `body` gains: mark the functions that it calls `#[inline(always)]`.
 ///
