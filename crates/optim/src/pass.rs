@@ -23,13 +23,13 @@ pub(crate) fn squared_norm<R: Real>(values: &[R], sums: &mut Vec<f64>) -> f64 {
 #[inline(always)]
 pub(crate) fn lanes_squared_norm<R: Real>(piece: &[R]) -> f64 {
     let mut lanes = [0.0_f64; 8];
-    let mut groups = piece.chunks_exact(8);
-    for group in &mut groups {
-        for (lane, value) in lanes.iter_mut().zip(group) {
-            *lane += value.as_f64() * value.as_f64();
+    let (groups, rest) = piece.as_chunks::<8>();
+    for group in groups {
+        for lane in 0..lanes.len() {
+            lanes[lane] += group[lane].as_f64() * group[lane].as_f64();
         }
     }
-    let rest: f64 = groups.remainder().iter().map(|value| value.as_f64() * value.as_f64()).sum();
+    let rest: f64 = rest.iter().map(|value| value.as_f64() * value.as_f64()).sum();
     lanes.iter().sum::<f64>() + rest
 }
 

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 use smoothout_tensor::Real;
+use smoothout_tensor::kernels::Aligned;
 
 use crate::pass::accumulate;
 use crate::{GhostCopy, GradientOracle, StepError};
@@ -17,9 +18,9 @@ use crate::{GhostCopy, GradientOracle, StepError};
 #[derive(Debug)]
 pub(crate) struct Slot<R> {
     /// Where the gradient is taken, for those who write it; see [`point`](Self::point).
-    pub(crate) point: Vec<R>,
+    pub(crate) point: Aligned<R>,
     /// The gradient there.
-    pub(crate) gradient: Vec<R>,
+    pub(crate) gradient: Aligned<R>,
     /// Working memory of a norm.
     pub(crate) sums: Vec<f64>,
     loss: f64,
@@ -28,7 +29,7 @@ pub(crate) struct Slot<R> {
 impl<R: Real> Slot<R> {
     /// Room for the point, as long as w.
     pub(crate) fn point(&mut self) -> &mut [R] {
-        self.point.resize(self.gradient.len(), R::zero());
+        self.point.grow(self.gradient.len());
         &mut self.point
     }
 }
@@ -79,12 +80,9 @@ impl<R: Real> Waves<R> {
         let width = scratches.min(total);
         assert!(width > 0, "a step needs a scratch and a ghost batch");
         while self.slots.len() < width {
-            self.slots.push(Slot {
-                point: Vec::new(),
-                gradient: vec![R::zero(); len],
-                sums: Vec::new(),
-                loss: 0.0,
-            });
+            let (mut gradient, point) = (Aligned::default(), Aligned::default());
+            gradient.grow(len);
+            self.slots.push(Slot { point, gradient, sums: Vec::new(), loss: 0.0 });
         }
         assert_eq!(self.slots[0].gradient.len(), len, "the length of w stays the same");
         self.mean.resize(if total > 1 { len } else { 0 }, R::zero());

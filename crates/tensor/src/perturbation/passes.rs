@@ -67,18 +67,24 @@ pub(super) fn each_direction<R: Real>(a: f64, len: usize, w: &[R], out: &mut [R]
 /// added in order.
 #[inline(always)]
 pub(super) fn norm<R: Real>(values: &[R]) -> f64 {
-    const SUMS: usize = 16;
-    let mut sums = [0.0; SUMS];
-    let mut groups = values.chunks_exact(SUMS);
-    for group in &mut groups {
-        for (sum, value) in sums.iter_mut().zip(group) {
-            *sum += value.as_f64() * value.as_f64();
+    let (groups, rest) = values.as_chunks();
+    let (lower, upper) = (half_sums::<R, 0>(groups, rest), half_sums::<R, 8>(groups, rest));
+    lower.iter().chain(&upper).sum::<f64>().sqrt()
+}
+
+/// Eight of the partial sums: the compiler makes a vector of them, and of sixteen it makes none.
+#[inline(always)]
+fn half_sums<R: Real, const FIRST: usize>(groups: &[[R; 16]], rest: &[R]) -> [f64; 8] {
+    let mut sums = [0.0; 8];
+    for group in groups {
+        for i in 0..8 {
+            sums[i] += group[FIRST + i].as_f64() * group[FIRST + i].as_f64();
         }
     }
-    for (sum, value) in sums.iter_mut().zip(groups.remainder()) {
-        *sum += value.as_f64() * value.as_f64();
+    for (i, value) in rest.iter().enumerate().skip(FIRST).take(8) {
+        sums[i - FIRST] += value.as_f64() * value.as_f64();
     }
-    sums.iter().sum::<f64>().sqrt()
+    sums
 }
 
 #[cfg(test)]
