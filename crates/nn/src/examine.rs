@@ -215,16 +215,16 @@ mod tests {
         assert_eq!(found, Some(NonFinite::Loss));
         // Two examples that pull the same way with 3e38 p each, p > 1/2.
         let found =
-            examine::<f32, _>(&single, &[3e-39, 0.0, -3e-39, 0.0], [3e38, 3e38, 3e38, 3e38]);
+            examine::<f32, _>(&single, &[2e-38, 0.0, -2e-38, 0.0], [3e38, 3e38, 3e38, 3e38]);
         assert_eq!(found, None, "their mean is a number");
 
         let pair = linear(&["fc", "out"], false);
         // One image: the gradient of the hidden values is 3e38 (p_0 + 1 - p_1).
-        let w = [1e-38, 0.0, 1e-38, 0.0, 3e38, 3e38, -3e38, -3e38];
+        let w = [2e-38, 0.0, 2e-38, 0.0, 3e38, 3e38, -3e38, -3e38];
         let found = examine::<f32, _>(&pair, &w, [1.0; 2]);
         assert_eq!(found, Some(NonFinite::InputGradient("out".into())));
         // The gradient of the hidden values is a number, that of the first weights is not.
-        let w = [1e-38, 0.0, 1e-38, 0.0, 1e38, 1e38, -1e38, -1e38];
+        let w = [2e-38, 0.0, 2e-38, 0.0, 1e38, 1e38, -1e38, -1e38];
         let found = examine::<f32, _>(&pair, &w, [10.0; 4]);
         assert_eq!(found, Some(NonFinite::Gradient("fc.weight".into())));
 

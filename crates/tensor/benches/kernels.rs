@@ -11,7 +11,8 @@ use std::time::Instant;
 use rayon::ThreadPool;
 use smoothout_tensor::kernels::machine::{fma_peak_gflops, memory_bandwidth_gbs};
 use smoothout_tensor::kernels::{
-    Conv2dShape, KernelChoice, Kernels, MatrixMut, MatrixRef, Scratch, kernels_in_use,
+    Conv2dShape, InstructionSet, KernelChoice, Kernels, MatrixMut, MatrixRef, Scratch,
+    kernels_in_use,
 };
 use smoothout_tensor::{
     BlockKind, Distribution, Geometry, ParameterLayout, Perturbation, PerturbationKey, Purpose,
@@ -39,12 +40,17 @@ fn error(found: &[f32], expected: &[f64]) -> f64 {
 }
 
 /// Seconds of the fastest round of each choice on the pool, rounds interleaved.
-fn fastest(pool: &ThreadPool, choices: &[KernelChoice], mut run: impl FnMut() + Send) -> Vec<f64> {
+fn fastest<T: Copy + Sync>(
+    pool: &ThreadPool,
+    choices: &[T],
+    select: impl Fn(T) + Sync,
+    mut run: impl FnMut() + Send,
+) -> Vec<f64> {
     let mut times = vec![Vec::new(); choices.len()];
     pool.install(|| {
         for round in 0..=ROUNDS {
             for (choice, times) in choices.iter().zip(&mut times) {
-                choice.select();
+                select(*choice);
                 let start = Instant::now();
                 let mut runs = 0;
                 while runs == 0 || start.elapsed().as_secs_f64() < 0.03 {
@@ -60,10 +66,16 @@ fn fastest(pool: &ThreadPool, choices: &[KernelChoice], mut run: impl FnMut() + 
     times.into_iter().map(|times| times.into_iter().fold(f64::INFINITY, f64::min)).collect()
 }
 
-fn line(name: &str, pools: &[ThreadPool], operations: f64, mut run: impl FnMut() + Send) {
+fn line<T: Copy + Sync>(
+    name: &str,
+    pools: &[ThreadPool],
+    (choices, select): (&[T], impl Fn(T) + Sync),
+    operations: f64,
+    mut run: impl FnMut() + Send,
+) {
     print!("{name:44}");
     for pool in pools {
-        for seconds in fastest(pool, &CHOICES, &mut run) {
+        for seconds in fastest(pool, choices, &select, &mut run) {
             print!(" {:8.1}", operations / seconds / 1e9);
         }
         print!(" |");
@@ -114,7 +126,9 @@ fn convolution(name: &str, shape: Conv2dShape, pools: &[ThreadPool], words: &[St
         }
         let (mut data, mut scratch) = (data(&shape), Scratch::new());
         let operations = 2.0 * shape.multiply_adds() as f64;
-        line(&name, pools, operations, || run_pass(pass, &shape, &mut data, &mut scratch));
+        line(&name, pools, (&CHOICES, KernelChoice::select), operations, || {
+            run_pass(pass, &shape, &mut data, &mut scratch);
+        });
     }
 }
 
@@ -132,11 +146,21 @@ fn product(name: &str, [m, n, k]: [usize; 3], transposed: [bool; 2], pools: &[Th
     f64::gemm(a64, b64, MatrixMut::new(&mut c64, m, n));
     let (a, b) = (view(&a, m, k, transposed[0]), view(&b, k, n, transposed[1]));
     KernelChoice::Auto.select();
-    f32::gemm(a, b, MatrixMut::new(&mut c, m, n));
-    assert!(error(&c, &c64) < 1e-5, "{name}");
-    line(name, pools, 2.0 * (m * n * k) as f64, || {
+    let sets = sets();
+    for set in &sets {
+        set.select();
+        f32::gemm(a, b, MatrixMut::new(&mut c, m, n));
+        assert!(error(&c, &c64) < 1e-5, "{name} {set:?}");
+    }
+    line(name, pools, (&sets, InstructionSet::select), 2.0 * (m * n * k) as f64, || {
         f32::gemm(a, b, MatrixMut::new(&mut c, m, n));
     });
+    InstructionSet::detected().select();
+}
+
+/// The instructions of this CPU that products are timed with, the best first.
+fn sets() -> Vec<InstructionSet> {
+    InstructionSet::ALL.into_iter().filter(|set| set.is_available()).take(2).collect()
 }
 
 fn perturbation(pools: &[ThreadPool]) {
@@ -152,7 +176,7 @@ fn perturbation(pools: &[ThreadPool]) {
             let perturbation = Perturbation::new(geometry, 0.1).unwrap().distribution(law);
             print!("{:44}", format!("perturbation {law:?} {geometry:?}, ms"));
             for pool in pools {
-                let time = fastest(pool, &[KernelChoice::Auto], || {
+                let time = fastest(pool, &[KernelChoice::Auto], KernelChoice::select, || {
                     perturbation.apply(&layout, PerturbationKey::new(1), &w, &mut out);
                 });
                 print!(" {:8.3}", time[0] * 1e3);
@@ -179,7 +203,7 @@ fn main() {
         let (peak, memory) = (fma_peak_gflops(n), memory_bandwidth_gbs(n));
         println!("{n} threads: {peak:.0} GFLOP/s of multiply-adds, {memory:.0} GB/s of memory");
     }
-    println!("GFLOP/s of {CHOICES:?} on {threads:?} threads");
+    println!("GFLOP/s on {threads:?} threads: convolutions {CHOICES:?}, products {:?}", sets());
     let shape = |batch, side, channels: [usize; 2], kernel, stride| Conv2dShape {
         batch,
         image: [side; 2],

@@ -83,46 +83,50 @@ impl Fused<'_> {
             },
             None => OutputGradient::Stored(dy),
         };
-        let sum = self.weighted_sum(node);
-        if let (Some((_, finishing)), Some(buffer)) = (target, &mut input_buffer) {
-            let to = &mut buffer[..self.run.len(node.input)];
-            let finish = self.finish(finishing, to.len(), images, workspace);
-            let channels = self.network.shape_of(node.input)[2];
-            let all = grown(&mut sums, 3 * channels);
-            match &sum {
-                WeightedSum::Conv2d { shape, weight } => {
-                    let weight = &self.w[weight.clone()];
-                    let (partials, scratch) = (&mut partials, &mut scratch);
-                    fused::input_gradient(shape, weight, from, to, finish, all, partials, scratch);
-                }
-                WeightedSum::Linear { extents, weight, .. } => {
-                    let weight = &self.w[weight.clone()];
-                    let partials = &mut partials;
-                    fused::linear_input_gradient(weight, from, to, finish, all, partials, *extents);
-                }
-            }
-            self.norm_parameters(finishing, &sums, parameter_gradient);
-        } else {
-            from.store();
-        }
-        let dy = &output_buffer[..self.run.len(index + 1)];
         let input = self.operand(images, &workspace.activations, &workspace.kept, *input);
-        match sum {
+        let finished = target.as_ref();
+        let target = match (finished, &mut input_buffer) {
+            (Some((_, finishing)), Some(buffer)) => {
+                let to = &mut buffer[..self.run.len(node.input)];
+                let finish = self.finish(finishing, to.len(), images, workspace);
+                let channels = self.network.shape_of(node.input)[2];
+                Some((to, finish, grown(&mut sums, 3 * channels)))
+            }
+            _ => None,
+        };
+        match self.weighted_sum(node) {
             WeightedSum::Conv2d { shape, weight } => {
+                let w = &self.w[weight.clone()];
+                match target {
+                    Some((to, finish, sums)) => {
+                        let (partials, scratch) = (&mut partials, &mut scratch);
+                        fused::input_gradient(&shape, w, from, to, finish, sums, partials, scratch);
+                    }
+                    None => _ = from.store(),
+                }
+                let dy = &output_buffer[..self.run.len(index + 1)];
                 let to = &mut parameter_gradient[weight];
                 fused::weight_gradient(&shape, input, dy, to, &mut scratch);
             }
             WeightedSum::Linear { extents, weight, bias } => {
+                let w = &self.w[weight.clone()];
                 let to = &mut parameter_gradient[weight];
-                fused::linear_weight_gradient(input, dy, to, extents);
+                match target {
+                    Some(target) => {
+                        fused::linear_gradients(w, from, input, target, &mut partials, to, extents);
+                    }
+                    None => fused::linear_weight_gradient(input, from.store(), to, extents),
+                }
+                let dy = &output_buffer[..self.run.len(index + 1)];
                 match norm {
                     Some((norm, _)) => self.shift_gradient(*norm, bias, parameter_gradient),
                     None if bias.is_empty() => {}
-                    None => {
-                        column_sums(dy, &mut parameter_gradient[bias], &mut partials);
-                    }
+                    None => column_sums(dy, &mut parameter_gradient[bias], &mut partials),
                 }
             }
+        }
+        if let Some((_, finishing)) = finished {
+            self.norm_parameters(finishing, &sums, parameter_gradient);
         }
         (workspace.scratch, workspace.sums, workspace.partials) = (scratch, sums, partials);
         workspace.gradients[output] = output_buffer;

@@ -72,7 +72,7 @@ struct Compute {
     /// the run that is resumed]
     #[arg(long, value_parser = kernel_choice)]
     kernels: Option<KernelChoice>,
-    /// Vector instructions: avx512, avx2 or baseline [default: those of the run that is resumed,
+    /// Instructions: amx, avx512, avx2 or baseline [default: those of the run that is resumed,
     /// else the best of this processor]
     #[arg(long, value_parser = instruction_set)]
     instructions: Option<InstructionSet>,

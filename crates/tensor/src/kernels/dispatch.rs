@@ -4,6 +4,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use super::gemm::split;
 use super::simd::{self, Task, Vector};
 
 /// Which algorithms convolutions and products use. In `f64` all but `Scalar` are the same.
@@ -43,9 +44,12 @@ impl KernelChoice {
     }
 }
 
-/// The vector instructions that kernels are compiled for.
+/// The instructions that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InstructionSet {
+    /// AVX-512, and the matrix unit AMX for matrix products. The unit multiplies `bf16`: each `f32` is
+    /// split into three of these, and the sums are as exact as those of fused multiply-adds. On Linux.
+    Amx,
     /// AVX-512 F, DQ, BW and VL: sixteen lanes.
     Avx512,
     /// AVX2 and FMA: eight lanes.
@@ -56,12 +60,13 @@ pub enum InstructionSet {
 
 impl InstructionSet {
     /// Every set, the best first, in the order of the variants.
-    pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Baseline];
+    pub const ALL: [Self; 4] = [Self::Amx, Self::Avx512, Self::Avx2, Self::Baseline];
 
     /// Whether this CPU has the set.
     #[cfg(target_arch = "x86_64")]
     pub fn is_available(self) -> bool {
         match self {
+            Self::Amx => split::is_available() && Self::Avx512.is_available(),
             Self::Avx512 => {
                 is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512dq")
@@ -104,9 +109,10 @@ impl InstructionSet {
         })
     }
 
-    /// Its name: `avx512`, `avx2`, and `baseline` or `neon`.
+    /// Its name: `amx`, `avx512`, `avx2`, and `baseline` or `neon`.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Amx => "amx",
             Self::Avx512 => "avx512",
             Self::Avx2 => "avx2",
             Self::Baseline if cfg!(target_arch = "aarch64") => "neon",

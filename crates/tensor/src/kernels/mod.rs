@@ -8,15 +8,16 @@
 //! All kernels work in parallel on the current Rayon pool and give the same bits for any number of
 //! threads: work is cut into chunks that depend on shapes only, and sums run in a fixed order.
 //!
-//! This module is the only one with unsafe code: vector instructions, pointers in the inner loops,
-//! and the request for huge pages. One source is compiled for each instruction set, see `simd`; [`KernelChoice`] picks the
-//! algorithms.
+//! This module is the only one with unsafe code: vector instructions and the matrix unit, pointers in
+//! the inner loops, and the request for huge pages. One source is compiled for each instruction set,
+//! see `simd`; [`KernelChoice`] picks the algorithms.
 
 mod conv;
 mod dispatch;
 mod gemm;
 pub mod machine;
 mod pool;
+mod remaining;
 mod scratch;
 pub(crate) mod simd;
 mod tile;

@@ -8,16 +8,15 @@
 
 use rayon::prelude::*;
 
-use super::MatrixMut;
 use super::block::{Block, Panels};
-use super::product::{FEW, Product, ROWS, Stretch, TASKS};
+use super::product::{FEW, First, Product, ROWS, Stretch, TASKS};
+use super::stretches::{parts, stretches};
+use super::{MatrixMut, split};
+use crate::kernels::InstructionSet;
 use crate::kernels::simd::{self, LANES};
-use crate::kernels::{InstructionSet, scratch};
 
 /// The fewest register tiles, below each other, to a task that could be a larger one.
 const TILES: usize = 4;
-/// Sums that are added up at once.
-const PIECE: usize = 1 << 14;
 
 /// `c = a b + bias`, in blocks of rows and columns.
 pub(in crate::kernels) fn product(
@@ -28,6 +27,9 @@ pub(in crate::kernels) fn product(
     assert_eq!((product.a.rows, product.b.columns), (c.rows, c.columns), "a b must fit c");
     if c.data.is_empty() {
         return;
+    }
+    if product.splits(set) {
+        return split::product(product, c);
     }
     let product = &product.with_fewer_panels();
     let (rows, columns) = (product.a.rows, product.b.columns);
@@ -41,7 +43,7 @@ pub(in crate::kernels) fn product(
     let block_columns = columns.div_ceil(across).next_multiple_of(width);
     let across = columns.div_ceil(block_columns);
     let blocks = |stretch: &Stretch, panels: Panels<'_>, c: &mut [f32]| {
-        let first_element = First(c.as_mut_ptr());
+        let first_element = First::of(c);
         let block = |task: usize| {
             let row = |block: usize| (block * tiles / down * tile).min(rows);
             let rows = row(task / across)..row(task / across + 1);
@@ -65,10 +67,13 @@ pub(in crate::kernels) fn product(
             (0..down * across).for_each(block);
         }
     };
+    let blocks = |stretch: &Stretch, c: &mut [f32]| {
+        product.panels(set, stretch, |panels| blocks(stretch, panels, c));
+    };
     if product.in_parts() {
-        parts(set, product, c.data, blocks);
+        parts(product, c.data, blocks);
     } else {
-        stretches(set, product, c.data, blocks);
+        stretches(product, c.data, blocks);
     }
 }
 
@@ -85,93 +90,29 @@ pub(in crate::kernels) fn product_rows(
 ) {
     let columns = product.b.columns;
     assert_eq!(product.a.rows * columns, c.len(), "a b must fit c");
-    stretches(set, product, c, |stretch, panels, c| {
-        let groups = c.par_chunks_mut(rows * columns).zip(partials.par_chunks_mut(partial_len));
-        groups.enumerate().for_each(|(group, (c, partial))| {
-            let first = group * rows;
-            let block = Block {
-                product,
-                stretch,
-                panels,
-                rows: first..first + c.len() / columns,
-                columns: 0..columns,
-                c: c.as_mut_ptr(),
-                strides: [columns, 1],
-            };
-            // SAFETY: c is these rows, borrowed alone.
-            unsafe { block.run(set) };
-            if stretch.terms.end == product.a.columns {
-                after(group, c, partial);
-            }
+    if product.splits(set) {
+        return split::product_rows(product, rows, c, (partials, partial_len), after);
+    }
+    stretches(product, c, |stretch, c| {
+        product.panels(set, stretch, |panels| {
+            let groups = c.par_chunks_mut(rows * columns).zip(partials.par_chunks_mut(partial_len));
+            groups.enumerate().for_each(|(group, (c, partial))| {
+                let first = group * rows;
+                let block = Block {
+                    product,
+                    stretch,
+                    panels,
+                    rows: first..first + c.len() / columns,
+                    columns: 0..columns,
+                    c: c.as_mut_ptr(),
+                    strides: [columns, 1],
+                };
+                // SAFETY: c is these rows, borrowed alone.
+                unsafe { block.run(set) };
+                if stretch.terms.end == product.a.columns {
+                    after(group, c, partial);
+                }
+            });
         });
     });
-}
-
-/// Calls `body(stretch, panels, c)` for one stretch after the other, with the panels of b.
-fn stretches(
-    set: InstructionSet,
-    product: &Product<'_>,
-    c: &mut [f32],
-    mut body: impl FnMut(&Stretch, Panels<'_>, &mut [f32]),
-) {
-    if c.is_empty() {
-        return;
-    }
-    let (depth, len) = (product.a.columns, product.stretch());
-    // Without a term, the sums are still written.
-    for start in (0..depth.max(1)).step_by(len) {
-        let terms = start..(start + len).min(depth);
-        let stretch = Stretch { terms, first: start == 0, shared: true };
-        product.panels(set, &stretch, |panels| body(&stretch, panels, c));
-    }
-}
-
-/// Calls `body(stretch, panels, part)` for every stretch with sums of its own, and adds those up in
-/// order, as if there were one c. If threads can take the same number of stretches each, they do:
-/// none waits for panels of another. This changes no bit.
-fn parts(
-    set: InstructionSet,
-    product: &Product<'_>,
-    c: &mut [f32],
-    body: impl Fn(&Stretch, Panels<'_>, &mut [f32]) + Sync,
-) {
-    let (depth, len, sums) = (product.a.columns, product.stretch(), c.len());
-    let count = depth.div_ceil(len);
-    let shared = !count.is_multiple_of(rayon::current_num_threads());
-    scratch::with_thread_buffer(count * sums, |parts| {
-        let part = |(part, c): (usize, &mut [f32])| {
-            let terms = part * len..((part + 1) * len).min(depth);
-            let stretch = Stretch { terms, first: true, shared };
-            product.panels(set, &stretch, |panels| body(&stretch, panels, c));
-        };
-        if shared {
-            parts.chunks_exact_mut(sums).enumerate().for_each(part);
-        } else {
-            parts.par_chunks_exact_mut(sums).enumerate().for_each(part);
-        }
-        let parts = &*parts;
-        c.par_chunks_mut(PIECE).enumerate().for_each(|(piece, c)| {
-            c.copy_from_slice(&parts[piece * PIECE..][..c.len()]);
-            for part in parts.chunks_exact(sums).skip(1) {
-                let part = &part[piece * PIECE..];
-                c.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
-            }
-        });
-    });
-}
-
-/// The first element of c, for tasks that write disjoint blocks.
-#[derive(Clone, Copy)]
-struct First(*mut f32);
-
-// SAFETY: whoever takes an address vouches that no other task writes there.
-unsafe impl Sync for First {}
-
-impl First {
-    /// # Safety
-    /// Element `at` lies inside c, or right behind it.
-    unsafe fn at(&self, at: usize) -> *mut f32 {
-        // SAFETY: as the caller vouches.
-        unsafe { self.0.add(at) }
-    }
 }

@@ -7,6 +7,8 @@ mod matrix;
 mod pack;
 pub(super) mod plain;
 mod product;
+pub(in crate::kernels) mod split;
+mod stretches;
 mod sums;
 #[cfg(test)]
 mod tests;

@@ -9,9 +9,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::MatrixRef;
 use super::block::Panels;
 use super::pack::PackPanel;
+use super::{MatrixRef, split};
 use crate::kernels::conv::fused::Normalise;
 use crate::kernels::simd::{self, LANES};
 use crate::kernels::{InstructionSet, scratch};
@@ -41,7 +41,7 @@ pub(in crate::kernels) struct Product<'a> {
     pub(super) normalise_a: Option<Normalise<'a>>,
     /// (K, N)
     pub(super) b: MatrixRef<'a, f32>,
-    normalise_b: Option<Normalise<'a>>,
+    pub(super) normalise_b: Option<Normalise<'a>>,
     pub(super) bias: &'a [f32],
     /// Whether a and b are those of `c' = b' a'`: then the bias is added to each column of this
     /// product, and `normalise_b` means the rows of b.
@@ -53,6 +53,11 @@ impl<'a> Product<'a> {
     pub(in crate::kernels) fn new(a: MatrixRef<'a, f32>, b: MatrixRef<'a, f32>) -> Self {
         assert_eq!(a.columns, b.rows, "the columns of a and the rows of b");
         Self { a, normalise_a: None, b, normalise_b: None, bias: &[], exchanged: false }
+    }
+
+    /// Rows and columns.
+    pub(in crate::kernels) fn extents(&self) -> [usize; 2] {
+        [self.a.rows, self.b.columns]
     }
 
     /// What happens to the columns of a first; its rows are contiguous then.
@@ -84,11 +89,16 @@ impl<'a> Product<'a> {
         Self { a, normalise_a: None, b, normalise_b: normalise_a, bias, exchanged: true }
     }
 
+    /// Whether it is taken by the matrix unit, with factors split into parts.
+    pub(super) fn splits(&self, set: InstructionSet) -> bool {
+        set == InstructionSet::Amx && self.a.columns > 0
+    }
+
     /// Rows to a task, if there are enough for tasks that take whole rows: then, as soon as rows
     /// are finished, something can be done with them.
     pub(in crate::kernels) fn whole_rows(&self, set: InstructionSet) -> Option<usize> {
         let groups = self.a.rows.div_ceil(ROWS);
-        let tile = self.tile_rows(set);
+        let tile = if self.splits(set) { split::LINES } else { self.tile_rows(set) };
         (groups >= 2 * TASKS).then(|| self.a.rows.div_ceil(groups).next_multiple_of(tile))
     }
 
@@ -170,4 +180,24 @@ pub(super) struct Stretch {
     pub(super) first: bool,
     /// Whether the threads share its work, instead of each taking a stretch.
     pub(super) shared: bool,
+}
+
+/// The first element of c, for tasks that write disjoint blocks.
+#[derive(Clone, Copy)]
+pub(super) struct First(*mut f32);
+
+// SAFETY: whoever takes an address vouches that no other task writes there.
+unsafe impl Sync for First {}
+
+impl First {
+    pub(super) fn of(c: &mut [f32]) -> Self {
+        Self(c.as_mut_ptr())
+    }
+
+    /// # Safety
+    /// Element `at` lies inside c, or right behind it.
+    pub(super) unsafe fn at(&self, at: usize) -> *mut f32 {
+        // SAFETY: as the caller vouches.
+        unsafe { self.0.add(at) }
+    }
 }

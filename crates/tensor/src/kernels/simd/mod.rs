@@ -70,6 +70,15 @@ pub(crate) trait Vector: Simd {
     /// The most vectors to a row of the register tile, 1 or 2.
     const COLUMNS: usize;
 
+    /// The three `bf16` parts of two values a lane, those of `self` in the lower half of a lane, those
+    /// of `upper` in the upper half. Each part is what those before it leave over, rounded to eight
+    /// bits, or cut after them if it is the third: it has no more, unless it is smaller than any
+    /// normal number. A value that is not finite leaves NaN over.
+    #[inline(always)]
+    fn split(self, upper: Self) -> [Self; 3] {
+        portable::split(self, upper)
+    }
+
     /// Exchanges rows and lanes.
     #[inline(always)]
     fn transpose(rows: [Self; LANES]) -> [Self; LANES] {
@@ -133,7 +142,7 @@ pub(crate) fn run<T: Task>(set: InstructionSet, task: T) -> T::Output {
     match set {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the CPU has the instructions, as just checked.
-        InstructionSet::Avx512 => unsafe { x86::run_avx512(task) },
+        InstructionSet::Amx | InstructionSet::Avx512 => unsafe { x86::run_avx512(task) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         InstructionSet::Avx2 => unsafe { x86::run_avx2(task) },

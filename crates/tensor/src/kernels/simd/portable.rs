@@ -3,6 +3,7 @@
 use std::array::from_fn;
 
 use super::{LANES, Simd, Vector};
+use crate::kernels::conv::fused::lanes;
 
 /// An array of lanes.
 #[derive(Clone, Copy)]
@@ -81,4 +82,27 @@ impl<const N: usize> Simd for Portable<N> {
             |a: &[f32; N], b: &[f32; N]| from_fn(|lane| if wins(lane) { a[lane] } else { b[lane] });
         (Self(select(&self.0, &best.0)), Self(select(&own.0, &other.0)))
     }
+}
+
+/// [`Vector::split`] by its definition.
+#[inline(always)]
+pub(super) fn split<V: Vector>(lower: V, upper: V) -> [V; 3] {
+    let (mut lower, mut upper) = (lanes(lower), lanes(upper));
+    let mut parts = [lower; 3];
+    for (part, pairs) in parts.iter_mut().enumerate() {
+        for lane in 0..LANES {
+            let half = if part < 2 { 0x8000 } else { 0 };
+            let (low, high) = (bf16(lower[lane], half), bf16(upper[lane], half));
+            pairs[lane] = f32::from_bits((low.to_bits() >> 16) | high.to_bits());
+            (lower[lane], upper[lane]) = (lower[lane] - low, upper[lane] - high);
+        }
+    }
+    // SAFETY: each part has sixteen lanes.
+    parts.map(|pairs| unsafe { V::load(pairs.as_ptr()) })
+}
+
+/// The first eight bits of a value whose bits have become larger by `half`.
+#[inline(always)]
+fn bf16(value: f32, half: u32) -> f32 {
+    f32::from_bits(value.to_bits().wrapping_add(half) & 0xffff_0000)
 }

@@ -39,6 +39,30 @@ impl Vector for Avx512 {
     const COLUMNS: usize = 2;
 
     #[inline(always)]
+    fn split(self, upper: Self) -> [Self; 3] {
+        let half = intrinsic!(_mm512_set1_epi32(0x8000));
+        let eight_bits = intrinsic!(_mm512_set1_epi32(0xffff_0000_u32 as i32));
+        let (mut low, mut high) = (self.0, upper.0);
+        let mut parts = [self; 3];
+        for part in 0..3 {
+            let mut l = intrinsic!(_mm512_castps_si512(low));
+            let mut h = intrinsic!(_mm512_castps_si512(high));
+            if part < 2 {
+                l = intrinsic!(_mm512_and_si512(_mm512_add_epi32(l, half), eight_bits));
+                h = intrinsic!(_mm512_and_si512(_mm512_add_epi32(h, half), eight_bits));
+                low = intrinsic!(_mm512_sub_ps(low, _mm512_castsi512_ps(l)));
+                high = intrinsic!(_mm512_sub_ps(high, _mm512_castsi512_ps(h)));
+            }
+            let (l, h) = (
+                intrinsic!(_mm512_srli_epi32::<16>(l)),
+                intrinsic!(_mm512_and_si512(h, eight_bits)),
+            );
+            parts[part] = Self(intrinsic!(_mm512_castsi512_ps(_mm512_or_si512(l, h))));
+        }
+        parts
+    }
+
+    #[inline(always)]
     fn transpose(rows: [Self; LANES]) -> [Self; LANES] {
         let (mut a, mut b) = (rows, rows);
         // Pairs of rows, then fours: 4x4 blocks are transposed within their lanes.

@@ -49,31 +49,63 @@ pub fn linear_forward(
     }
 }
 
-/// `target = gradient W`, finished; `sums` as in [`finish`](super::finish). The gradient is stored
-/// first if it is not.
+/// Both gradients: `target = dy W`, finished, with `sums` as in [`finish`](super::finish), and
+/// `weight_gradient = dy' input` (overwritten). dy is stored first if it is not. Those of a small batch
+/// are computed side by side.
 ///
 /// # Panics
 /// If a length does not fit.
-pub fn linear_input_gradient(
+pub fn linear_gradients(
     weight: &[f32],
     gradient: OutputGradient<'_>,
+    input: Operand<'_>,
+    (target, finish, sums): (&mut [f32], Finish<'_>, &mut [f64]),
+    partials: &mut Vec<f64>,
+    weight_gradient: &mut [f32],
+    extents: [usize; 2],
+) {
+    let gradient = gradient.store();
+    let work = input_product(weight, gradient, extents);
+    let rows = work.whole_rows(InstructionSet::current());
+    let mut of_input = || input_gradient(&work, rows, target, finish, sums, partials);
+    let mut of_weight = || linear_weight_gradient(input, gradient, weight_gradient, extents);
+    match rows {
+        Some(_) => {
+            of_input();
+            of_weight();
+        }
+        None => {
+            rayon::join(of_input, of_weight);
+        }
+    }
+}
+
+/// `gradient W`.
+fn input_product<'a>(
+    weight: &'a [f32],
+    gradient: &'a [f32],
+    [inputs, outputs]: [usize; 2],
+) -> Product<'a> {
+    let dy = MatrixRef::new(gradient, gradient.len() / outputs, outputs);
+    Product::new(dy, MatrixRef::new(weight, outputs, inputs))
+}
+
+fn input_gradient(
+    work: &Product<'_>,
+    rows: Option<usize>,
     target: &mut [f32],
     finish: Finish<'_>,
     sums: &mut [f64],
     partials: &mut Vec<f64>,
-    [inputs, outputs]: [usize; 2],
 ) {
     let set = InstructionSet::current();
-    let gradient = gradient.store();
-    let batch = gradient.len() / outputs;
-    let dy = MatrixRef::new(gradient, batch, outputs);
-    let work = Product::new(dy, MatrixRef::new(weight, outputs, inputs));
-    match work.whole_rows(set) {
+    let [batch, inputs] = work.extents();
+    match rows {
         Some(rows) => {
             let len = 3 * inputs;
             assert_eq!(sums.len(), len, "three sums of each channel");
             let partials = grown(partials, batch.div_ceil(rows) * len);
-            product_rows(set, &work, rows, target, (partials, len), |group, gradient, partial| {
+            product_rows(set, work, rows, target, (partials, len), |group, gradient, partial| {
                 let first = group * rows * inputs;
                 let finish = finish.rows(first..first + gradient.len());
                 simd::run(set, FinishGroup { finish, gradient, partial });
@@ -81,7 +113,7 @@ pub fn linear_input_gradient(
             add_up(partials, sums);
         }
         None => {
-            product(set, &work, MatrixMut::new(target, batch, inputs));
+            product(set, work, MatrixMut::new(target, batch, inputs));
             if !finish.is_idle() {
                 passes::finish(finish, target, sums, partials);
             }

@@ -28,7 +28,7 @@ mod tests;
 pub use convolution::{forward, input_gradient, weight_gradient};
 pub use gradient::{Finish, NormGradient, Normed, OutputGradient};
 pub(in crate::kernels) use lanes::{lanes, load};
-pub use linear::{linear_forward, linear_input_gradient, linear_weight_gradient};
+pub use linear::{linear_forward, linear_gradients, linear_weight_gradient};
 pub(in crate::kernels) use normalise::Affine;
 pub use normalise::{Normalise, Operand};
 pub use passes::{combine, finish, moments, norm_gradient};

@@ -8,6 +8,7 @@ use super::lanes::{load, store};
 use super::moments::{GroupMoments, merge};
 use super::normalise::{Affine, Operand};
 use crate::kernels::InstructionSet;
+use crate::kernels::remaining::Remaining;
 use crate::kernels::simd::{self, LANES, Task, Vector};
 
 /// Values of a piece of work: an L2 cache holds three such pieces.
@@ -38,8 +39,9 @@ pub fn moments(values: &[f32], moments: &mut [f64], partials: &mut Vec<f64>) {
     let piece = piece(channels);
     let partials = grown(partials, values.len().div_ceil(piece) * 2 * channels);
     let pieces = values.par_chunks(piece);
+    let remaining = Remaining::new(pieces.len());
     partials.par_chunks_mut(2 * channels).zip(pieces).for_each(|(partial, values)| {
-        simd::run(set, GroupMoments { values, partial });
+        remaining.run(|| simd::run(set, GroupMoments { values, partial }));
     });
     merge(partials, moments, piece / channels, values.len() / channels);
 }
@@ -122,9 +124,10 @@ pub fn finish(finish: Finish<'_>, gradient: &mut [f32], sums: &mut [f64], partia
     let piece = piece(channels);
     let partials = grown(partials, gradient.len().div_ceil(piece) * sums.len());
     let pieces = gradient.par_chunks_mut(piece).zip(partials.par_chunks_mut(sums.len()));
+    let remaining = Remaining::new(pieces.len());
     pieces.enumerate().for_each(|(k, (gradient, partial))| {
         let finish = finish.rows(k * piece..k * piece + gradient.len());
-        simd::run(set, FinishGroup { finish, gradient, partial });
+        remaining.run(|| simd::run(set, FinishGroup { finish, gradient, partial }));
     });
     add_up(partials, sums);
 }
@@ -144,9 +147,10 @@ pub(super) fn add_up(partials: &[f64], sums: &mut [f64]) {
 pub fn norm_gradient(norm: NormGradient<'_>, add: Option<&[f32]>, to: &mut [f32]) {
     let set = InstructionSet::current();
     let piece = piece(norm.mean.len());
+    let remaining = Remaining::new(to.len().div_ceil(piece));
     to.par_chunks_mut(piece).enumerate().for_each(|(k, to)| {
         let at = k * piece..k * piece + to.len();
         let add = add.map(|add| &add[at.clone()]);
-        simd::run(set, ApplyNorm { norm: norm.rows(at), add, to });
+        remaining.run(|| simd::run(set, ApplyNorm { norm: norm.rows(at), add, to }));
     });
 }

@@ -252,16 +252,19 @@ fn check_linear_layer([batch, inputs, outputs]: [usize; 3], biased: bool) {
     let first = Normed { input: &z, mean: &mean, inverse_std: &scale };
     let finishing = Finish { add: None, gate: Some(operand), norms: [Some(first), None] };
     let from = OutputGradient::Stored(&d);
-    linear_input_gradient(&w, from, &mut dx, finishing, &mut sums, partials, extents);
+    let mut dw = vec![f32::NAN; w.len()];
+    let target = (&mut dx[..], finishing, &mut sums[..]);
+    linear_gradients(&w, from, operand, target, partials, &mut dw, extents);
     near_by(&dx, &dx64, terms, "input gradient");
     let mut sums_again = vec![f64::NAN; sums.len()];
     finish(Finish { gate: None, ..finishing }, &mut dx, &mut sums_again, partials);
     near_by(&single(&sums), &sums_again, sums_scale(&dx, inputs), "sums");
 
     let (dw64, terms) = product(d64.transposed(), x64);
-    let mut dw = vec![f32::NAN; w.len()];
-    linear_weight_gradient(operand, &d, &mut dw, extents);
     near_by(&dw, &dw64, terms, "weight gradient");
+    let mut alone = vec![f32::NAN; w.len()];
+    linear_weight_gradient(operand, &d, &mut alone, extents);
+    assert_eq!(alone, dw, "the weight gradient alone");
 }
 
 /// Sums of so many terms, in so many rows, that they are taken in stretches, group by group.
