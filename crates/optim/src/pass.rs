@@ -2,8 +2,8 @@
 //! threads.
 
 use rayon::prelude::*;
-use smoothout_tensor::Real;
 use smoothout_tensor::kernels::vectorised;
+use smoothout_tensor::{self as tensor, Real};
 
 /// Elements in a piece.
 pub(crate) const PIECE: usize = 1 << 14;
@@ -13,24 +13,9 @@ pub(crate) const PIECE: usize = 1 << 14;
 pub(crate) fn squared_norm<R: Real>(values: &[R], sums: &mut Vec<f64>) -> f64 {
     sums.resize(values.len().div_ceil(PIECE), 0.0);
     sums.par_iter_mut().zip(values.par_chunks(PIECE)).for_each(|(sum, piece)| {
-        *sum = vectorised(|| lanes_squared_norm(piece));
+        *sum = vectorised(|| tensor::squared_norm(piece));
     });
     sums.iter().sum()
-}
-
-/// The square of the l2 norm of one piece: eight partial sums side by side, so that the loop
-/// vectorises.
-#[inline(always)]
-pub(crate) fn lanes_squared_norm<R: Real>(piece: &[R]) -> f64 {
-    let mut lanes = [0.0_f64; 8];
-    let (groups, rest) = piece.as_chunks::<8>();
-    for group in groups {
-        for lane in 0..lanes.len() {
-            lanes[lane] += group[lane].as_f64() * group[lane].as_f64();
-        }
-    }
-    let rest: f64 = rest.iter().map(|value| value.as_f64() * value.as_f64()).sum();
-    lanes.iter().sum::<f64>() + rest
 }
 
 /// `target = share source`, or `target += share source` for a later copy.

@@ -33,10 +33,9 @@ use std::f64::consts::PI;
 use rayon::prelude::*;
 use smoothout_tensor::kernels::vectorised;
 use smoothout_tensor::{
-    Block, ParameterLayout, Purpose, Real, Selection, StreamKey, fill_gaussian,
+    Block, ParameterLayout, Purpose, Real, Selection, StreamKey, fill_gaussian, squared_norm,
 };
 
-use crate::pass::lanes_squared_norm;
 use crate::waves::Waves;
 use crate::{Descent, GradientOracle, OptimError, Optimizer, StepError, StepReport, Update};
 
@@ -170,7 +169,7 @@ impl Kernel {
             let len = filter_len(block);
             out.par_chunks_mut(len).zip(w.par_chunks(len)).for_each(|(out, w)| {
                 vectorised(|| {
-                    let deviation = R::from_f64(gamma * lanes_squared_norm(w).sqrt());
+                    let deviation = R::from_f64(gamma * squared_norm(w).sqrt());
                     out.iter_mut().zip(w).for_each(|(out, &w)| *out = w + deviation * *out);
                 });
             });

@@ -5,9 +5,9 @@
 
 use rayon::prelude::*;
 
-use crate::Real;
 use crate::kernels::InstructionSet;
 use crate::kernels::simd::{self, Task, Vector};
+use crate::{Real, squared_norm};
 
 /// `out = f(w, u)` element by element, u being what `out` held.
 struct Each<'a, R, F> {
@@ -48,8 +48,8 @@ impl<R: Real> Task for EachDirection<'_, R> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         for (out, w) in self.out.chunks_mut(self.len).zip(self.w.chunks(self.len)) {
-            let u_norm = norm(out);
-            let factor = if u_norm > 0.0 { self.a * norm(w) / u_norm } else { 0.0 };
+            let u_norm = squared_norm(out).sqrt();
+            let factor = if u_norm > 0.0 { self.a * squared_norm(w).sqrt() / u_norm } else { 0.0 };
             let factor = R::from_f64(factor);
             out.iter_mut().zip(w).for_each(|(out, &w)| *out = w + factor * *out);
         }
@@ -61,30 +61,6 @@ pub(super) fn each_direction<R: Real>(a: f64, len: usize, w: &[R], out: &mut [R]
     let piece = len * ((1 << 13) / len).max(1);
     let pieces = out.par_chunks_mut(piece).zip(w.par_chunks(piece));
     pieces.for_each(|(out, w)| simd::run(set, EachDirection { a, len, w, out }));
-}
-
-/// The norm, its square summed in f64: element i belongs to partial sum i mod 16, and these are
-/// added in order.
-#[inline(always)]
-pub(super) fn norm<R: Real>(values: &[R]) -> f64 {
-    let (groups, rest) = values.as_chunks();
-    let (lower, upper) = (half_sums::<R, 0>(groups, rest), half_sums::<R, 8>(groups, rest));
-    lower.iter().chain(&upper).sum::<f64>().sqrt()
-}
-
-/// Eight of the partial sums: the compiler makes a vector of them, and of sixteen it makes none.
-#[inline(always)]
-fn half_sums<R: Real, const FIRST: usize>(groups: &[[R; 16]], rest: &[R]) -> [f64; 8] {
-    let mut sums = [0.0; 8];
-    for group in groups {
-        for i in 0..8 {
-            sums[i] += group[FIRST + i].as_f64() * group[FIRST + i].as_f64();
-        }
-    }
-    for (i, value) in rest.iter().enumerate().skip(FIRST).take(8) {
-        sums[i - FIRST] += value.as_f64() * value.as_f64();
-    }
-    sums
 }
 
 #[cfg(test)]

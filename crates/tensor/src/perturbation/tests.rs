@@ -1,9 +1,12 @@
 use proptest::prelude::*;
 
-use super::passes::norm;
 use super::*;
 use crate::BlockKind;
 use crate::{fill_gaussian, fill_uniform};
+
+fn norm<R: Real>(values: &[R]) -> f64 {
+    values.iter().map(|value| value.as_f64().powi(2)).sum::<f64>().sqrt()
+}
 
 fn layout() -> ParameterLayout {
     let mut layout = ParameterLayout::new();
