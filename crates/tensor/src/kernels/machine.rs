@@ -60,7 +60,8 @@ fn seconds(threads: usize, rounds: usize, body: impl Fn(usize) + Sync) -> f64 {
 }
 
 /// Billions of `f32` operations a second that `threads` threads reach together with fused
-/// multiply-adds on registers (each counts as two), in the instruction set in force.
+/// multiply-adds on registers (each counts as two), in the instruction set in force. The matrix unit of
+/// [`InstructionSet::Amx`] goes beyond it.
 ///
 /// Takes some hundredths of a second.
 pub fn fma_peak_gflops(threads: usize) -> f64 {

@@ -1,12 +1,13 @@
 //! Short tasks side by side: who is done waits awake for the others.
 //!
 //! Rayon's threads fall asleep when they have found no work for some microseconds, and take tens of
-//! them to wake up: as long as a whole pass over a small batch.
+//! them to wake up: as long as a whole pass over a small batch. Of longer tasks, the last part is
+//! awaited asleep.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a thread waits, about as long as a task takes.
+/// How long a thread waits: about as long as it would take to fall asleep and wake up.
 const PATIENCE: Duration = Duration::from_micros(50);
 
 /// What remains of some tasks.
@@ -22,7 +23,7 @@ impl Remaining {
     }
 
     /// Runs one of the tasks. If none is left to begin, its thread then waits until those of other
-    /// threads have ended, or for as long as one takes.
+    /// threads have ended, or for as long as waking up would take.
     pub(crate) fn run(&self, task: impl FnOnce()) {
         self.to_begin.fetch_sub(1, Ordering::Relaxed);
         task();

@@ -71,7 +71,11 @@ impl<'a> Product<'a> {
     }
 
     /// Added to each row of the product, unless it is empty.
+    ///
+    /// # Panics
+    /// If it is not as long as a row.
     pub(in crate::kernels) fn bias(self, bias: &'a [f32]) -> Self {
+        assert!(bias.is_empty() || bias.len() == self.b.columns, "a bias for each column");
         Self { bias, ..self }
     }
 

@@ -73,6 +73,9 @@ fn blocks_are_added() {
         check([65, 257, 2050], transposed);
         check([64, 256, 1024], transposed);
         check([1, 10, 3000], transposed);
+        // More lines of both factors than a thread keeps split.
+        check([1060, 1100, 33], transposed);
+        check([1100, 1060, 33], transposed);
         // With a bias, stretches are not taken apart; few rows are exchanged.
         check_with_bias([65, 257, 2050], transposed, true);
         check_with_bias([5, 300, 2050], transposed, true);
@@ -86,6 +89,14 @@ fn products_without_elements_or_terms() {
             check(size, transposed);
         }
     }
+}
+
+#[test]
+#[should_panic(expected = "a bias for each column")]
+fn a_bias_is_as_long_as_a_row() {
+    let (a, b) = (values(6, 1), values(8, 2));
+    let work = Product::new(MatrixRef::new(&a, 3, 2), MatrixRef::new(&b, 2, 4));
+    let _ = work.bias(&[1.0, 2.0]);
 }
 
 /// Second factors that are read where they lie: whole vectors, of the last panel too, few rows or

@@ -97,8 +97,12 @@ pub(super) fn split<V: Vector>(lower: V, upper: V) -> [V; 3] {
             (lower[lane], upper[lane]) = (lower[lane] - low, upper[lane] - high);
         }
     }
-    // SAFETY: each part has sixteen lanes.
-    parts.map(|pairs| unsafe { V::load(pairs.as_ptr()) })
+    let mut vectors = [V::splat(0.0); 3];
+    for (vector, pairs) in vectors.iter_mut().zip(&parts) {
+        // SAFETY: each part has sixteen lanes.
+        *vector = unsafe { V::load(pairs.as_ptr()) };
+    }
+    vectors
 }
 
 /// The first eight bits of a value whose bits have become larger by `half`.

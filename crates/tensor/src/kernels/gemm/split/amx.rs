@@ -5,6 +5,7 @@
 
 use std::arch::asm;
 use std::arch::x86_64::__cpuid_count;
+use std::ffi::c_long;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
@@ -16,8 +17,8 @@ use crate::kernels::simd::LANES;
 pub(super) fn is_available() -> bool {
     const BF16: u32 = 1 << 22;
     const TILES: u32 = 1 << 24;
-    const ARCH_REQ_XCOMP_PERM: i32 = 0x1023;
-    const XFEATURE_XTILEDATA: i32 = 18;
+    const ARCH_REQ_XCOMP_PERM: c_long = 0x1023;
+    const XFEATURE_XTILEDATA: c_long = 18;
     static AVAILABLE: OnceLock<bool> = OnceLock::new();
     *AVAILABLE.get_or_init(|| {
         let has = |bits: u32| __cpuid_count(7, 0).edx & bits == bits;
@@ -69,9 +70,13 @@ pub(super) struct Amx {
 
 impl Amx {
     /// Shapes the tiles, if there is a unit.
-    pub(super) fn take() -> Option<Self> {
+    ///
+    /// # Safety
+    /// A thread has one of these at a time.
+    pub(super) unsafe fn take() -> Option<Self> {
         is_available().then(|| {
-            // SAFETY: there are tiles, which nothing else in the process uses.
+            // SAFETY: there are tiles. No function keeps anything in them while it calls another, and the
+            // compiler does not use them.
             unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES, options(nostack)) };
             Self { _thread: PhantomData }
         })

@@ -63,13 +63,12 @@ impl Block<'_> {
         // SAFETY: the block has this element, and c holds the block.
         let c = unsafe { self.c.add(row * self.product.b.columns + column) };
         let c = (c, self.product.b.columns);
-        let bias = self.product.bias.get(self.columns.start + column..);
-        // The sums of the first stretch begin with the bias or with nothing, others where those before
-        // have ended.
-        let start = match bias {
+        // The sums of the first stretch begin with the bias, which is as long as a row, or with nothing;
+        // others where those before have ended.
+        let start = match self.product.bias {
             _ if !self.stretch.first => (c.0.cast_const(), c.1),
-            Some(bias) if !bias.is_empty() => (bias.as_ptr(), 0),
-            _ => (NOTHING.as_ptr(), 0),
+            [] => (NOTHING.as_ptr(), 0),
+            bias => (bias[self.columns.start + column..].as_ptr(), 0),
         };
         if rows >= LINES && columns >= LINES {
             // SAFETY: both strips hold the steps, and the block these rows and columns, of which the
@@ -117,7 +116,8 @@ impl Task for Buffered<'_> {
             block.split::<V>(block.kept, kept);
         }
         block.split::<V>(block.kept.other(), own);
-        let unit = Unit::take();
+        // SAFETY: this thread has no other unit until this one is dropped.
+        let unit = unsafe { Unit::take() };
         let len = strip_len(block.stretch.terms.len());
         for (k, kept) in kept.chunks_exact(len).enumerate() {
             for (o, own) in own.chunks_exact(len).enumerate() {

@@ -18,19 +18,20 @@ use crate::kernels::remaining::Remaining;
 /// The most strips to a task.
 const STRIPS: usize = 4;
 /// The most lines of the other factor in one go: a bound on what a thread keeps.
-const KEPT: usize = 1024;
+const KEPT_LINES: usize = 1024;
 
 /// `c = a b + bias`.
 pub(in crate::kernels::gemm) fn product(product: &Product<'_>, c: MatrixMut<'_, f32>) {
-    let (rows, columns) = (c.rows, c.columns);
+    let [rows, columns] = product.extents();
+    assert_eq!([c.rows, c.columns], [rows, columns], "a b must fit c");
     let (kept, lines, others) =
         if rows >= columns { (Factor::B, rows, columns) } else { (Factor::A, columns, rows) };
     let strips = lines.div_ceil(LINES);
     let count = strips.div_ceil(STRIPS).max(TASKS.min(strips));
     let blocks = |stretch: &Stretch, c: &mut [f32]| {
         let first_element = First::of(c);
-        for first in (0..others).step_by(KEPT) {
-            let (others, key) = (first..others.min(first + KEPT), next_keys(1));
+        for first in (0..others).step_by(KEPT_LINES) {
+            let (others, key) = (first..others.min(first + KEPT_LINES), next_key());
             let task = |task: usize| {
                 let line = |task: usize| (task * strips / count * LINES).min(lines);
                 let (own, others) = (line(task)..line(task + 1), others.clone());
@@ -70,27 +71,27 @@ pub(in crate::kernels::gemm) fn product_rows(
 ) {
     let (width, kept) = (product.b.columns, Factor::B);
     stretches(product, c, |stretch, c| {
-        let key = next_keys(width.div_ceil(KEPT));
-        let groups = c.par_chunks_mut(rows * width).zip(partials.par_chunks_mut(partial_len));
-        groups.enumerate().with_max_len(1).for_each(|(group, (c, partial))| {
-            for (key, first) in (key..).zip((0..width).step_by(KEPT)) {
+        for first in (0..width).step_by(KEPT_LINES) {
+            let (end, key) = (width.min(first + KEPT_LINES), next_key());
+            let groups = c.par_chunks_mut(rows * width).zip(partials.par_chunks_mut(partial_len));
+            groups.enumerate().with_max_len(1).for_each(|(group, (c, partial))| {
                 let rows = group * rows..group * rows + c.len() / width;
-                let columns = first..width.min(first + KEPT);
+                let columns = first..end;
                 // SAFETY: c is these rows, borrowed alone.
                 unsafe {
                     let c = c.as_mut_ptr().add(first);
                     Block { product, stretch, rows, columns, kept, key, c }.run();
                 }
-            }
-            if stretch.terms.end == product.a.columns {
-                after(group, c, partial);
-            }
-        });
+                if end == width && stretch.terms.end == product.a.columns {
+                    after(group, c, partial);
+                }
+            });
+        }
     });
 }
 
-/// Numbers that no other strips have: the first of `count`.
-fn next_keys(count: usize) -> u64 {
+/// A number that no other strips have.
+fn next_key() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(count as u64, Ordering::Relaxed)
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }

@@ -10,8 +10,11 @@
 //! The rest is below 2^-24 |a b|, one rounding of the product. The unit adds up sixteen products from
 //! zero before it adds to a sum: sums of many terms are rounded less often than by fused
 //! multiply-adds, and their errors are half as large (a test compares them). The unit does sixteen
-//! times the operations of AVX-512, so that six products take three eighths of its time. It takes
-//! numbers below 1.2e-38 for 0.
+//! times the operations of AVX-512, so that six products take three eighths of its time.
+//!
+//! All this holds between 1e-30 and 3.39e38. The unit takes numbers below 1.2e-38 for 0, and so the
+//! third part of one below 1e-33, and products that are as small; beyond the largest `bf16` there is
+//! NaN.
 //!
 //! A *strip* is 32 lines of a factor (rows of a, columns of b) in steps of 32 terms. A step holds
 //! tiles of 16 x 16 lanes: for each part, one of the first sixteen lines and one of the others. A
@@ -57,9 +60,13 @@ enum Unit {
 
 impl Unit {
     /// The best of this CPU, for this thread.
-    fn take() -> Self {
+    ///
+    /// # Safety
+    /// A thread has one of these at a time.
+    unsafe fn take() -> Self {
         #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
-        if let Some(amx) = amx::Amx::take() {
+        // SAFETY: as the caller vouches.
+        if let Some(amx) = unsafe { amx::Amx::take() } {
             return Self::Amx(amx);
         }
         Self::Plain

@@ -98,7 +98,8 @@ proptest! {
             let (mut found, mut expected) = (vec![f32::NAN; 1024], vec![f32::NAN; 1024]);
             // SAFETY: the strips hold the steps, and there are 32 rows of 32 sums.
             unsafe {
-                Unit::take().multiply(factors, steps, start, (found.as_mut_ptr(), LINES));
+                let unit = Unit::take();
+                unit.multiply(factors, steps, start, (found.as_mut_ptr(), LINES));
                 plain::multiply(factors, steps, start, (expected.as_mut_ptr(), LINES));
             }
             prop_assert_eq!(found, expected);
@@ -170,8 +171,8 @@ fn errors(found: &[f32], exact: &[f64], size: &[f64]) -> [f64; 2] {
     [(squares / found.len() as f64).sqrt(), shares().fold(0.0, f64::max)]
 }
 
-/// A product is as exact as a chain of fused multiply-adds, whose error grows with the terms: of
-/// numbers of either sign, and of positive ones.
+/// A product of 32 terms and more has about half the error of a chain of fused multiply-adds: of numbers
+/// of either sign, and of positive ones.
 #[test]
 fn products_are_as_exact_as_multiply_adds() {
     let (m, n) = (40, 33);
@@ -196,8 +197,21 @@ fn products_are_as_exact_as_multiply_adds() {
             "{k} terms, positive: {positive}: {found:.2e}, at most {most:.2e}; \
              multiply-adds {chain:.2e}, at most {chain_most:.2e}"
         );
-        let rounding = f64::from(f32::EPSILON) / 2.0;
-        assert!(found <= chain.max(rounding) && most <= 1.5 * chain_most.max(rounding));
+        // A few terms are rounded as often, many half as often.
+        let share = if k < 32 { 1.5 } else { 0.6 };
+        assert!(found <= share * chain && most <= share * chain_most);
+    }
+}
+
+/// Nothing is written before c or behind it.
+#[test]
+fn sums_stay_inside() {
+    for [m, n, k] in [[32, 32, 32], [33, 65, 20], [70, 31, 40], [1, 1, 1], [64, 10, 33]] {
+        let (a, b, bias) = (values(m * k, 1), values(k * n, 2), values(n, 3));
+        let mut c = vec![7.0; m * n + 200];
+        let work = Product::new(MatrixRef::new(&a, m, k), MatrixRef::new(&b, k, n)).bias(&bias);
+        product(&work, MatrixMut::new(&mut c[100..][..m * n], m, n));
+        assert!(c[..100].iter().chain(&c[100 + m * n..]).all(|&c| c == 7.0), "{m} x {n}");
     }
 }
 
