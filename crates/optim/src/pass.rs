@@ -13,7 +13,7 @@ pub(crate) const PIECE: usize = 1 << 14;
 pub(crate) fn squared_norm<R: Real>(values: &[R], sums: &mut Vec<f64>) -> f64 {
     sums.resize(values.len().div_ceil(PIECE), 0.0);
     sums.par_iter_mut().zip(values.par_chunks(PIECE)).for_each(|(sum, piece)| {
-        *sum = vectorised(|| tensor::squared_norm(piece));
+        *sum = tensor::squared_norm(piece);
     });
     sums.iter().sum()
 }

@@ -1,19 +1,38 @@
 //! The length of a vector.
 
 use crate::Real;
+use crate::kernels::InstructionSet;
+use crate::kernels::simd::{self, Task, Vector};
 
 /// The square of the l2 norm, summed in f64 and in a fixed order: element i belongs to partial sum
 /// i mod 32, and these are added in order. Additions do not wait for each other so.
 ///
-/// On the calling thread. It is part of what [`vectorised`](crate::kernels::vectorised) compiles.
+/// On the calling thread, with the vectors of the [instruction set](InstructionSet) in force; the bits
+/// do not depend on it.
 ///
 /// ```
 /// use smoothout_tensor::squared_norm;
 ///
 /// assert_eq!(squared_norm(&[3.0_f32, -4.0]), 25.0);
 /// ```
-#[inline(always)]
 pub fn squared_norm<R: Real>(values: &[R]) -> f64 {
+    simd::run(InstructionSet::current(), Squares(values))
+}
+
+struct Squares<'a, R>(&'a [R]);
+
+impl<R: Real> Task for Squares<'_, R> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<V: Vector>(self) -> f64 {
+        sum_of_squares(self.0)
+    }
+}
+
+/// [`squared_norm`] as part of another task.
+#[inline(always)]
+pub(crate) fn sum_of_squares<R: Real>(values: &[R]) -> f64 {
     let [mut a, mut b, mut c, mut d] = [[0.0; 8]; 4];
     let (groups, rest) = values.as_chunks::<32>();
     for group in groups {
@@ -41,7 +60,6 @@ fn add_squares<R: Real>(sums: &mut [f64; 8], values: &[R; 8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::vectorised;
 
     #[test]
     fn each_element_has_its_sum() {
@@ -51,8 +69,10 @@ mod tests {
             for (i, value) in values.iter().enumerate() {
                 sums[i % 32] += f64::from(*value) * f64::from(*value);
             }
-            assert_eq!(squared_norm(&values), sums.iter().sum::<f64>(), "{len}");
-            assert_eq!(vectorised(|| squared_norm(&values)), squared_norm(&values), "{len}");
+            for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+                let found = simd::run(set, Squares(&values));
+                assert_eq!(found, sums.iter().sum::<f64>(), "{len} on {set:?}");
+            }
         }
     }
 }

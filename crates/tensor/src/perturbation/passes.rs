@@ -5,9 +5,10 @@
 
 use rayon::prelude::*;
 
+use crate::Real;
 use crate::kernels::InstructionSet;
 use crate::kernels::simd::{self, Task, Vector};
-use crate::{Real, squared_norm};
+use crate::norm::sum_of_squares;
 
 /// `out = f(w, u)` element by element, u being what `out` held.
 struct Each<'a, R, F> {
@@ -48,8 +49,9 @@ impl<R: Real> Task for EachDirection<'_, R> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         for (out, w) in self.out.chunks_mut(self.len).zip(self.w.chunks(self.len)) {
-            let u_norm = squared_norm(out).sqrt();
-            let factor = if u_norm > 0.0 { self.a * squared_norm(w).sqrt() / u_norm } else { 0.0 };
+            let u_norm = sum_of_squares(out).sqrt();
+            let factor =
+                if u_norm > 0.0 { self.a * sum_of_squares(w).sqrt() / u_norm } else { 0.0 };
             let factor = R::from_f64(factor);
             out.iter_mut().zip(w).for_each(|(out, &w)| *out = w + factor * *out);
         }
