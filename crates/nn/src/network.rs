@@ -1,7 +1,7 @@
 //! A network: its graph, its parameter and buffer vectors, and what one can ask of it.
 
 use ndarray::ArrayView4;
-use smoothout_tensor::{ParameterLayout, Real};
+use smoothout_tensor::{ParameterLayout, Real, parallel_squared_norm};
 
 use crate::execute::Run;
 use crate::fused::plan::FusedPlan;
@@ -166,6 +166,7 @@ impl Network {
             run.forward(images, workspace)?;
             let loss = run.cross_entropy(labels, workspace);
             run.backward(images, gradient, workspace);
+            workspace.gradient_squared_norm = parallel_squared_norm(gradient);
             Ok(loss)
         })
     }

@@ -31,6 +31,7 @@ pub struct Workspace<R: Real> {
     pub(crate) partials: Vec<R::Wide>,
     /// Sums over all rows, channel by channel.
     pub(crate) sums: Vec<f64>,
+    pub(crate) gradient_squared_norm: f64,
     pub(crate) scratch: Scratch<R>,
 }
 
@@ -49,6 +50,7 @@ impl<R: Real> Workspace<R> {
             batch_statistics: vec![R::zero(); network.buffers.len()],
             partials: Vec::new(),
             sums: Vec::new(),
+            gradient_squared_norm: 0.0,
             scratch: Scratch::new(),
         }
     }
@@ -62,6 +64,12 @@ impl<R: Real> Workspace<R> {
     /// [`Statistics::Batch`](crate::Statistics::Batch), laid out as [`Network::buffers`].
     pub fn batch_statistics(&self) -> &[R] {
         &self.batch_statistics
+    }
+
+    /// The square of the l2 norm of the gradient that the last call of
+    /// [`Network::loss_and_gradient`] has written, summed in f64.
+    pub fn gradient_squared_norm(&self) -> f64 {
+        self.gradient_squared_norm
     }
 
     /// Bytes that the buffers hold, without what aligns them and kernel scratch.

@@ -23,10 +23,10 @@
 //!   exact where all rescaled parameters are stretched.
 //! - A zero ‖T g‖ gives epsilon = 0; the authors divide by ‖T g‖ + 1e-16.
 
-use smoothout_tensor::{BlockKind, ParameterLayout, Real, Selection};
+use smoothout_tensor::{BlockKind, ParameterLayout, Real, Selection, parallel_squared_norm};
 
 use crate::ascent::{Ascent, scale};
-use crate::pass::{combine, squared_norm};
+use crate::pass::combine;
 use crate::{
     AscentScope, Descent, GradientOracle, OptimError, Optimizer, StepError, StepReport, Update,
 };
@@ -120,9 +120,9 @@ impl<R: Real, U: Update<R>> Optimizer<R> for Asam<R, U> {
         assert_eq!(w.len(), self.stretch.layout.len(), "w fits the layout");
         let Self { descent, stretch, rho, ascent } = self;
         // Lines 1, 3 and 4 are those of `Ascent::step`.
-        ascent.step(descent, w, oracle, scratch, learning_rate, |w, gradient, point, sums| {
+        ascent.step(descent, w, oracle, scratch, learning_rate, |w, gradient, point| {
             stretch.combine(point, w, gradient, |_, _, g, t| t * g); // 2: T g
-            let factor = R::from_f64(scale(*rho, squared_norm(point, sums).sqrt()));
+            let factor = R::from_f64(scale(*rho, parallel_squared_norm(point).sqrt()));
             stretch.combine(point, w, gradient, |tg, w, _, t| w + factor * t * tg); // 2
         })
     }

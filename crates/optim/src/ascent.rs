@@ -27,13 +27,12 @@ pub(crate) struct Ascent<R> {
     waves: Waves<R>,
     /// w + epsilon of the whole batch.
     point: Vec<R>,
-    sums: Vec<f64>,
 }
 
 impl<R> Default for Ascent<R> {
     fn default() -> Self {
         let scope = AscentScope::default();
-        Self { scope, waves: Waves::default(), point: Vec::new(), sums: Vec::new() }
+        Self { scope, waves: Waves::default(), point: Vec::new() }
     }
 }
 
@@ -43,8 +42,7 @@ impl<R: Real> Ascent<R> {
     }
 
     /// One parameter update of `w`, its lines numbered as in the algorithm of SAM.
-    /// `ascend(w, gradient, point, sums)` writes w + epsilon to `point`; `sums` is its working
-    /// memory.
+    /// `ascend(w, gradient, point)` writes w + epsilon to `point`.
     pub(crate) fn step<U: Update<R>, O: GradientOracle<R>>(
         &mut self,
         descent: &mut Descent<U>,
@@ -52,14 +50,14 @@ impl<R: Real> Ascent<R> {
         oracle: &mut O,
         scratch: &mut [O::Scratch],
         learning_rate: f64,
-        ascend: impl Fn(&[R], &[R], &mut [R], &mut Vec<f64>) + Sync,
+        ascend: impl Fn(&[R], &[R], &mut [R]) + Sync,
     ) -> Result<StepReport, StepError<O::Error>> {
         let step = descent.steps();
         match self.scope {
             AscentScope::Batch => {
-                let (_, gradient) = self.waves.mean_gradient_at(step, w, oracle, scratch, true)?; // 1
+                let mean = self.waves.mean_gradient_at(step, w, oracle, scratch, true)?; // 1
                 self.point.resize(w.len(), R::zero());
-                ascend(w, gradient, &mut self.point, &mut self.sums); // 2
+                ascend(w, mean.gradient, &mut self.point); // 2
                 self.waves.mean_gradient_at(step, &self.point, oracle, scratch, false)?; // 3
             }
             AscentScope::GhostBatch => {
@@ -71,17 +69,17 @@ impl<R: Real> Ascent<R> {
                     wave.accept(oracle, scratch);
                     wave.evaluate(oracle, scratch, |oracle, at, slot, scratch| {
                         slot.point();
-                        ascend(w, &slot.gradient, &mut slot.point, &mut slot.sums); // 2
+                        ascend(w, &slot.gradient, &mut slot.point); // 2
                         oracle.gradient(at, &slot.point, &mut slot.gradient, scratch) // 3
                     })?;
                     wave.add_up(oracle);
                 }
             }
         }
-        let (loss, gradient) = self.waves.mean();
-        let norm = descent.norm(gradient)?;
-        descent.descend(w, gradient, norm, learning_rate); // 4
-        Ok(StepReport { loss, gradient_norm: norm, radius_coefficient: 0.0 })
+        let mean = self.waves.mean();
+        let norm = descent.finite(mean.norm())?;
+        descent.descend(w, mean.gradient, norm, learning_rate); // 4
+        Ok(StepReport { loss: mean.loss, gradient_norm: norm, radius_coefficient: 0.0 })
     }
 }
 

@@ -3,7 +3,6 @@
 
 use smoothout_tensor::Real;
 
-use crate::pass::squared_norm;
 use crate::{Clip, StepError, Update};
 
 /// An update rule, the clipping of its gradient, and the count of its updates.
@@ -29,13 +28,12 @@ pub struct Descent<U> {
     update: U,
     clip: Option<Clip>,
     step: u64,
-    sums: Vec<f64>,
 }
 
 impl<U> Descent<U> {
     /// Descent by `update`, without clipping.
     pub fn new(update: U) -> Self {
-        Self { update, clip: None, step: 0, sums: Vec::new() }
+        Self { update, clip: None, step: 0 }
     }
 
     /// With the mean gradient's norm clipped.
@@ -73,12 +71,11 @@ impl<U> Descent<U> {
         Ok(())
     }
 
-    /// The norm of the gradient.
+    /// The norm of the gradient, to go on with.
     ///
     /// # Errors
     /// If it is infinite or NaN.
-    pub(crate) fn norm<R: Real, E>(&mut self, gradient: &[R]) -> Result<f64, StepError<E>> {
-        let norm = squared_norm(gradient, &mut self.sums).sqrt();
+    pub(crate) fn finite<E>(&self, norm: f64) -> Result<f64, StepError<E>> {
         if norm.is_finite() { Ok(norm) } else { Err(StepError::Gradient { step: self.step, norm }) }
     }
 

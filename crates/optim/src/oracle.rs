@@ -48,6 +48,13 @@ pub trait GradientOracle<R>: Sync {
         scratch: &mut Self::Scratch,
     ) -> Result<f64, Self::Error>;
 
+    /// The square of the l2 norm of the gradient that was just written with `scratch`, if that is known:
+    /// it spares a pass over the gradient.
+    fn squared_norm(&self, scratch: &Self::Scratch) -> Option<f64> {
+        let _ = scratch;
+        None
+    }
+
     /// Takes note of a finished evaluation, in the order of the copies.
     fn accept(&mut self, at: GhostCopy, scratch: &mut Self::Scratch) {
         let _ = (at, scratch);

@@ -2,21 +2,11 @@
 //! threads.
 
 use rayon::prelude::*;
+use smoothout_tensor::Real;
 use smoothout_tensor::kernels::vectorised;
-use smoothout_tensor::{self as tensor, Real};
 
 /// Elements in a piece.
 pub(crate) const PIECE: usize = 1 << 14;
-
-/// The square of the l2 norm, summed in f64 piece by piece, the pieces in order. `sums` is
-/// working memory that grows once.
-pub(crate) fn squared_norm<R: Real>(values: &[R], sums: &mut Vec<f64>) -> f64 {
-    sums.resize(values.len().div_ceil(PIECE), 0.0);
-    sums.par_iter_mut().zip(values.par_chunks(PIECE)).for_each(|(sum, piece)| {
-        *sum = tensor::squared_norm(piece);
-    });
-    sums.iter().sum()
-}
 
 /// `target = share source`, or `target += share source` for a later copy.
 pub(crate) fn accumulate<R: Real>(target: &mut [R], source: &[R], share: f64, first: bool) {
@@ -60,16 +50,6 @@ pub(crate) fn update_pieces<R: Real>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_norm_is_the_definition() {
-        for len in [0, 1, 7, 8, 9, PIECE - 1, PIECE, 3 * PIECE + 5] {
-            let values: Vec<f64> = (0..len).map(|i| (i as f64).sin()).collect();
-            let expected: f64 = values.iter().map(|value| value * value).sum();
-            let found = squared_norm(&values, &mut Vec::new());
-            assert!((found - expected).abs() <= 1e-12 * (1.0 + expected), "{len}");
-        }
-    }
 
     /// Element by element, in one piece and in several.
     #[test]

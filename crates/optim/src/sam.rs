@@ -19,10 +19,10 @@
 //!   here the whole batch's is the default, and [`AscentScope::GhostBatch`] their choice.
 //! - Weight decay is the update rule's: it acts on the clean w and does not enter epsilon.
 
-use smoothout_tensor::Real;
+use smoothout_tensor::{Real, parallel_squared_norm};
 
 use crate::ascent::{Ascent, scale};
-use crate::pass::{combine, squared_norm};
+use crate::pass::combine;
 use crate::{
     AscentScope, Descent, GradientOracle, OptimError, Optimizer, StepError, StepReport, Update,
 };
@@ -98,8 +98,8 @@ impl<R: Real, U: Update<R>> Optimizer<R> for Sam<R, U> {
     ) -> Result<StepReport, StepError<O::Error>> {
         let Self { descent, rho, ascent } = self;
         // Lines 1, 3 and 4 are those of `Ascent::step`.
-        ascent.step(descent, w, oracle, scratch, learning_rate, |w, gradient, point, sums| {
-            let factor = R::from_f64(scale(*rho, squared_norm(gradient, sums).sqrt()));
+        ascent.step(descent, w, oracle, scratch, learning_rate, |w, gradient, point| {
+            let factor = R::from_f64(scale(*rho, parallel_squared_norm(gradient).sqrt()));
             combine(point, w, gradient, |_, w, g| w + factor * g); // 2
         })
     }

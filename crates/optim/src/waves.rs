@@ -8,8 +8,8 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
-use smoothout_tensor::Real;
 use smoothout_tensor::kernels::Aligned;
+use smoothout_tensor::{Real, parallel_squared_norm};
 
 use crate::pass::accumulate;
 use crate::{GhostCopy, GradientOracle, StepError};
@@ -21,9 +21,9 @@ pub(crate) struct Slot<R> {
     pub(crate) point: Aligned<R>,
     /// The gradient there.
     pub(crate) gradient: Aligned<R>,
-    /// Working memory of a norm.
-    pub(crate) sums: Vec<f64>,
     loss: f64,
+    /// The gradient's, if the oracle knows it.
+    squared_norm: Option<f64>,
 }
 
 impl<R: Real> Slot<R> {
@@ -82,7 +82,7 @@ impl<R: Real> Waves<R> {
         while self.slots.len() < width {
             let (mut gradient, point) = (Aligned::default(), Aligned::default());
             gradient.grow(len);
-            self.slots.push(Slot { point, gradient, sums: Vec::new(), loss: 0.0 });
+            self.slots.push(Slot { point, gradient, loss: 0.0, squared_norm: None });
         }
         assert_eq!(self.slots[0].gradient.len(), len, "the length of w stays the same");
         self.mean.resize(if total > 1 { len } else { 0 }, R::zero());
@@ -106,7 +106,7 @@ impl<R: Real> Waves<R> {
         oracle: &mut O,
         scratch: &mut [O::Scratch],
         accept: bool,
-    ) -> Result<(f64, &[R]), StepError<O::Error>> {
+    ) -> Result<Mean<'_, R>, StepError<O::Error>> {
         self.begin(step, w.len(), [oracle.ghosts(), 1], scratch.len());
         while let Some(mut wave) = self.next_wave() {
             wave.evaluate(oracle, scratch, |oracle, at, slot, scratch| {
@@ -121,11 +121,27 @@ impl<R: Real> Waves<R> {
     }
 
     /// The mean loss and gradient of all waves.
-    pub(crate) fn mean(&self) -> (f64, &[R]) {
+    pub(crate) fn mean(&self) -> Mean<'_, R> {
+        let (loss, slot) = (self.loss, &self.slots[0]);
         match &self.mean[..] {
-            [] => (self.loss, &self.slots[0].gradient),
-            mean => (self.loss, mean),
+            [] => Mean { loss, gradient: &slot.gradient, squared_norm: slot.squared_norm },
+            gradient => Mean { loss, gradient, squared_norm: None },
         }
+    }
+}
+
+/// What all copies found, weighted by their shares.
+#[derive(Debug)]
+pub(crate) struct Mean<'a, R> {
+    pub(crate) loss: f64,
+    pub(crate) gradient: &'a [R],
+    squared_norm: Option<f64>,
+}
+
+impl<R: Real> Mean<'_, R> {
+    /// The l2 norm of the gradient.
+    pub(crate) fn norm(&self) -> f64 {
+        self.squared_norm.unwrap_or_else(|| parallel_squared_norm(self.gradient)).sqrt()
     }
 }
 
@@ -162,6 +178,7 @@ impl<R: Real> Wave<'_, R> {
             .enumerate()
             .map(|(i, (slot, scratch))| {
                 slot.loss = gradient(oracle, ghost_copy(first + i, copies), slot, scratch)?;
+                slot.squared_norm = oracle.squared_norm(scratch);
                 Ok(())
             })
             .reduce(|| Ok(()), Result::and)

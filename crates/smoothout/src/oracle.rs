@@ -134,6 +134,10 @@ impl GradientOracle<f32> for BatchOracle<'_> {
         Ok(loss)
     }
 
+    fn squared_norm(&self, scratch: &GhostScratch) -> Option<f64> {
+        Some(scratch.workspace.gradient_squared_norm())
+    }
+
     fn accept(&mut self, _at: GhostCopy, scratch: &mut GhostScratch) {
         self.network.update_buffers(self.buffers, scratch.workspace.batch_statistics());
         if let Some(outcome) = scratch.outcome.take() {

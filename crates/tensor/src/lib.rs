@@ -40,7 +40,7 @@ pub use dual::Dual;
 pub use error::TensorError;
 pub use finite::all_finite;
 pub use layout::{Block, BlockKind, ParameterLayout};
-pub use norm::squared_norm;
+pub use norm::{parallel_squared_norm, squared_norm};
 /// What a [`Real`] can do besides arithmetic.
 pub use num_traits::Float;
 pub use perturbation::{Distribution, Geometry, Perturbation, PerturbationKey};

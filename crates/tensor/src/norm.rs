@@ -1,8 +1,16 @@
 //! The length of a vector.
 
+use rayon::prelude::*;
+
 use crate::Real;
 use crate::kernels::InstructionSet;
+use crate::kernels::remaining::Remaining;
 use crate::kernels::simd::{self, Task, Vector};
+
+/// Elements in a piece of a vector, unless it has too many pieces then.
+const PIECE: usize = 1 << 14;
+/// The most pieces.
+const PIECES: usize = 256;
 
 /// The square of the l2 norm, summed in f64 and in a fixed order: element i belongs to partial sum
 /// i mod 32, and these are added in order. Additions do not wait for each other so.
@@ -17,6 +25,25 @@ use crate::kernels::simd::{self, Task, Vector};
 /// ```
 pub fn squared_norm<R: Real>(values: &[R]) -> f64 {
     simd::run(InstructionSet::current(), Squares(values))
+}
+
+/// [`squared_norm`] piece by piece, in parallel. The pieces depend on the length alone and are added in
+/// order: the same bits for any number of threads.
+///
+/// ```
+/// use smoothout_tensor::parallel_squared_norm;
+///
+/// assert_eq!(parallel_squared_norm(&vec![0.5_f32; 1 << 20]), 262_144.0);
+/// ```
+pub fn parallel_squared_norm<R: Real>(values: &[R]) -> f64 {
+    let mut sums = [0.0; PIECES];
+    let pieces = values.par_chunks(values.len().div_ceil(PIECES).max(PIECE));
+    let count = pieces.len();
+    let remaining = Remaining::new(count);
+    sums[..count].par_iter_mut().zip(pieces).for_each(|(sum, piece)| {
+        remaining.run(|| *sum = squared_norm(piece));
+    });
+    sums[..count].iter().sum()
 }
 
 struct Squares<'a, R>(&'a [R]);
@@ -73,6 +100,17 @@ mod tests {
                 let found = simd::run(set, Squares(&values));
                 assert_eq!(found, sums.iter().sum::<f64>(), "{len} on {set:?}");
             }
+        }
+    }
+
+    /// None, one, several pieces, and more than there may be of the shortest.
+    #[test]
+    fn pieces_add_up() {
+        for len in [0, 7, PIECE, PIECE + 1, 3 * PIECE + 5, PIECES * PIECE + 1] {
+            let values: Vec<f64> = (0..len).map(|i| (i as f64).sin()).collect();
+            let expected: f64 = values.iter().map(|value| value * value).sum();
+            let found = parallel_squared_norm(&values);
+            assert!((found - expected).abs() <= 1e-12 * (1.0 + expected), "{len}");
         }
     }
 }

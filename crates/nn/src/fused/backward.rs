@@ -4,9 +4,11 @@ use std::mem::take;
 use std::ops::Range;
 
 use smoothout_tensor::kernels::fused::{self, Finish, NormGradient, Normed, OutputGradient};
+use smoothout_tensor::parallel_squared_norm;
 
 use super::plan::{Backward, Finishing};
 use super::{Fused, WeightedSum, kept};
+use crate::graph::Op;
 use crate::layers::batch_norm::EPSILON;
 use crate::parallel::{column_sums, grown};
 use crate::workspace::KEPT;
@@ -20,6 +22,7 @@ impl Fused<'_> {
         gradient: &mut [f32],
         workspace: &mut Workspace<f32>,
     ) {
+        workspace.gradient_squared_norm = 0.0;
         for step in &self.plan.backward {
             match step {
                 Backward::Plain(step) => {
@@ -51,6 +54,20 @@ impl Fused<'_> {
                 }
             }
         }
+        workspace.gradient_squared_norm += self.rest_of_squared_norm(gradient);
+    }
+
+    /// Without the weights that [`weighted_gradients`](Self::weighted_gradients) has added.
+    fn rest_of_squared_norm(&self, gradient: &[f32]) -> f64 {
+        let (mut sum, mut from) = (0.0, 0);
+        for step in self.plan.backward.iter().rev() {
+            let Backward::Weighted { node, .. } = step else { continue };
+            if let Op::Linear { weight, .. } = &self.network.nodes[*node].op {
+                sum += parallel_squared_norm(&gradient[from..weight.start]);
+                from = weight.end;
+            }
+        }
+        sum + parallel_squared_norm(&gradient[from..])
     }
 
     fn weighted_gradients(
@@ -111,12 +128,12 @@ impl Fused<'_> {
             WeightedSum::Linear { extents, weight, bias } => {
                 let w = &self.w[weight.clone()];
                 let to = &mut parameter_gradient[weight];
-                match target {
+                workspace.gradient_squared_norm += match target {
                     Some(target) => {
-                        fused::linear_gradients(w, from, input, target, &mut partials, to, extents);
+                        fused::linear_gradients(w, from, input, target, &mut partials, to, extents)
                     }
                     None => fused::linear_weight_gradient(input, from.store(), to, extents),
-                }
+                };
                 let dy = &output_buffer[..self.run.len(index + 1)];
                 match norm {
                     Some((norm, _)) => self.shift_gradient(*norm, bias, parameter_gradient),

@@ -34,7 +34,7 @@
 //! - It computes one gradient more per update, which it does not use.
 
 use rayon::prelude::*;
-use smoothout_tensor::{Purpose, Real, StreamKey, fill_gaussian};
+use smoothout_tensor::{Purpose, Real, StreamKey, fill_gaussian, parallel_squared_norm};
 
 use crate::pass::{PIECE, combine};
 use crate::waves::Waves;
@@ -213,9 +213,8 @@ impl<R: Real, U: Update<R>> Optimizer<R> for EntropySgd<R, U> {
             }
         }
         assert_eq!(x.len(), self.walker.len(), "lengths of x and x'");
-        let (loss, gradient) =
-            self.waves.mean_gradient_at(k, &self.walker, oracle, scratch, true)?; // 3
-        let gradient_norm = self.descent.norm(gradient)?;
+        let found = self.waves.mean_gradient_at(k, &self.walker, oracle, scratch, true)?; // 3
+        let gradient_norm = self.descent.finite(found.norm())?;
         self.work.resize(x.len(), R::zero());
         fill_gaussian(
             StreamKey::new(self.seed, Purpose::Perturbation).step(self.steps),
@@ -229,7 +228,7 @@ impl<R: Real, U: Update<R>> Optimizer<R> for EntropySgd<R, U> {
             self.alpha,
         ]
         .map(R::from_f64);
-        let given = x.par_chunks(PIECE).zip(gradient.par_chunks(PIECE));
+        let given = x.par_chunks(PIECE).zip(found.gradient.par_chunks(PIECE));
         let moved = self.walker.par_chunks_mut(PIECE).zip(self.mean.par_chunks_mut(PIECE));
         given.zip(moved).zip(self.work.par_chunks(PIECE)).for_each(
             |(((x, gradient), (walker, mean)), normal)| {
@@ -244,10 +243,10 @@ impl<R: Real, U: Update<R>> Optimizer<R> for EntropySgd<R, U> {
         self.steps += 1;
         if self.steps.is_multiple_of(self.langevin_steps) {
             combine(&mut self.work, x, &self.mean, |_, x, mean| x - mean);
-            let norm = self.descent.norm(&self.work)?;
+            let norm = self.descent.finite(parallel_squared_norm(&self.work).sqrt())?;
             self.descent.descend(x, &self.work, norm, learning_rate); // 7
         }
-        Ok(StepReport { loss, gradient_norm, radius_coefficient: 0.0 })
+        Ok(StepReport { loss: found.loss, gradient_norm, radius_coefficient: 0.0 })
     }
 }
 

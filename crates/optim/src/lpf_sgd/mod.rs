@@ -139,10 +139,10 @@ impl<R: Real, U: Update<R>> Optimizer<R> for LpfSgd<R, U> {
             wave.accept(oracle, scratch);
             wave.add_up(oracle); // 3
         }
-        let (loss, gradient) = waves.mean();
-        let norm = descent.norm(gradient)?;
-        descent.descend(w, gradient, norm, learning_rate); // 4
-        Ok(StepReport { loss, gradient_norm: norm, radius_coefficient: 0.0 })
+        let mean = waves.mean();
+        let norm = descent.finite(mean.norm())?;
+        descent.descend(w, mean.gradient, norm, learning_rate); // 4
+        Ok(StepReport { loss: mean.loss, gradient_norm: norm, radius_coefficient: 0.0 })
     }
 }
 

@@ -211,13 +211,13 @@ impl<R: Real, U: Update<R>> SmoothOut<R, U> {
             .as_ref()
             .map_or(0.0, |smoothing| smoothing.schedule.coefficient(step, smoothing.total_steps));
         self.gradients(c, w, oracle, scratch)?;
-        let (loss, gradient) = self.waves.mean(); // 3
-        let norm = self.descent.norm(gradient)?;
+        let mean = self.waves.mean(); // 3
+        let norm = self.descent.finite(mean.norm())?;
         if !self.chain.is_empty() {
             w.copy_from_slice(&self.chain);
         }
-        self.descent.descend(w, gradient, norm, learning_rate); // 4, 5
-        Ok(StepReport { loss, gradient_norm: norm, radius_coefficient: c })
+        self.descent.descend(w, mean.gradient, norm, learning_rate); // 4, 5
+        Ok(StepReport { loss: mean.loss, gradient_norm: norm, radius_coefficient: c })
     }
 
     /// Lines 1 to 3, wave after wave.

@@ -17,7 +17,7 @@ mod dispatch;
 mod gemm;
 pub mod machine;
 mod pool;
-mod remaining;
+pub(crate) mod remaining;
 mod scratch;
 pub(crate) mod simd;
 mod tile;

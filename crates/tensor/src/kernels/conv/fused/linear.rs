@@ -10,6 +10,7 @@ use super::normalise::Operand;
 use super::passes::{self, add_up, grown};
 use crate::kernels::gemm::{MatrixMut, MatrixRef, Product, product, product_rows};
 use crate::kernels::{InstructionSet, simd};
+use crate::parallel_squared_norm;
 
 /// `output = input W' + bias`; an empty bias adds nothing. With `moments`, also the moments of the
 /// output's channels: first all means, then all sums of squared deviations.
@@ -50,8 +51,8 @@ pub fn linear_forward(
 }
 
 /// Both gradients: `target = dy W`, finished, with `sums` as in [`finish`](super::finish), and
-/// `weight_gradient = dy' input` (overwritten). dy is stored first if it is not. Those of a small batch
-/// are computed side by side.
+/// `weight_gradient = dy' input` (overwritten), whose squared norm is returned. dy is stored first if it
+/// is not. Those of a small batch are computed side by side.
 ///
 /// # Panics
 /// If a length does not fit.
@@ -63,7 +64,7 @@ pub fn linear_gradients(
     partials: &mut Vec<f64>,
     weight_gradient: &mut [f32],
     extents: [usize; 2],
-) {
+) -> f64 {
     let gradient = gradient.store();
     let work = input_product(weight, gradient, extents);
     let rows = work.whole_rows(InstructionSet::current());
@@ -72,11 +73,9 @@ pub fn linear_gradients(
     match rows {
         Some(_) => {
             of_input();
-            of_weight();
+            of_weight()
         }
-        None => {
-            rayon::join(of_input, of_weight);
-        }
+        None => rayon::join(of_input, of_weight).1,
     }
 }
 
@@ -121,7 +120,7 @@ fn input_gradient(
     }
 }
 
-/// `weight_gradient = gradient' input` (overwritten).
+/// `weight_gradient = gradient' input` (overwritten), whose squared norm is returned: it is near then.
 ///
 /// # Panics
 /// If a length does not fit.
@@ -130,11 +129,12 @@ pub fn linear_weight_gradient(
     gradient: &[f32],
     weight_gradient: &mut [f32],
     [inputs, outputs]: [usize; 2],
-) {
+) -> f64 {
     let set = InstructionSet::current();
     let batch = gradient.len() / outputs;
     let dy = MatrixRef::new(gradient, batch, outputs).transposed();
     let x = MatrixRef::new(input.values, batch, inputs);
     let work = Product::new(dy, x).normalise_b(input.normalise);
     product(set, &work, MatrixMut::new(weight_gradient, outputs, inputs));
+    parallel_squared_norm(weight_gradient)
 }
