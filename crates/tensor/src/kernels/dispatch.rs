@@ -4,8 +4,8 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::gemm::split;
 use super::simd::{self, Task, Vector};
+use super::unit;
 
 /// Which algorithms convolutions and products use. In `f64` all but `Scalar` are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -67,7 +67,7 @@ impl InstructionSet {
     #[cfg(target_arch = "x86_64")]
     pub fn is_available(self) -> bool {
         match self {
-            Self::Amx => split::is_available() && Self::Avx512.is_available(),
+            Self::Amx => unit::is_available() && Self::Avx512.is_available(),
             Self::Avx512 => {
                 is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512dq")
@@ -84,7 +84,7 @@ impl InstructionSet {
     #[cfg(not(target_arch = "x86_64"))]
     pub fn is_available(self) -> bool {
         match self {
-            Self::Amx => split::is_available(),
+            Self::Amx => unit::is_available(),
             Self::Avx512 | Self::Avx2 => false,
             Self::Baseline => true,
         }

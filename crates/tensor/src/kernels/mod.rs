@@ -21,6 +21,7 @@ pub(crate) mod remaining;
 mod scratch;
 pub(crate) mod simd;
 mod tile;
+mod unit;
 
 pub use conv::{Conv2dShape, fused};
 pub use dispatch::{InstructionSet, KernelChoice, kernels_in_use, vectorised};

@@ -13,6 +13,7 @@ use rayon::prelude::*;
 
 use super::correlation::{Axis, Correlation};
 use super::padded::{Load, Window};
+use super::split;
 use super::store::store;
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::tile::{multiply, zeros};
@@ -38,9 +39,7 @@ pub(in crate::kernels::conv) fn correlate<L: Load>(
     }
     let (source_len, target_len) =
         (source.len() / correlation.batch(), target.len() / correlation.batch());
-    let packed = scratch.take(correlation.packed_len());
-    correlation.pack(weight, simd::columns(set), packed);
-    let packed = &*packed;
+    let packed = prepare(set, &correlation, weight, scratch);
     let (images, rows) = correlation.cut();
     let row_len = target_len / correlation.images().1[0];
     target.par_chunks_mut(images * target_len).enumerate().for_each(|(group, target)| {
@@ -52,13 +51,24 @@ pub(in crate::kernels::conv) fn correlate<L: Load>(
             let first = band * rows;
             let rows = if images == 1 { target.len() / row_len } else { rows };
             let rows = first..first + rows;
-            let len = correlation.window(&rows).len() * (source.len() / source_len);
-            scratch::with_thread_buffer(len, |padded| {
-                let band = Band { correlation, source, packed, rows, load, padded, target };
-                simd::run(set, band);
-            });
+            Band { correlation, source, packed, rows, load, target }.compute(set);
         });
     });
+}
+
+/// The weights as a [`Band`] wants them.
+pub(super) fn prepare<'a>(
+    set: InstructionSet,
+    correlation: &Correlation,
+    weight: &[f32],
+    scratch: &'a mut Scratch<f32>,
+) -> &'a [f32] {
+    if split::serves(set, correlation) {
+        return split::prepare(set, correlation, weight, scratch);
+    }
+    let packed = scratch.take(correlation.packed_len());
+    correlation.pack(weight, simd::columns(set), packed);
+    packed
 }
 
 impl Correlation {
@@ -71,6 +81,11 @@ impl Correlation {
         }
         let bands = TASKS.div_ceil(self.batch()).min(pixels / PIXELS);
         (1, height.div_ceil(bands))
+    }
+
+    /// Whether there are target pixels that no tap reaches.
+    pub(super) fn has_untouched_pixels(&self) -> bool {
+        self.phase_pairs().any(|(y, x)| self.depth(&y, &x) == 0)
     }
 
     /// The source rectangle that a band of target rows meets.
@@ -94,26 +109,49 @@ pub(super) struct Band<'a, L> {
     /// The band's rows, the same in each image.
     pub(super) rows: Range<usize>,
     pub(super) load: L,
-    /// Working memory for the padded source.
-    pub(super) padded: &'a mut [f32],
     /// The band of each image, one after the other.
     pub(super) target: &'a mut [f32],
 }
 
-impl<L: Load> Task for Band<'_, L> {
+impl<L: Load> Band<'_, L> {
+    /// Computes it, with the matrix unit if that serves.
+    pub(super) fn compute(self, set: InstructionSet) {
+        if split::serves(set, &self.correlation) {
+            return split::band(set, self);
+        }
+        let len = self.correlation.window(&self.rows).len() * self.images();
+        scratch::with_thread_buffer(len, |padded| {
+            simd::run(set, Padded { band: self, padded });
+        });
+    }
+
+    /// How many images it has.
+    pub(super) fn images(&self) -> usize {
+        let ([height, width], _) = self.correlation.images();
+        self.source.len() / (height * width * self.correlation.channels().0)
+    }
+}
+
+/// A band, and working memory for its padded source.
+struct Padded<'a, L> {
+    band: Band<'a, L>,
+    padded: &'a mut [f32],
+}
+
+impl<L: Load> Task for Padded<'_, L> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(mut self) {
-        let correlation = self.correlation;
-        let window = correlation.window(&self.rows);
-        window.load::<V>(self.source, self.padded, self.load);
+        let band = &mut self.band;
+        let correlation = band.correlation;
+        let window = correlation.window(&band.rows);
+        window.load::<V>(band.source, self.padded, band.load);
         let targets = correlation.channels().1;
-        if correlation.phase_pairs().any(|(y, x)| correlation.depth(&y, &x) == 0) {
-            // Pixels that no tap reaches.
-            self.target.fill(0.0);
+        if correlation.has_untouched_pixels() {
+            band.target.fill(0.0);
         }
-        let mut packed = self.packed;
+        let mut packed = band.packed;
         for (y, x) in correlation.phase_pairs() {
             let depth = correlation.depth(&y, &x);
             let (pair, rest) = packed.split_at(depth * correlation.padded_channels());
@@ -135,7 +173,7 @@ impl<L: Load> Task for Band<'_, L> {
     }
 }
 
-impl<L: Load> Band<'_, L> {
+impl<L: Load> Padded<'_, L> {
     /// A panel of 16 N target channels, at all pixels of a pair of phases.
     #[inline(always)]
     fn panel<V: Vector, const Q: usize, const N: usize>(
@@ -146,21 +184,22 @@ impl<L: Load> Band<'_, L> {
         channel: usize,
         weights: &[f32],
     ) {
-        let (sources, targets) = self.correlation.channels();
+        let Self { band, padded } = self;
+        let (sources, targets) = band.correlation.channels();
         let (row_len, run) = (window.row_len(), x.taps * sources);
-        if y.numbers_in(&self.rows).is_empty() || x.count == 0 {
+        if y.numbers_in(&band.rows).is_empty() || x.count == 0 {
             return;
         }
-        let mut walk = Walk::new(&self.correlation, window, &self.rows, y, x);
-        let images = self.source.len() / (window.image[0] * window.image[1] * sources);
+        let mut walk = Walk::new(&band.correlation, window, &band.rows, y, x);
+        let images = band.images();
         let pixels = walk.pixels() * images;
-        let (padded, target) = (self.padded.as_ptr(), self.target.as_mut_ptr());
+        let (padded, target) = (padded.as_ptr(), band.target.as_mut_ptr());
         for done in (0..pixels).step_by(Q) {
             let valid = Q.min(pixels - done);
             let (mut from, mut to) = ([padded; Q], [target; Q]);
             for q in 0..Q {
                 debug_assert!(walk.from + (y.taps - 1) * row_len + run <= images * window.len());
-                debug_assert!(walk.to + targets <= self.target.len());
+                debug_assert!(walk.to + targets <= band.target.len());
                 // SAFETY: the walk stays within the target pixels of the band and the source
                 // pixels that they meet: `window` is the reach of the band.
                 (from[q], to[q]) =

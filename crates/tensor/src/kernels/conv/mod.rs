@@ -8,6 +8,7 @@ mod pack;
 pub(super) mod padded;
 pub(super) mod plain;
 mod shape;
+mod split;
 mod store;
 #[cfg(test)]
 mod tests;

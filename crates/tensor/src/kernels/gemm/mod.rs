@@ -7,7 +7,7 @@ mod matrix;
 mod pack;
 pub(super) mod plain;
 mod product;
-pub(in crate::kernels) mod split;
+mod split;
 mod stretches;
 mod sums;
 #[cfg(test)]

@@ -79,6 +79,22 @@ pub(crate) trait Vector: Simd {
         portable::split(self, upper)
     }
 
+    /// The lanes of both, one after the other, that have even numbers, and those that have odd ones.
+    #[inline(always)]
+    fn alternate(self, next: Self) -> [Self; 2] {
+        let mut lanes = [0.0; 2 * LANES];
+        let mut halves = [[0.0; LANES]; 2];
+        // SAFETY: the arrays hold as many values.
+        unsafe {
+            self.store(lanes.as_mut_ptr());
+            next.store(lanes.as_mut_ptr().add(LANES));
+            for (lane, value) in lanes.into_iter().enumerate() {
+                halves[lane % 2][lane / 2] = value;
+            }
+            [Self::load(halves[0].as_ptr()), Self::load(halves[1].as_ptr())]
+        }
+    }
+
     /// Exchanges rows and lanes.
     #[inline(always)]
     fn transpose(rows: [Self; LANES]) -> [Self; LANES] {

@@ -63,6 +63,16 @@ impl Vector for Avx512 {
     }
 
     #[inline(always)]
+    fn alternate(self, next: Self) -> [Self; 2] {
+        let even =
+            intrinsic!(_mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0));
+        let odd = intrinsic!(_mm512_add_epi32(even, _mm512_set1_epi32(1)));
+        let even = intrinsic!(_mm512_permutex2var_ps(self.0, even, next.0));
+        let odd = intrinsic!(_mm512_permutex2var_ps(self.0, odd, next.0));
+        [Self(even), Self(odd)]
+    }
+
+    #[inline(always)]
     fn transpose(rows: [Self; LANES]) -> [Self; LANES] {
         let (mut a, mut b) = (rows, rows);
         // Pairs of rows, then fours: 4x4 blocks are transposed within their lanes.

@@ -7,11 +7,11 @@ use super::moments::{GroupMoments, merge};
 use super::normalise::Operand;
 use super::passes::{add_up, grown};
 use crate::kernels::conv::correlation::{Correlation, Direction};
-use crate::kernels::conv::direct::Band;
+use crate::kernels::conv::direct::{self, Band};
 use crate::kernels::conv::padded::{Identity, Load};
-use crate::kernels::conv::{Conv2dShape, weight_gradient as direct, winograd};
+use crate::kernels::conv::{Conv2dShape, weight_gradient as by_definition, winograd};
 use crate::kernels::simd;
-use crate::kernels::{InstructionSet, KernelChoice, Scratch, scratch};
+use crate::kernels::{InstructionSet, KernelChoice, Scratch};
 
 /// Pixels of a group, if its images are small.
 const PIXELS: usize = 1024;
@@ -50,9 +50,7 @@ impl<'a> Prepared<'a> {
         let weights = if winograd {
             winograd::prepare(set, &correlation, weight, scratch)
         } else {
-            let packed = scratch.take(correlation.packed_len());
-            correlation.pack(weight, simd::columns(set), packed);
-            packed
+            direct::prepare(set, &correlation, weight, scratch)
         };
         Self { set, correlation, weights, winograd }
     }
@@ -63,14 +61,8 @@ impl<'a> Prepared<'a> {
         if self.winograd {
             return winograd::group(self.set, &correlation, packed, [source, next], target, load);
         }
-        let ([height, width], [rows, _]) = correlation.images();
-        let rows = 0..rows;
-        let images = source.len() / (height * width * correlation.channels().0);
-        let len = correlation.window(&rows).len() * images;
-        scratch::with_thread_buffer(len, |padded| {
-            let band = Band { correlation, source, packed, rows, load, padded, target };
-            simd::run(self.set, band);
-        });
+        let rows = 0..correlation.images().1[0];
+        Band { correlation, source, packed, rows, load, target }.compute(self.set);
     }
 }
 
@@ -177,6 +169,6 @@ pub fn weight_gradient(
     if winograd::serves_weight_gradient(KernelChoice::current(), shape) {
         winograd::weight_gradient(set, shape, x, g, dw, scratch, load);
     } else {
-        direct::direct(set, shape, x, g, dw, scratch, load);
+        by_definition::direct(set, shape, x, g, dw, scratch, load);
     }
 }

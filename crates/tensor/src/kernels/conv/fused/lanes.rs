@@ -21,7 +21,7 @@ pub(in crate::kernels) fn load<V: Vector>(values: &[f32], at: usize, width: usiz
 
 /// Writes the first `width` lanes.
 #[inline(always)]
-pub(super) fn store<V: Vector>(vector: V, values: &mut [f32], at: usize, width: usize) {
+pub(in crate::kernels) fn store<V: Vector>(vector: V, values: &mut [f32], at: usize, width: usize) {
     let values = &mut values[at..at + width];
     if width == LANES {
         // SAFETY: `values` holds sixteen.

@@ -27,7 +27,7 @@ mod tests;
 
 pub use convolution::{forward, input_gradient, weight_gradient};
 pub use gradient::{Finish, NormGradient, Normed, OutputGradient};
-pub(in crate::kernels) use lanes::{lanes, load};
+pub(in crate::kernels) use lanes::{lanes, load, store};
 pub use linear::{linear_forward, linear_gradients, linear_weight_gradient};
 pub(in crate::kernels) use normalise::Affine;
 pub use normalise::{Normalise, Operand};

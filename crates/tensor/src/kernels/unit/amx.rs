@@ -9,7 +9,7 @@ use std::ffi::c_long;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
-use super::STEP;
+use super::{PARTS, Patches, STEP, TILE};
 use crate::kernels::simd::LANES;
 
 /// Whether this CPU has the unit, and the system keeps its tiles for this process: it is asked once,
@@ -29,6 +29,9 @@ pub(super) fn is_available() -> bool {
         }
     })
 }
+
+/// Bytes of a lane.
+const LANE: usize = size_of::<f32>();
 
 /// The shapes of the tiles, as `ldtilecfg` reads them.
 #[repr(C, align(64))]
@@ -63,7 +66,7 @@ macro_rules! multiply {
 }
 
 /// The unit, ready to multiply on this thread until this is dropped.
-pub(super) struct Amx {
+pub(in crate::kernels) struct Amx {
     /// A value stays on its thread.
     _thread: PhantomData<*const ()>,
 }
@@ -176,4 +179,153 @@ pub(super) unsafe fn multiply(
             options(nostack),
         );
     }
+}
+
+/// Loads a part of a tile of pixels.
+macro_rules! pixels {
+    ($tile:literal, $pixels:literal) => {
+        concat!("tileloadd tmm", $tile, ", [{t", $pixels, "} + {pixel}*1]")
+    };
+}
+
+/// Loads a part of a tile of weights.
+macro_rules! weights {
+    ($part:literal) => {
+        concat!("tileloadd tmm7, [{weights} + {line}*1 + 1024*", $part, "]")
+    };
+}
+
+/// Goes to the part before.
+macro_rules! part_before {
+    () => {
+        "sub {t0}, {part}\nsub {t1}, {part}\nsub {t2}, {part}\nsub {t3}, {part}"
+    };
+}
+
+/// Adds the product of a tile of pixels and the one of weights to a tile of sums.
+macro_rules! add {
+    ($sums:literal, $pixels:literal) => {
+        concat!("tdpbf16ps tmm", $sums, ", tmm", $pixels, ", tmm7")
+    };
+}
+
+/// [`Unit::multiply_patches`](super::Unit::multiply_patches).
+///
+/// # Safety
+/// As there.
+pub(super) unsafe fn multiply_patches(
+    _amx: &Amx,
+    tiles: [*const f32; 4],
+    patches: &Patches,
+    weights: *const f32,
+    sums: *mut f32,
+) {
+    let Patches { pixel, row, part, rows, steps } = *patches;
+    assert!(rows > 0 && steps > 0, "a sum of terms");
+    // Each step begins with the third part.
+    let [t0, t1, t2, t3] = tiles.map(|tile| tile.wrapping_add(2 * part));
+    let loops = Loops { steps, next_row: LANE * row.wrapping_sub(steps * LANES), sums };
+    // Tiles 0 to 3 are the sums, 4 to 6 the pixels, 7 the weights. Sums wait for three products of
+    // others; a tile of pixels stays for the next product with another part of the weights, if it can.
+    // SAFETY: the caller vouches for all that is read, and for the sums; the tiles have their shapes as
+    // long as there is an `Amx`.
+    unsafe {
+        asm!(
+            "tilezero tmm0",
+            "tilezero tmm1",
+            "tilezero tmm2",
+            "tilezero tmm3",
+            "2:",
+            "mov {steps}, [{loops}]",
+            "3:",
+            weights!(0),
+            pixels!(4, 0),
+            pixels!(5, 1),
+            pixels!(6, 2),
+            add!(0, 4), // a3 b1
+            pixels!(4, 3),
+            add!(1, 5),
+            add!(2, 6),
+            add!(3, 4),
+            part_before!(),
+            pixels!(5, 0),
+            pixels!(6, 1),
+            add!(0, 5), // a2 b1
+            pixels!(4, 2),
+            add!(1, 6),
+            pixels!(5, 3),
+            add!(2, 4),
+            add!(3, 5),
+            weights!(1),
+            add!(1, 6), // a2 b2
+            pixels!(6, 0),
+            add!(2, 4),
+            add!(3, 5),
+            add!(0, 6),
+            part_before!(),
+            pixels!(4, 1),
+            pixels!(5, 2),
+            add!(1, 4), // a1 b2
+            pixels!(6, 3),
+            add!(2, 5),
+            pixels!(4, 0),
+            add!(3, 6),
+            add!(0, 4),
+            weights!(2),
+            add!(2, 5), // a1 b3
+            pixels!(5, 1),
+            add!(3, 6),
+            add!(0, 4),
+            add!(1, 5),
+            weights!(0),
+            add!(3, 6), // a1 b1
+            pixels!(6, 2),
+            add!(0, 4),
+            add!(1, 5),
+            add!(2, 6),
+            "add {weights}, {step_of_weights}",
+            "lea {t0}, [{t0} + 2*{part} + 64]",
+            "lea {t1}, [{t1} + 2*{part} + 64]",
+            "lea {t2}, [{t2} + 2*{part} + 64]",
+            "lea {t3}, [{t3} + 2*{part} + 64]",
+            "dec {steps}",
+            "jnz 3b",
+            "mov {steps}, [{loops} + 8]",
+            "add {t0}, {steps}",
+            "add {t1}, {steps}",
+            "add {t2}, {steps}",
+            "add {t3}, {steps}",
+            "dec {rows}",
+            "jnz 2b",
+            "mov {steps}, [{loops} + 16]",
+            "tilestored [{steps} + {line}*1], tmm0",
+            "tilestored [{steps} + {line}*1 + 1024], tmm1",
+            "tilestored [{steps} + {line}*1 + 2048], tmm2",
+            "tilestored [{steps} + {line}*1 + 3072], tmm3",
+            t0 = inout(reg) t0 => _,
+            t1 = inout(reg) t1 => _,
+            t2 = inout(reg) t2 => _,
+            t3 = inout(reg) t3 => _,
+            weights = inout(reg) weights => _,
+            pixel = in(reg) LANE * pixel,
+            part = in(reg) LANE * part,
+            line = in(reg) 64_usize,
+            step_of_weights = const PARTS * TILE * LANE,
+            rows = inout(reg) rows => _,
+            steps = out(reg) _,
+            loops = in(reg) &raw const loops,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack),
+        );
+    }
+}
+
+/// What there is no register for, in the order in which the assembly reads it.
+#[repr(C)]
+struct Loops {
+    steps: usize,
+    /// Bytes from the end of a row of a patch to the next one.
+    next_row: usize,
+    sums: *mut f32,
 }

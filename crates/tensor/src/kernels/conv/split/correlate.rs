@@ -1,0 +1,204 @@
+//! A band of target rows of a few images, four tiles of pixels and sixteen channels at a time.
+
+use super::super::correlation::Axis;
+use super::super::direct::Band;
+use super::super::padded::Load;
+use super::planes::{Fill, Planes};
+use super::steps;
+use crate::kernels::conv::fused::{load, store};
+use crate::kernels::simd::{self, LANES, Task, Vector};
+use crate::kernels::unit::{PARTS, TILE, Unit};
+use crate::kernels::{InstructionSet, scratch};
+
+/// Computes a band with the matrix unit.
+pub(in crate::kernels::conv) fn band<L: Load>(set: InstructionSet, band: Band<'_, L>) {
+    let planes = Planes::new(&band.correlation, &band.rows, band.images());
+    scratch::with_thread_buffer(planes.len(), |lanes| {
+        let lanes = &mut lanes[..planes.len()];
+        scratch::with_thread_buffer(planes.window.len() * planes.images, |padded| {
+            let padded = &mut padded[..planes.window.len() * planes.images];
+            simd::run(set, Split { band, planes: &planes, padded, lanes });
+        });
+    });
+}
+
+struct Split<'a, L> {
+    band: Band<'a, L>,
+    planes: &'a Planes,
+    padded: &'a mut [f32],
+    lanes: &'a mut [f32],
+}
+
+impl<L: Load> Task for Split<'_, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { mut band, planes, padded, lanes } = self;
+        let correlation = band.correlation;
+        planes.window.load::<V>(band.source, padded, band.load);
+        Fill { planes, padded, lanes }.run::<V>();
+        if correlation.has_untouched_pixels() {
+            band.target.fill(0.0);
+        }
+        // SAFETY: this thread has no other unit until this one is dropped.
+        let unit = unsafe { Unit::take() };
+        let mut weights = band.packed;
+        for (y, x) in correlation.phase_pairs() {
+            let steps = steps(&correlation, &y, &x);
+            let len = steps[0] * steps[1] * PARTS * TILE;
+            for first in (0..correlation.padded_channels()).step_by(LANES) {
+                let (panel, rest) = weights.split_at(len);
+                weights = rest;
+                if len > 0 {
+                    let work = Panel { planes, lanes, y: &y, x: &x, first, weights: panel };
+                    work.run::<V, L>(&unit, &mut band);
+                }
+            }
+        }
+    }
+}
+
+/// Sixteen target channels of a pair of phases.
+struct Panel<'a> {
+    planes: &'a Planes,
+    lanes: &'a [f32],
+    y: &'a Axis,
+    x: &'a Axis,
+    first: usize,
+    weights: &'a [f32],
+}
+
+impl Panel<'_> {
+    #[inline(always)]
+    fn run<V: Vector, L: Load>(&self, unit: &Unit, band: &mut Band<'_, L>) {
+        let Self { planes, lanes, y, x, weights, .. } = self;
+        let numbers = y.numbers_in(&band.rows);
+        if numbers.is_empty() || x.count == 0 {
+            return;
+        }
+        let tiles = Tiles::new(planes, y, x, numbers.len());
+        let patches = planes.patches(x.from_step, steps(&band.correlation, y, x));
+        let [origin, line] = planes.first(y, x, numbers.start);
+        let mut at = Some(Position::default());
+        let mut sums = Sums([0.0; 4 * TILE]);
+        while let Some(first) = at {
+            let (mut positions, mut from) = ([first; 4], [lanes.as_ptr(); 4]);
+            let mut count = 0;
+            for k in 0..4 {
+                // Beyond the last tile it is multiplied again, and not stored.
+                if let Some(position) = at {
+                    (positions[k], count) = (position, k + 1);
+                    at = tiles.next(position);
+                } else {
+                    positions[k] = positions[k - 1];
+                }
+                let Position { image, line: number, pixel } = positions[k];
+                let lane = origin
+                    + image * planes.lines * patches.row
+                    + number * line
+                    + pixel * patches.pixel;
+                let last = lane + (LANES - 1) * patches.pixel + (patches.rows - 1) * patches.row;
+                debug_assert!(last + patches.steps * LANES <= planes.part, "inside of a plane");
+                from[k] = lanes[lane..].as_ptr();
+            }
+            // SAFETY: the planes hold the steps of these pixels, as above; the weights have been made
+            // for them.
+            unsafe { unit.multiply_patches(from, &patches, weights.as_ptr(), sums.0.as_mut_ptr()) };
+            for (position, sums) in positions[..count].iter().zip(sums.0.chunks_exact(TILE)) {
+                self.store::<V, L>(band, &tiles, *position, sums);
+            }
+        }
+    }
+
+    /// Writes those of a tile's pixels that are pixels of the target.
+    #[inline(always)]
+    fn store<V: Vector, L: Load>(
+        &self,
+        band: &mut Band<'_, L>,
+        tiles: &Tiles,
+        position: Position,
+        mut sums: &[f32],
+    ) {
+        let Self { y, x, first, .. } = self;
+        let (_, [_, width]) = band.correlation.images();
+        let (_, targets) = band.correlation.channels();
+        let channels = LANES.min(targets - first);
+        let numbers = y.numbers_in(&band.rows);
+        let Position { mut image, mut line, mut pixel } = position;
+        while !sums.is_empty() && image < self.planes.images {
+            let here = (sums.len() / LANES).min(tiles.pixels - pixel);
+            let (these, rest) = sums.split_at(here * LANES);
+            if line < numbers.len() {
+                let row = y.to_first + y.to_step * (numbers.start + line) - band.rows.start;
+                let column = x.to_first + x.to_step * pixel;
+                let to = ((image * band.rows.len() + row) * width + column) * targets + first;
+                let valid = x.count.saturating_sub(pixel);
+                for (k, sums) in these.chunks_exact(LANES).take(valid).enumerate() {
+                    let to = to + k * x.to_step * targets;
+                    store::<V>(load(sums, 0, LANES), band.target, to, channels);
+                }
+            }
+            (sums, pixel, line) = (rest, 0, line + 1);
+            if line == tiles.lines {
+                (line, image) = (0, image + 1);
+            }
+        }
+    }
+}
+
+/// Pixels of the planes that tiles are made of: the target pixels of a pair of phases, line by line,
+/// and whatever lies between them.
+struct Tiles {
+    images: usize,
+    /// Lines of an image.
+    lines: usize,
+    /// Pixels of a line.
+    pixels: usize,
+    /// Lines of an image and pixels of a line that are in the target.
+    count: [usize; 2],
+}
+
+/// Where a tile begins.
+#[derive(Debug, Clone, Copy, Default)]
+struct Position {
+    image: usize,
+    line: usize,
+    pixel: usize,
+}
+
+impl Tiles {
+    fn new(planes: &Planes, y: &Axis, x: &Axis, lines: usize) -> Self {
+        let count = [lines, x.count];
+        let images = planes.images;
+        // A line by itself ends with a tile that is not full. If neighbours are a pixel apart, tiles can
+        // go on to the next line, over the zeros between.
+        let alone = x.count.next_multiple_of(LANES);
+        let apart = x.from_step > 1 || planes.steps_over_lines(y) || x.count > planes.pitch;
+        if apart || lines * alone <= planes.lines * planes.pitch {
+            Self { images, lines, pixels: alone, count }
+        } else {
+            Self { images, lines: planes.lines, pixels: planes.pitch, count }
+        }
+    }
+
+    /// The tile after one, if it has a pixel of the target.
+    #[inline(always)]
+    fn next(&self, position: Position) -> Option<Position> {
+        let Position { mut image, mut line, mut pixel } = position;
+        pixel += LANES;
+        while pixel >= self.pixels {
+            (pixel, line) = (pixel - self.pixels, line + 1);
+            if line == self.lines {
+                (line, image) = (0, image + 1);
+            }
+        }
+        let last = image + 1 == self.images
+            && (line >= self.count[0] || line + 1 == self.count[0] && pixel >= self.count[1]);
+        (image < self.images && !last).then_some(Position { image, line, pixel })
+    }
+}
+
+/// Four tiles of sums, whose rows begin a cache line.
+#[repr(align(64))]
+struct Sums([f32; 4 * TILE]);

@@ -1,0 +1,91 @@
+//! What the matrix unit computes, by its definition: its oracle, and what multiplies where there is no
+//! unit.
+
+use super::{LINES, PARTS, Patches, STEP, TILE};
+use crate::kernels::simd::LANES;
+
+/// The parts of a and b that are multiplied, in this order: from one product to the next, one of the
+/// two stays in its tiles.
+const PRODUCTS: [(usize, usize); 6] = [(2, 0), (1, 0), (1, 1), (0, 1), (0, 2), (0, 0)];
+
+/// [`Unit::multiply`](super::Unit::multiply), a sum after the other.
+///
+/// # Safety
+/// As there.
+pub(in crate::kernels) unsafe fn multiply(
+    factors: [*const f32; 2],
+    steps: usize,
+    (start, start_stride): (*const f32, usize),
+    (sums, stride): (*mut f32, usize),
+) {
+    // SAFETY: the caller vouches for these steps.
+    let [a, b] = factors.map(|strip| unsafe { std::slice::from_raw_parts(strip, steps * STEP) });
+    for i in 0..LINES {
+        for j in 0..LINES {
+            // SAFETY: the caller vouches for 32 rows of 32 values.
+            let mut sum = unsafe { *start.add(i * start_stride + j) };
+            for (a, b) in a.chunks_exact(STEP).zip(b.chunks_exact(STEP)) {
+                for (part_a, part_b) in PRODUCTS {
+                    let row = &tile(a, part_a, i / LANES)[i % LANES * LANES..][..LANES];
+                    let column = tile(b, part_b, j / LANES)[j % LANES..].iter().step_by(LANES);
+                    sum += dot(row, column);
+                }
+            }
+            // SAFETY: as above.
+            unsafe { *sums.add(i * stride + j) = sum };
+        }
+    }
+}
+
+/// [`Unit::multiply_patches`](super::Unit::multiply_patches), a sum after the other.
+///
+/// # Safety
+/// As there.
+pub(in crate::kernels) unsafe fn multiply_patches(
+    tiles: [*const f32; 4],
+    patches: &Patches,
+    weights: *const f32,
+    sums: *mut f32,
+) {
+    let &Patches { pixel, row, part, rows, steps } = patches;
+    // SAFETY: the caller vouches for these tiles.
+    let weights = unsafe { std::slice::from_raw_parts(weights, rows * steps * PARTS * TILE) };
+    for (at, tile) in (0..4 * TILE).zip(tiles.iter().flat_map(|tile| [*tile; TILE])) {
+        let (i, j) = (at % TILE / LANES, at % LANES);
+        let mut sum = 0.0;
+        for (step, weights) in weights.chunks_exact(PARTS * TILE).enumerate() {
+            let first = i * pixel + step / steps * row + step % steps * LANES;
+            for (part_a, part_b) in PRODUCTS {
+                let tile = tile.wrapping_add(first + part_a * part);
+                // SAFETY: the caller vouches for the terms of this part.
+                let terms = unsafe { std::slice::from_raw_parts(tile, LANES) };
+                let column = weights[part_b * TILE..][..TILE][j..].iter().step_by(LANES);
+                sum += dot(terms, column);
+            }
+        }
+        // SAFETY: the caller vouches for four tiles of sums.
+        unsafe { *sums.add(at) = sum };
+    }
+}
+
+/// The sum of the products of pairs. Their lower and upper halves have sums of their own, from zero.
+fn dot<'a>(row: &[f32], column: impl Iterator<Item = &'a f32>) -> f32 {
+    let (mut lower, mut upper) = (0.0, 0.0);
+    for (a, b) in row.iter().zip(column) {
+        let ([a0, a1], [b0, b1]) = (pair(*a), pair(*b));
+        lower += a0 * b0;
+        upper += a1 * b1;
+    }
+    lower + upper
+}
+
+/// A tile of a step.
+fn tile(step: &[f32], part: usize, half: usize) -> &[f32] {
+    &step[(2 * part + half) * TILE..][..TILE]
+}
+
+/// The two `bf16` numbers of a lane.
+fn pair(lane: f32) -> [f32; 2] {
+    let bits = lane.to_bits();
+    [f32::from_bits(bits << 16), f32::from_bits(bits & 0xffff_0000)]
+}
