@@ -50,24 +50,37 @@ impl Window {
             return;
         }
         let [height, width] = self.image;
+        let images = source.chunks_exact(height * width * self.channels);
+        for (image, padded) in images.zip(padded.chunks_exact_mut(self.len())) {
+            for (y, row) in self.rows.clone().zip(padded.chunks_exact_mut(self.row_len())) {
+                self.load_row::<V>(image, y, row, load);
+            }
+        }
+    }
+
+    /// Copies row y of the rectangle.
+    #[inline(always)]
+    pub(super) fn load_row<V: Vector>(
+        &self,
+        image: &[f32],
+        y: isize,
+        row: &mut [f32],
+        load: impl Load,
+    ) {
+        let [height, width] = self.image;
+        if y < 0 || y >= height as isize {
+            row.fill(0.0);
+            return;
+        }
         let channels = self.channels;
         let inside = |bound: isize, extent: usize| (bound.max(0) as usize).min(extent);
         let (first, last) = (inside(self.columns.start, width), inside(self.columns.end, width));
         let last = last.max(first);
         let left = (self.columns.start.saturating_neg().max(0) as usize).min(self.columns.len());
         let (left, middle) = (left * channels, (last - first) * channels);
-        let images = source.chunks_exact(height * width * channels);
-        for (image, padded) in images.zip(padded.chunks_exact_mut(self.len())) {
-            for (y, row) in self.rows.clone().zip(padded.chunks_exact_mut(self.row_len())) {
-                if y < 0 || y >= height as isize {
-                    row.fill(0.0);
-                    continue;
-                }
-                let from = (y as usize * width + first) * channels;
-                row[..left].fill(0.0);
-                load.load::<V>(&image[from..][..middle], &mut row[left..][..middle]);
-                row[left + middle..].fill(0.0);
-            }
-        }
+        let from = (y as usize * width + first) * channels;
+        row[..left].fill(0.0);
+        load.load::<V>(&image[from..][..middle], &mut row[left..][..middle]);
+        row[left + middle..].fill(0.0);
     }
 }

@@ -3,7 +3,7 @@
 use super::super::correlation::Axis;
 use super::super::direct::Band;
 use super::super::padded::Load;
-use super::planes::{Fill, Planes};
+use super::planes::Planes;
 use super::steps;
 use crate::kernels::conv::fused::{load, store};
 use crate::kernels::simd::{self, LANES, Task, Vector};
@@ -14,10 +14,8 @@ use crate::kernels::{InstructionSet, scratch};
 pub(in crate::kernels::conv) fn band<L: Load>(set: InstructionSet, band: Band<'_, L>) {
     let planes = Planes::new(&band.correlation, &band.rows, band.images());
     scratch::with_thread_buffer(planes.len(), |lanes| {
-        let lanes = &mut lanes[..planes.len()];
-        scratch::with_thread_buffer(planes.window.len() * planes.images, |padded| {
-            let padded = &mut padded[..planes.window.len() * planes.images];
-            simd::run(set, Split { band, planes: &planes, padded, lanes });
+        scratch::with_thread_buffer(planes.row_len(), |row| {
+            simd::run(set, Split { band, planes: &planes, row, lanes });
         });
     });
 }
@@ -25,7 +23,7 @@ pub(in crate::kernels::conv) fn band<L: Load>(set: InstructionSet, band: Band<'_
 struct Split<'a, L> {
     band: Band<'a, L>,
     planes: &'a Planes,
-    padded: &'a mut [f32],
+    row: &'a mut [f32],
     lanes: &'a mut [f32],
 }
 
@@ -34,10 +32,9 @@ impl<L: Load> Task for Split<'_, L> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Self { mut band, planes, padded, lanes } = self;
+        let Self { mut band, planes, row, lanes } = self;
         let correlation = band.correlation;
-        planes.window.load::<V>(band.source, padded, band.load);
-        Fill { planes, padded, lanes }.run::<V>();
+        planes.fill::<V>(band.source, band.load, row, lanes);
         if correlation.has_untouched_pixels() {
             band.target.fill(0.0);
         }
@@ -79,7 +76,7 @@ impl Panel<'_> {
         }
         let tiles = Tiles::new(planes, y, x, numbers.len());
         let patches = planes.patches(x.from_step, steps(&band.correlation, y, x));
-        let [origin, line] = planes.first(y, x, numbers.start);
+        let first_lane = planes.first(y, x, numbers.start);
         let mut at = Some(Position::default());
         let mut sums = Sums([0.0; 4 * TILE]);
         while let Some(first) = at {
@@ -94,10 +91,8 @@ impl Panel<'_> {
                     positions[k] = positions[k - 1];
                 }
                 let Position { image, line: number, pixel } = positions[k];
-                let lane = origin
-                    + image * planes.lines * patches.row
-                    + number * line
-                    + pixel * patches.pixel;
+                let line = image * planes.lines + number * y.from_step;
+                let lane = first_lane + line * patches.row + pixel * patches.pixel;
                 let last = lane + (LANES - 1) * patches.pixel + (patches.rows - 1) * patches.row;
                 debug_assert!(last + patches.steps * LANES <= planes.part, "inside of a plane");
                 from[k] = lanes[lane..].as_ptr();
@@ -174,8 +169,9 @@ impl Tiles {
         // A line by itself ends with a tile that is not full. If neighbours are a pixel apart, tiles can
         // go on to the next line, over the zeros between.
         let alone = x.count.next_multiple_of(LANES);
-        let apart = x.from_step > 1 || planes.steps_over_lines(y) || x.count > planes.pitch;
-        if apart || lines * alone <= planes.lines * planes.pitch {
+        let apart = [y, x].iter().any(|axis| axis.from_step > 1);
+        let shared = lines > planes.lines || x.count > planes.pitch;
+        if apart || shared || lines * alone <= planes.lines * planes.pitch {
             Self { images, lines, pixels: alone, count }
         } else {
             Self { images, lines: planes.lines, pixels: planes.pitch, count }

@@ -1,12 +1,12 @@
 //! Weights in the order in which the matrix unit reads them.
 //!
-//! For each pair of phases and sixteen target channels: the steps of all runs, each with a tile for each
-//! part. Row j of a tile is the terms 2 j and 2 j + 1 of the step, its lanes are the channels.
+//! For each pair of phases and sixteen target channels: the steps of all kernel rows, each with a tile
+//! for each part. Row j of a tile is the terms 2 j and 2 j + 1 of the step, its lanes are the channels.
 
 use rayon::prelude::*;
 
 use super::super::correlation::Correlation;
-use super::{Runs, steps};
+use super::steps;
 use crate::kernels::conv::fused::load;
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::unit::{PARTS, TERMS, TILE};
@@ -35,19 +35,14 @@ pub(in crate::kernels::conv) fn prepare<'a>(
         let (of_pair, after) = packed.split_at(depth * panels * LANES);
         let (tiles, tail) = rest.split_at_mut(panels * panel_len(steps));
         (packed, rest) = (after, tail);
-        let taps = [y.taps, x.taps];
         let pairs = tiles.par_chunks_mut(panel_len(steps)).zip(of_pair.par_chunks(depth * LANES));
-        pairs.for_each(|(tiles, packed)| {
-            simd::run(set, Split { runs: Runs::of(correlation), taps, steps, packed, tiles });
-        });
+        pairs.for_each(|(tiles, packed)| simd::run(set, Split { steps, packed, tiles }));
     }
     tiles
 }
 
 /// Splits a panel of (kernel rows, kernel columns, source channels) rows of sixteen target channels.
 struct Split<'a> {
-    runs: Runs,
-    taps: [usize; 2],
     steps: [usize; 2],
     packed: &'a [f32],
     tiles: &'a mut [f32],
@@ -58,25 +53,16 @@ impl Task for Split<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Self { runs, taps: [rows, columns], steps: [count, steps], packed, tiles } = self;
-        let depth = packed.len() / LANES;
-        let (len, sources) = (depth / count, depth / (rows * columns));
-        // The place of a term among the rows of the panel.
-        let place = |run: usize, term: usize| match runs {
-            Runs::Rows => run * len + term,
-            Runs::Whole => {
-                let (tap, source) = (term / sources, term % sources);
-                (tap % rows * columns + tap / rows) * sources + source
-            }
-        };
+        let Self { steps: [rows, steps], packed, tiles } = self;
+        let run = packed.len() / LANES / rows;
         for (step, tiles) in tiles.chunks_exact_mut(PARTS * TILE).enumerate() {
-            let (run, first) = (step / steps, step % steps * TERMS);
+            let (kernel_row, first) = (step / steps, step % steps * TERMS);
             for row in 0..LANES {
                 let mut pair = [V::splat(0.0); 2];
                 for half in 0..2 {
                     let term = first + 2 * row + half;
-                    if term < len {
-                        pair[half] = load(packed, place(run, term) * LANES, LANES);
+                    if term < run {
+                        pair[half] = load(packed, (kernel_row * run + term) * LANES, LANES);
                     }
                 }
                 let parts = pair[0].split(pair[1]);
