@@ -218,13 +218,14 @@ pub(super) unsafe fn multiply_patches(
     tiles: [*const f32; 4],
     patches: &Patches,
     weights: *const f32,
-    sums: *mut f32,
+    (sums, stride): ([*mut f32; 4], usize),
 ) {
     let Patches { pixel, row, part, rows, steps } = *patches;
     assert!(rows > 0 && steps > 0, "a sum of terms");
     // Each step begins with the third part.
     let [t0, t1, t2, t3] = tiles.map(|tile| tile.wrapping_add(2 * part));
-    let loops = Loops { steps, next_row: LANE * row.wrapping_sub(steps * LANES), sums };
+    let next_row = LANE * row.wrapping_sub(steps * LANES);
+    let loops = Loops { steps, next_row, stride: LANE * stride, sums };
     // Tiles 0 to 3 are the sums, 4 to 6 the pixels, 7 the weights. Sums wait for three products of
     // others; a tile of pixels stays for the next product with another part of the weights, if it can.
     // SAFETY: the caller vouches for all that is read, and for the sums; the tiles have their shapes as
@@ -297,18 +298,22 @@ pub(super) unsafe fn multiply_patches(
             "add {t3}, {steps}",
             "dec {rows}",
             "jnz 2b",
-            "mov {steps}, [{loops} + 16]",
-            "tilestored [{steps} + {line}*1], tmm0",
-            "tilestored [{steps} + {line}*1 + 1024], tmm1",
-            "tilestored [{steps} + {line}*1 + 2048], tmm2",
-            "tilestored [{steps} + {line}*1 + 3072], tmm3",
+            "mov {part}, [{loops} + 16]",
+            "mov {steps}, [{loops} + 24]",
+            "tilestored [{steps} + {part}*1], tmm0",
+            "mov {steps}, [{loops} + 32]",
+            "tilestored [{steps} + {part}*1], tmm1",
+            "mov {steps}, [{loops} + 40]",
+            "tilestored [{steps} + {part}*1], tmm2",
+            "mov {steps}, [{loops} + 48]",
+            "tilestored [{steps} + {part}*1], tmm3",
             t0 = inout(reg) t0 => _,
             t1 = inout(reg) t1 => _,
             t2 = inout(reg) t2 => _,
             t3 = inout(reg) t3 => _,
             weights = inout(reg) weights => _,
             pixel = in(reg) LANE * pixel,
-            part = in(reg) LANE * part,
+            part = inout(reg) LANE * part => _,
             line = in(reg) 64_usize,
             step_of_weights = const PARTS * TILE * LANE,
             rows = inout(reg) rows => _,
@@ -327,5 +332,7 @@ struct Loops {
     steps: usize,
     /// Bytes from the end of a row of a patch to the next one.
     next_row: usize,
-    sums: *mut f32,
+    /// Bytes from a row of sums to the next.
+    stride: usize,
+    sums: [*mut f32; 4],
 }

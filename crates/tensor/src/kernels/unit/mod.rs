@@ -91,18 +91,19 @@ impl Unit {
 
     /// The products of four tiles of pixels and one of channels: `sums[t][i][j]` becomes the sum over
     /// rows and steps of `patches` of `a[t][i][k] b[k][j]`. `tiles[t]` is the first part of tile t's
-    /// first pixel, `weights` has a tile for each part of each step, row after row.
+    /// first pixel, `weights` has a tile for each part of each step, row after row. The stride of `sums`
+    /// is from a pixel to the next.
     ///
     /// # Safety
-    /// All that `patches` says of each tile is valid for reading, and so are the weights; the sums are
-    /// valid for writing four tiles.
+    /// All that `patches` says of each tile is valid for reading, and so are the weights; each of sixteen
+    /// rows of sixteen values is valid for writing in each of `sums`.
     #[inline(always)]
     pub(super) unsafe fn multiply_patches(
         &self,
         tiles: [*const f32; 4],
         patches: &Patches,
         weights: *const f32,
-        sums: *mut f32,
+        sums: ([*mut f32; 4], usize),
     ) {
         match self {
             #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]

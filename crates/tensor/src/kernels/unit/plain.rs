@@ -45,13 +45,13 @@ pub(in crate::kernels) unsafe fn multiply_patches(
     tiles: [*const f32; 4],
     patches: &Patches,
     weights: *const f32,
-    sums: *mut f32,
+    (sums, stride): ([*mut f32; 4], usize),
 ) {
     let &Patches { pixel, row, part, rows, steps } = patches;
     // SAFETY: the caller vouches for these tiles.
     let weights = unsafe { std::slice::from_raw_parts(weights, rows * steps * PARTS * TILE) };
-    for (at, tile) in (0..4 * TILE).zip(tiles.iter().flat_map(|tile| [*tile; TILE])) {
-        let (i, j) = (at % TILE / LANES, at % LANES);
+    for (at, t) in (0..TILE).flat_map(|at| [(at, 0), (at, 1), (at, 2), (at, 3)]) {
+        let (i, j, tile) = (at / LANES, at % LANES, tiles[t]);
         let mut sum = 0.0;
         for (step, weights) in weights.chunks_exact(PARTS * TILE).enumerate() {
             let first = i * pixel + step / steps * row + step % steps * LANES;
@@ -63,8 +63,8 @@ pub(in crate::kernels) unsafe fn multiply_patches(
                 sum += dot(terms, column);
             }
         }
-        // SAFETY: the caller vouches for four tiles of sums.
-        unsafe { *sums.add(at) = sum };
+        // SAFETY: the caller vouches for these rows of sums.
+        unsafe { *sums[t].add(i * stride + j) = sum };
     }
 }
 

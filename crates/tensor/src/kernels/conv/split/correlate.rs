@@ -97,13 +97,39 @@ impl Panel<'_> {
                 debug_assert!(last + patches.steps * LANES <= planes.part, "inside of a plane");
                 from[k] = lanes[lane..].as_ptr();
             }
-            // SAFETY: the planes hold the steps of these pixels, as above; the weights have been made
-            // for them.
-            unsafe { unit.multiply_patches(from, &patches, weights.as_ptr(), sums.0.as_mut_ptr()) };
-            for (position, sums) in positions[..count].iter().zip(sums.0.chunks_exact(TILE)) {
-                self.store::<V, L>(band, &tiles, *position, sums);
+            let channels = band.correlation.channels().1 - self.first;
+            let stays =
+                count < 4 || channels < LANES || !positions.iter().all(|at| tiles.fills(at));
+            let to = if stays {
+                ([0, 1, 2, 3].map(|k| sums.0[k * TILE..].as_mut_ptr()), LANES)
+            } else {
+                (positions.map(|at| self.target(band, at).as_mut_ptr()), self.stride(band))
+            };
+            // SAFETY: the planes hold the steps of these pixels, as above, and the weights have been made
+            // for them. Tiles that do not stay are pixels of the target.
+            unsafe { unit.multiply_patches(from, &patches, weights.as_ptr(), to) };
+            if stays {
+                for (position, sums) in positions[..count].iter().zip(sums.0.chunks_exact(TILE)) {
+                    self.store::<V, L>(band, &tiles, *position, sums);
+                }
             }
         }
+    }
+
+    /// The target from a pixel on, which is one.
+    fn target<'t, L: Load>(&self, band: &'t mut Band<'_, L>, at: Position) -> &'t mut [f32] {
+        let Self { y, x, .. } = self;
+        let (_, [_, width]) = band.correlation.images();
+        let (_, targets) = band.correlation.channels();
+        let row = y.to_first + y.to_step * (y.numbers_in(&band.rows).start + at.line);
+        let row = at.image * band.rows.len() + row - band.rows.start;
+        let column = x.to_first + x.to_step * at.pixel;
+        &mut band.target[(row * width + column) * targets + self.first..]
+    }
+
+    /// Values from a target pixel to the next.
+    fn stride<L: Load>(&self, band: &Band<'_, L>) -> usize {
+        self.x.to_step * band.correlation.channels().1
     }
 
     /// Writes those of a tile's pixels that are pixels of the target.
@@ -112,31 +138,24 @@ impl Panel<'_> {
         &self,
         band: &mut Band<'_, L>,
         tiles: &Tiles,
-        position: Position,
+        mut at: Position,
         mut sums: &[f32],
     ) {
-        let Self { y, x, first, .. } = self;
-        let (_, [_, width]) = band.correlation.images();
-        let (_, targets) = band.correlation.channels();
-        let channels = LANES.min(targets - first);
-        let numbers = y.numbers_in(&band.rows);
-        let Position { mut image, mut line, mut pixel } = position;
-        while !sums.is_empty() && image < self.planes.images {
-            let here = (sums.len() / LANES).min(tiles.pixels - pixel);
+        let stride = self.stride(band);
+        let channels = LANES.min(band.correlation.channels().1 - self.first);
+        while !sums.is_empty() && at.image < tiles.images {
+            let here = (sums.len() / LANES).min(tiles.pixels - at.pixel);
             let (these, rest) = sums.split_at(here * LANES);
-            if line < numbers.len() {
-                let row = y.to_first + y.to_step * (numbers.start + line) - band.rows.start;
-                let column = x.to_first + x.to_step * pixel;
-                let to = ((image * band.rows.len() + row) * width + column) * targets + first;
-                let valid = x.count.saturating_sub(pixel);
+            let valid = tiles.count[1].saturating_sub(at.pixel).min(here);
+            if at.line < tiles.count[0] && valid > 0 {
+                let target = self.target(band, at);
                 for (k, sums) in these.chunks_exact(LANES).take(valid).enumerate() {
-                    let to = to + k * x.to_step * targets;
-                    store::<V>(load(sums, 0, LANES), band.target, to, channels);
+                    store::<V>(load(sums, 0, LANES), target, k * stride, channels);
                 }
             }
-            (sums, pixel, line) = (rest, 0, line + 1);
-            if line == tiles.lines {
-                (line, image) = (0, image + 1);
+            (sums, at.pixel, at.line) = (rest, 0, at.line + 1);
+            if at.line == tiles.lines {
+                (at.line, at.image) = (0, at.image + 1);
             }
         }
     }
@@ -176,6 +195,11 @@ impl Tiles {
         } else {
             Self { images, lines: planes.lines, pixels: planes.pitch, count }
         }
+    }
+
+    /// Whether all pixels of the tile there are pixels of the target.
+    fn fills(&self, at: &Position) -> bool {
+        at.line < self.count[0] && at.pixel + LANES <= self.count[1]
     }
 
     /// The tile after one, if it has a pixel of the target.
