@@ -3,7 +3,14 @@ use smoothout_tensor::kernels::*;
 fn main() {
     let a: Vec<usize> = std::env::args().skip(1).map(|x| x.parse().unwrap()).collect();
     let [b, side, ci, co, k, s, pass, reps] = a[..] else { panic!() };
-    KernelChoice::Direct.select();
+    if std::env::var("FMA").is_ok() {
+        InstructionSet::Avx512.select();
+    }
+    if std::env::var("WIN").is_ok() {
+        KernelChoice::Winograd.select()
+    } else {
+        KernelChoice::Direct.select()
+    }
     let shape = Conv2dShape {
         batch: b,
         image: [side; 2],

@@ -105,6 +105,11 @@ impl Correlation {
         ((o * self.shape.in_channels + i) * height + u) * width + v
     }
 
+    /// The convolution's shape.
+    pub(super) fn shape(&self) -> &Conv2dShape {
+        &self.shape
+    }
+
     /// How many phases an axis (0: rows, 1: columns) has.
     pub(super) fn phases(&self, axis: usize) -> usize {
         match self.direction {

@@ -32,7 +32,7 @@ pub(super) fn forward(
 ) {
     shape.check(input.len(), weight.len(), output.len());
     let correlation = Correlation::new(*shape, Direction::Forward);
-    if winograd::serves(choice, shape, shape.output_image()) {
+    if winograd::serves((choice, set), shape, shape.output_image()) {
         winograd::correlate(set, correlation, input, weight, output, scratch, Identity);
     } else {
         direct::correlate(set, correlation, input, weight, output, scratch, Identity);
@@ -51,7 +51,7 @@ pub(super) fn input_gradient(
     shape.check(input_gradient.len(), weight.len(), output_gradient.len());
     let correlation = Correlation::new(*shape, Direction::InputGradient);
     let (g, dx) = (output_gradient, input_gradient);
-    if winograd::serves(choice, shape, shape.image) {
+    if winograd::serves((choice, set), shape, shape.image) {
         winograd::correlate(set, correlation, g, weight, dx, scratch, Identity);
     } else {
         direct::correlate(set, correlation, g, weight, dx, scratch, Identity);
@@ -68,7 +68,7 @@ pub(super) fn weight_gradient(
     scratch: &mut Scratch<f32>,
 ) {
     let (x, g, dw) = (input, output_gradient, weight_gradient);
-    if winograd::serves_weight_gradient(choice, shape) {
+    if winograd::serves_weight_gradient((choice, set), shape) {
         winograd::weight_gradient(set, shape, x, g, dw, scratch, Identity);
     } else {
         weight_gradient::direct(set, shape, x, g, dw, scratch, Identity);

@@ -17,6 +17,7 @@ use rayon::prelude::*;
 use super::Conv2dShape;
 use super::correlation::{Correlation, Direction};
 use super::padded::{Load, Window};
+use super::split;
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::tile::{Sums, multiply, zeros};
 use crate::kernels::{InstructionSet, Scratch, scratch};
@@ -63,8 +64,12 @@ pub(in crate::kernels) fn direct<L: Load>(
         let input = &input[images.start * image_len..images.end * image_len];
         let gradient = &output_gradient[images.start * gradient_len..images.end * gradient_len];
         partial.par_chunks_mut(depth * group).enumerate().for_each(|(g, partial)| {
+            let first = g * group;
+            if split::serves_weight_gradient(set, shape) {
+                let chunk = split::Chunk { shape, input, gradient, first, partial, load };
+                return split::chunk(set, chunk);
+            }
             scratch::with_thread_buffer(buffer_len, |buffer| {
-                let first = g * group;
                 simd::run(set, Chunk { shape, input, gradient, first, partial, load, buffer });
             });
         });

@@ -113,6 +113,31 @@ impl Unit {
             Self::Plain => unsafe { plain::multiply_patches(tiles, patches, weights, sums) },
         }
     }
+
+    /// The products of a tile of gradients and four of their inputs are added: `sums[t][i][j]` grows by the
+    /// sum over the steps of `a[i][k] b[t][k][j]`. `gradient` has a tile for each part of each step.
+    /// `taps[t]` is the first lane of the first part of tile t's first row, and `patches.pixel` is from a
+    /// row to the next; those of the next step follow, and there is one row of steps.
+    ///
+    /// # Safety
+    /// All that `patches` says of each tile is valid for reading, and so is the gradient; four tiles of
+    /// sums are valid for reading and writing.
+    #[inline(always)]
+    pub(super) unsafe fn multiply_taps(
+        &self,
+        gradient: *const f32,
+        taps: [*const f32; 4],
+        patches: &Patches,
+        sums: *mut f32,
+    ) {
+        match self {
+            #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+            // SAFETY: as the caller vouches.
+            Self::Amx(amx) => unsafe { amx::multiply_taps(amx, gradient, taps, patches, sums) },
+            // SAFETY: as the caller vouches.
+            Self::Plain => unsafe { plain::multiply_taps(gradient, taps, patches, sums) },
+        }
+    }
 }
 
 /// Where the terms of a tile's sixteen pixels are: distances between lanes, each a pair of terms.

@@ -68,6 +68,38 @@ pub(in crate::kernels) unsafe fn multiply_patches(
     }
 }
 
+/// [`Unit::multiply_taps`](super::Unit::multiply_taps), a sum after the other.
+///
+/// # Safety
+/// As there.
+pub(in crate::kernels) unsafe fn multiply_taps(
+    gradient: *const f32,
+    taps: [*const f32; 4],
+    patches: &Patches,
+    sums: *mut f32,
+) {
+    let &Patches { pixel, part, steps, .. } = patches;
+    // SAFETY: the caller vouches for these tiles.
+    let gradient = unsafe { std::slice::from_raw_parts(gradient, steps * PARTS * TILE) };
+    for (at, t) in (0..TILE).flat_map(|at| [(at, 0), (at, 1), (at, 2), (at, 3)]) {
+        let (i, j) = (at / LANES, at % LANES);
+        // SAFETY: the caller vouches for four tiles of sums.
+        let sum = unsafe { &mut *sums.add(t * TILE + at) };
+        for (step, gradient) in gradient.chunks_exact(PARTS * TILE).enumerate() {
+            // The order of the parts is that of patches, which are the other factor.
+            for (part_b, part_a) in PRODUCTS {
+                let row = &gradient[part_a * TILE + i * LANES..][..LANES];
+                let column: [f32; LANES] = std::array::from_fn(|k| {
+                    let at = part_b * part + (step * LANES + k) * pixel + j;
+                    // SAFETY: the caller vouches for the rows of this part.
+                    unsafe { *taps[t].add(at) }
+                });
+                *sum += dot(row, column.iter());
+            }
+        }
+    }
+}
+
 /// The sum of the products of pairs. Their lower and upper halves have sums of their own, from zero.
 fn dot<'a>(row: &[f32], column: impl Iterator<Item = &'a f32>) -> f32 {
     let (mut lower, mut upper) = (0.0, 0.0);

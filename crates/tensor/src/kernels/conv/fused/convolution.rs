@@ -46,7 +46,7 @@ impl<'a> Prepared<'a> {
         let set = InstructionSet::current();
         let correlation = Correlation::new(*shape, direction);
         let target = correlation.images().1;
-        let winograd = winograd::serves(KernelChoice::current(), shape, target);
+        let winograd = winograd::serves((KernelChoice::current(), set), shape, target);
         let weights = if winograd {
             winograd::prepare(set, &correlation, weight, scratch)
         } else {
@@ -166,7 +166,7 @@ pub fn weight_gradient(
 ) {
     let set = InstructionSet::current();
     let (x, g, dw, load) = (input.values, gradient, weight_gradient, input.normalise);
-    if winograd::serves_weight_gradient(KernelChoice::current(), shape) {
+    if winograd::serves_weight_gradient((KernelChoice::current(), set), shape) {
         winograd::weight_gradient(set, shape, x, g, dw, scratch, load);
     } else {
         by_definition::direct(set, shape, x, g, dw, scratch, load);

@@ -1,30 +1,41 @@
 //! A band of target rows of a few images, four tiles of pixels and sixteen channels at a time.
+//!
+//! For each part of the source there is a plane: (pixels of the grid, channels) of `bf16`, a pair to a
+//! lane. A tile of the unit is sixteen pixels there, and a step of its terms sixteen lanes from each of
+//! them on. Where many pixels lie between those of the target, tiles begin with each line of its own;
+//! else they go on over the ends of lines.
 
-use super::super::correlation::Axis;
 use super::super::direct::Band;
 use super::super::padded::Load;
-use super::planes::Planes;
-use super::steps;
+use super::Grid;
+use super::grid::Place;
+use super::weights::steps;
 use crate::kernels::conv::fused::{load, store};
 use crate::kernels::simd::{self, LANES, Task, Vector};
-use crate::kernels::unit::{PARTS, TILE, Unit};
+use crate::kernels::unit::{PARTS, Patches, TERMS, TILE, Unit};
 use crate::kernels::{InstructionSet, scratch};
 
 /// Computes a band with the matrix unit.
 pub(in crate::kernels::conv) fn band<L: Load>(set: InstructionSet, band: Band<'_, L>) {
-    let planes = Planes::new(&band.correlation, &band.rows, band.images());
-    scratch::with_thread_buffer(planes.len(), |lanes| {
-        scratch::with_thread_buffer(planes.row_len(), |row| {
-            simd::run(set, Split { band, planes: &planes, row, lanes });
+    let grid = Grid::new(&band.correlation, &band.rows, band.images());
+    let [rows, steps] = steps(&band.correlation);
+    let pixel = band.correlation.channels().0 / 2;
+    // The last pixel may begin a tile, and its last term a step.
+    let part = ((grid.pixels() + LANES) * pixel + LANES).next_multiple_of(LANES);
+    let patches = Patches { pixel, row: grid.pitch * pixel, part, rows, steps };
+    scratch::with_thread_buffer(PARTS * part, |planes| {
+        scratch::with_thread_buffer(grid.line_len(), |line| {
+            simd::run(set, Split { band, grid: &grid, patches, line, planes });
         });
     });
 }
 
 struct Split<'a, L> {
     band: Band<'a, L>,
-    planes: &'a Planes,
-    row: &'a mut [f32],
-    lanes: &'a mut [f32],
+    grid: &'a Grid,
+    patches: Patches,
+    line: &'a mut [f32],
+    planes: &'a mut [f32],
 }
 
 impl<L: Load> Task for Split<'_, L> {
@@ -32,104 +43,109 @@ impl<L: Load> Task for Split<'_, L> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Self { mut band, planes, row, lanes } = self;
-        let correlation = band.correlation;
-        planes.fill::<V>(band.source, band.load, row, lanes);
-        if correlation.has_untouched_pixels() {
-            band.target.fill(0.0);
+        let Self { mut band, grid, patches, line, planes } = self;
+        let Patches { pixel, part, rows, steps, .. } = patches;
+        let mut end = 0;
+        for image in 0..grid.images {
+            for number in 0..grid.all_lines() {
+                grid.load_line::<V>(band.source, image, number, band.load, line);
+                let first = grid.number(&Place { image, line: number, column: 0 }) * pixel;
+                split::<V>(line, &mut planes[first..], part);
+                end = first + line.len() / 2;
+            }
+        }
+        for plane in planes.chunks_exact_mut(part) {
+            plane[end..].fill(0.0);
         }
         // SAFETY: this thread has no other unit until this one is dropped.
         let unit = unsafe { Unit::take() };
-        let mut weights = band.packed;
-        for (y, x) in correlation.phase_pairs() {
-            let steps = steps(&correlation, &y, &x);
-            let len = steps[0] * steps[1] * PARTS * TILE;
-            for first in (0..correlation.padded_channels()).step_by(LANES) {
-                let (panel, rest) = weights.split_at(len);
-                weights = rest;
-                if len > 0 {
-                    let work = Panel { planes, lanes, y: &y, x: &x, first, weights: panel };
-                    work.run::<V, L>(&unit, &mut band);
-                }
-            }
+        let panels = band.packed.chunks_exact(rows * steps * PARTS * TILE);
+        for (panel, weights) in panels.enumerate() {
+            let work = Panel { grid, patches: &patches, planes, weights, first: panel * LANES };
+            work.run::<V, L>(&unit, &mut band);
         }
     }
 }
 
-/// Sixteen target channels of a pair of phases.
+/// Writes the parts of neighbouring values, and some zeros after them.
+#[inline(always)]
+fn split<V: Vector>(values: &[f32], lanes: &mut [f32], part: usize) {
+    for at in (0..values.len()).step_by(TERMS) {
+        let rest = &values[at..];
+        let width = rest.len().min(LANES);
+        let next = (rest.len() - width).min(LANES);
+        let [even, odd] = load::<V>(rest, 0, width).alternate(load(rest, width, next));
+        let parts = even.split(odd);
+        for k in 0..PARTS {
+            let lanes = &mut lanes[at / 2 + k * part..][..LANES];
+            // SAFETY: there are sixteen.
+            unsafe { parts[k].store(lanes.as_mut_ptr()) };
+        }
+    }
+}
+
+/// Sixteen target channels.
 struct Panel<'a> {
-    planes: &'a Planes,
-    lanes: &'a [f32],
-    y: &'a Axis,
-    x: &'a Axis,
-    first: usize,
+    grid: &'a Grid,
+    patches: &'a Patches,
+    planes: &'a [f32],
     weights: &'a [f32],
+    /// The first of the channels.
+    first: usize,
 }
 
 impl Panel<'_> {
     #[inline(always)]
     fn run<V: Vector, L: Load>(&self, unit: &Unit, band: &mut Band<'_, L>) {
-        let Self { planes, lanes, y, x, weights, .. } = self;
-        let numbers = y.numbers_in(&band.rows);
-        if numbers.is_empty() || x.count == 0 {
-            return;
-        }
-        let tiles = Tiles::new(planes, y, x, numbers.len());
-        let patches = planes.patches(x.from_step, steps(&band.correlation, y, x));
-        let first_lane = planes.first(y, x, numbers.start);
-        let mut at = Some(Position::default());
+        let Self { grid, patches, planes, weights, .. } = self;
+        let (_, targets) = band.correlation.channels();
+        let tiles = Tiles::new(grid);
+        let mut next = Some(Place::default());
         let mut sums = Sums([0.0; 4 * TILE]);
-        while let Some(first) = at {
-            let (mut positions, mut from) = ([first; 4], [lanes.as_ptr(); 4]);
-            let mut count = 0;
+        while let Some(first) = next {
+            let (mut places, mut count) = ([first; 4], 0);
+            let mut from = [planes.as_ptr(); 4];
             for k in 0..4 {
                 // Beyond the last tile it is multiplied again, and not stored.
-                if let Some(position) = at {
-                    (positions[k], count) = (position, k + 1);
-                    at = tiles.next(position);
+                if let Some(place) = next {
+                    (places[k], count) = (place, k + 1);
+                    next = tiles.after(place);
                 } else {
-                    positions[k] = positions[k - 1];
+                    places[k] = places[k - 1];
                 }
-                let Position { image, line: number, pixel } = positions[k];
-                let line = image * planes.lines + number * y.from_step;
-                let lane = first_lane + line * patches.row + pixel * patches.pixel;
+                let lane = grid.number(&places[k]) * patches.pixel;
                 let last = lane + (LANES - 1) * patches.pixel + (patches.rows - 1) * patches.row;
-                debug_assert!(last + patches.steps * LANES <= planes.part, "inside of a plane");
-                from[k] = lanes[lane..].as_ptr();
+                assert!(last + patches.steps * LANES <= patches.part, "inside of a plane");
+                from[k] = planes[lane..].as_ptr();
             }
-            let channels = band.correlation.channels().1 - self.first;
-            let stays =
-                count < 4 || channels < LANES || !positions.iter().all(|at| tiles.fills(at));
-            let to = if stays {
-                ([0, 1, 2, 3].map(|k| sums.0[k * TILE..].as_mut_ptr()), LANES)
-            } else {
-                (positions.map(|at| self.target(band, at).as_mut_ptr()), self.stride(band))
-            };
-            // SAFETY: the planes hold the steps of these pixels, as above, and the weights have been made
-            // for them. Tiles that do not stay are pixels of the target.
-            unsafe { unit.multiply_patches(from, &patches, weights.as_ptr(), to) };
-            if stays {
-                for (position, sums) in positions[..count].iter().zip(sums.0.chunks_exact(TILE)) {
-                    self.store::<V, L>(band, &tiles, *position, sums);
+            // Whole tiles are written where they belong, the others are sorted.
+            let whole = targets - self.first >= LANES && places.iter().all(|at| tiles.fills(at));
+            let mut to = [sums.0.as_mut_ptr(); 4];
+            for k in 0..4 {
+                to[k] = if whole {
+                    self.target(band, places[k]).as_mut_ptr()
+                } else {
+                    sums.0[k * TILE..].as_mut_ptr()
+                };
+            }
+            let to = (to, if whole { targets } else { LANES });
+            // SAFETY: the planes hold the steps of these pixels, as above, and the weights are as many
+            // steps. A whole tile is sixteen pixels of the target with sixteen channels each.
+            unsafe { unit.multiply_patches(from, patches, weights.as_ptr(), to) };
+            if !whole {
+                for (place, sums) in places[..count].iter().zip(sums.0.chunks_exact(TILE)) {
+                    self.store::<V, L>(band, &tiles, *place, sums);
                 }
             }
         }
     }
 
-    /// The target from a pixel on, which is one.
-    fn target<'t, L: Load>(&self, band: &'t mut Band<'_, L>, at: Position) -> &'t mut [f32] {
-        let Self { y, x, .. } = self;
-        let (_, [_, width]) = band.correlation.images();
+    /// The target from a pixel of it on.
+    fn target<'t, L: Load>(&self, band: &'t mut Band<'_, L>, place: Place) -> &'t mut [f32] {
         let (_, targets) = band.correlation.channels();
-        let row = y.to_first + y.to_step * (y.numbers_in(&band.rows).start + at.line);
-        let row = at.image * band.rows.len() + row - band.rows.start;
-        let column = x.to_first + x.to_step * at.pixel;
-        &mut band.target[(row * width + column) * targets + self.first..]
-    }
-
-    /// Values from a target pixel to the next.
-    fn stride<L: Load>(&self, band: &Band<'_, L>) -> usize {
-        self.x.to_step * band.correlation.channels().1
+        let Place { image, line, column } = place;
+        let [lines, columns] = self.grid.target;
+        &mut band.target[((image * lines + line) * columns + column) * targets + self.first..]
     }
 
     /// Writes those of a tile's pixels that are pixels of the target.
@@ -137,85 +153,68 @@ impl Panel<'_> {
     fn store<V: Vector, L: Load>(
         &self,
         band: &mut Band<'_, L>,
-        tiles: &Tiles,
-        mut at: Position,
+        tiles: &Tiles<'_>,
+        mut at: Place,
         mut sums: &[f32],
     ) {
-        let stride = self.stride(band);
-        let channels = LANES.min(band.correlation.channels().1 - self.first);
-        while !sums.is_empty() && at.image < tiles.images {
-            let here = (sums.len() / LANES).min(tiles.pixels - at.pixel);
-            let (these, rest) = sums.split_at(here * LANES);
-            let valid = tiles.count[1].saturating_sub(at.pixel).min(here);
-            if at.line < tiles.count[0] && valid > 0 {
+        let (_, targets) = band.correlation.channels();
+        let [lines, columns] = self.grid.target;
+        let channels = LANES.min(targets - self.first);
+        while !sums.is_empty() && at.image < self.grid.images {
+            let (here, rest) = sums.split_at(sums.len().min((tiles.pitch - at.column) * LANES));
+            if at.line < lines && at.column < columns {
                 let target = self.target(band, at);
-                for (k, sums) in these.chunks_exact(LANES).take(valid).enumerate() {
-                    store::<V>(load(sums, 0, LANES), target, k * stride, channels);
+                let here = here.chunks_exact(LANES).take(columns - at.column);
+                for (k, sums) in here.enumerate() {
+                    store::<V>(load(sums, 0, LANES), target, k * targets, channels);
                 }
             }
-            (sums, at.pixel, at.line) = (rest, 0, at.line + 1);
-            if at.line == tiles.lines {
-                (at.line, at.image) = (0, at.image + 1);
-            }
+            (sums, at) = (rest, tiles.line_after(at));
         }
     }
 }
 
-/// Pixels of the planes that tiles are made of: the target pixels of a pair of phases, line by line,
-/// and whatever lies between them.
-struct Tiles {
-    images: usize,
-    /// Lines of an image.
+/// How a grid is cut into tiles of sixteen neighbouring pixels.
+struct Tiles<'a> {
+    grid: &'a Grid,
+    /// Lines of an image, and pixels of a line, that are in tiles.
     lines: usize,
-    /// Pixels of a line.
-    pixels: usize,
-    /// Lines of an image and pixels of a line that are in the target.
-    count: [usize; 2],
+    pitch: usize,
 }
 
-/// Where a tile begins.
-#[derive(Debug, Clone, Copy, Default)]
-struct Position {
-    image: usize,
-    line: usize,
-    pixel: usize,
-}
-
-impl Tiles {
-    fn new(planes: &Planes, y: &Axis, x: &Axis, lines: usize) -> Self {
-        let count = [lines, x.count];
-        let images = planes.images;
-        // A line by itself ends with a tile that is not full. If neighbours are a pixel apart, tiles can
-        // go on to the next line, over the zeros between.
-        let alone = x.count.next_multiple_of(LANES);
-        let apart = [y, x].iter().any(|axis| axis.from_step > 1);
-        let shared = lines > planes.lines || x.count > planes.pitch;
-        if apart || shared || lines * alone <= planes.lines * planes.pitch {
-            Self { images, lines, pixels: alone, count }
+impl<'a> Tiles<'a> {
+    fn new(grid: &'a Grid) -> Self {
+        let [lines, columns] = grid.target;
+        let alone = columns.next_multiple_of(LANES);
+        if lines * alone <= grid.lines * grid.pitch {
+            Self { grid, lines, pitch: alone }
         } else {
-            Self { images, lines: planes.lines, pixels: planes.pitch, count }
+            Self { grid, lines: grid.lines, pitch: grid.pitch }
         }
     }
 
     /// Whether all pixels of the tile there are pixels of the target.
-    fn fills(&self, at: &Position) -> bool {
-        at.line < self.count[0] && at.pixel + LANES <= self.count[1]
+    fn fills(&self, at: &Place) -> bool {
+        let [lines, columns] = self.grid.target;
+        at.line < lines && at.column + LANES <= columns
     }
 
-    /// The tile after one, if it has a pixel of the target.
-    #[inline(always)]
-    fn next(&self, position: Position) -> Option<Position> {
-        let Position { mut image, mut line, mut pixel } = position;
-        pixel += LANES;
-        while pixel >= self.pixels {
-            (pixel, line) = (pixel - self.pixels, line + 1);
-            if line == self.lines {
-                (line, image) = (0, image + 1);
-            }
+    fn line_after(&self, at: Place) -> Place {
+        let (image, line) = (at.image, at.line + 1);
+        let (image, line) = if line == self.lines { (image + 1, 0) } else { (image, line) };
+        Place { image, line, column: 0 }
+    }
+
+    /// The next tile, if it has a pixel of the target.
+    fn after(&self, at: Place) -> Option<Place> {
+        let [lines, columns] = self.grid.target;
+        let mut next = Place { column: at.column + LANES, ..at };
+        while next.column >= self.pitch {
+            next = Place { column: next.column - self.pitch, ..self.line_after(next) };
         }
-        let last = image + 1 == self.images
-            && (line >= self.count[0] || line + 1 == self.count[0] && pixel >= self.count[1]);
-        (image < self.images && !last).then_some(Position { image, line, pixel })
+        let last_line = next.line + 1 == lines && next.column >= columns;
+        let is_behind = next.image + 1 == self.grid.images && (next.line >= lines || last_line);
+        (next.image < self.grid.images && !is_behind).then_some(next)
     }
 }
 

@@ -1,33 +1,49 @@
-//! Direct correlations by the [matrix unit](crate::kernels::unit).
+//! Direct convolution of stride one by the [matrix unit](crate::kernels::unit).
 //!
-//! Source values are split into their parts once, into *planes*: padded copies of the images, one for
-//! each part, in which every tap of every target pixel finds its value (see [`planes`]). There the terms
-//! of a target pixel are a run of neighbouring values for each kernel row, and those of the next pixel lie
-//! a fixed distance further: so sixteen pixels are a tile of the unit as they lie, and nothing else is
-//! copied. Weights are tiles of sixteen target channels (see [`weights`]).
+//! Images are split into their parts once, in a padded copy: a [`Grid`] in which every tap of every
+//! target pixel finds its value a fixed distance away. So the terms of sixteen pixels are a tile of the
+//! unit as they lie there, and no patch is ever copied.
+//!
+//! A correlation takes four tiles of pixels and one of weights at a time, see [`correlate`]; the gradient
+//! of the weight takes one tile of the output's gradient and four of the input, see [`weight_gradient`].
 
 mod correlate;
-mod planes;
+mod grid;
 #[cfg(test)]
 mod tests;
+mod weight_gradient;
 mod weights;
 
 pub(super) use correlate::band;
+pub(super) use weight_gradient::{Chunk, chunk};
 pub(super) use weights::prepare;
 
-use super::correlation::{Axis, Correlation};
+use super::Conv2dShape;
+use super::correlation::Correlation;
 use crate::kernels::InstructionSet;
 use crate::kernels::simd::LANES;
-use crate::kernels::unit::TERMS;
+use grid::Grid;
 
-/// Whether the matrix unit takes a direct correlation: with few source channels it would multiply zeros
-/// for the most part, and pairs of terms are made of two channels.
+/// Whether the matrix unit takes a direct correlation. With few source channels it would multiply zeros
+/// for the most part; pairs of terms are made of two channels. Values that meet few taps, as with a
+/// stride, are not worth splitting.
 pub(super) fn serves(set: InstructionSet, correlation: &Correlation) -> bool {
     let (sources, _) = correlation.channels();
-    set == InstructionSet::Amx && sources >= LANES && sources.is_multiple_of(2)
+    set == InstructionSet::Amx
+        && sources >= LANES
+        && sources.is_multiple_of(2)
+        && correlation.shape().meets_often()
 }
 
-/// Kernel rows of a pair of phases, and steps of each.
-fn steps(correlation: &Correlation, y: &Axis, x: &Axis) -> [usize; 2] {
-    [y.taps, (x.taps * correlation.channels().0).div_ceil(TERMS)]
+/// The same for the gradient of a weight, whose terms are pixels.
+pub(super) fn serves_weight_gradient(set: InstructionSet, shape: &Conv2dShape) -> bool {
+    set == InstructionSet::Amx
+        && shape.in_channels.min(shape.out_channels) >= LANES
+        && shape.meets_often()
+}
+
+impl Conv2dShape {
+    fn meets_often(&self) -> bool {
+        self.stride == [1, 1] && self.kernel != [1, 1]
+    }
 }

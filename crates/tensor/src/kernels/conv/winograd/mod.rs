@@ -12,11 +12,15 @@ pub(super) use correlate::{correlate, group, prepare};
 pub(super) use weight_gradient::weight_gradient;
 
 use super::Conv2dShape;
-use crate::kernels::KernelChoice;
 use crate::kernels::simd::LANES;
+use crate::kernels::{InstructionSet, KernelChoice};
 
 /// Whether a correlation with so many target pixels to an image runs here.
-pub(super) fn serves(choice: KernelChoice, shape: &Conv2dShape, target: [usize; 2]) -> bool {
+pub(super) fn serves(
+    (choice, set): (KernelChoice, InstructionSet),
+    shape: &Conv2dShape,
+    target: [usize; 2],
+) -> bool {
     let [taps, other] = shape.kernel;
     let whole = |channels: usize| channels > 0 && channels.is_multiple_of(LANES);
     let applies = taps == other
@@ -35,13 +39,18 @@ pub(super) fn serves(choice: KernelChoice, shape: &Conv2dShape, target: [usize; 
     match choice {
         KernelChoice::Direct | KernelChoice::Scalar => false,
         KernelChoice::Winograd => true,
+        // The matrix unit multiplies twice as fast.
+        KernelChoice::Auto if set == InstructionSet::Amx => 10 * products < 3 * direct,
         KernelChoice::Auto => 5 * products < 3 * direct,
     }
 }
 
 /// Whether a weight gradient runs here: where [`serves`] says so, and the partial sums of at least
 /// four chunks of the batch stay small.
-pub(super) fn serves_weight_gradient(choice: KernelChoice, shape: &Conv2dShape) -> bool {
+pub(super) fn serves_weight_gradient(
+    (choice, set): (KernelChoice, InstructionSet),
+    shape: &Conv2dShape,
+) -> bool {
     let small = choice == KernelChoice::Winograd || weight_gradient::chunks(shape) >= 4;
-    serves(choice, shape, shape.output_image()) && small
+    serves((choice, set), shape, shape.output_image()) && small
 }
