@@ -68,7 +68,7 @@ pub(super) fn weight_gradient(
     scratch: &mut Scratch<f32>,
 ) {
     let (x, g, dw) = (input, output_gradient, weight_gradient);
-    if winograd::serves_weight_gradient((choice, set), shape) {
+    if winograd::serves_weight_gradient(choice, shape) {
         winograd::weight_gradient(set, shape, x, g, dw, scratch, Identity);
     } else {
         weight_gradient::direct(set, shape, x, g, dw, scratch, Identity);

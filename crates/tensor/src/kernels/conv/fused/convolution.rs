@@ -166,7 +166,7 @@ pub fn weight_gradient(
 ) {
     let set = InstructionSet::current();
     let (x, g, dw, load) = (input.values, gradient, weight_gradient, input.normalise);
-    if winograd::serves_weight_gradient((KernelChoice::current(), set), shape) {
+    if winograd::serves_weight_gradient(KernelChoice::current(), shape) {
         winograd::weight_gradient(set, shape, x, g, dw, scratch, load);
     } else {
         by_definition::direct(set, shape, x, g, dw, scratch, load);

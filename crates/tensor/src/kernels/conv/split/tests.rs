@@ -1,1 +1,154 @@
+//! Convolutions of split images are their definition, and the unit is its own. What needs no unit runs on
+//! every CPU, with plain sums.
 
+use proptest::prelude::*;
+
+use super::super::direct::Band;
+use super::super::padded::Identity;
+use super::super::{Conv2dShape, plain};
+use super::*;
+use crate::kernels::conv::correlation::Direction;
+use crate::kernels::unit::{self, PARTS, Patches, TILE, Unit};
+use crate::kernels::{InstructionSet, Scratch};
+
+fn values(len: usize, seed: u64) -> Vec<f32> {
+    let key = crate::StreamKey::new(seed, crate::Purpose::Data);
+    let mut out = vec![0.0; len];
+    crate::fill_uniform(key, &mut out);
+    out
+}
+
+/// Values that `bf16` holds, two to a lane.
+fn lanes(len: usize, seed: u64) -> Vec<f32> {
+    let pair = |pair: &[f32]| {
+        let [low, high] = [pair[0], pair[1]].map(|value| value.to_bits() & 0xffff_0000);
+        f32::from_bits(high | low >> 16)
+    };
+    values(2 * len, seed).chunks_exact(2).map(pair).collect()
+}
+
+fn shapes() -> impl Strategy<Value = Conv2dShape> {
+    let image = || prop_oneof![1..10_usize, 15..18_usize];
+    let channels = prop_oneof![Just(16), Just(18), Just(32), Just(50)];
+    (1..4_usize, [image(), image()], channels, 1..20_usize, [0..4_usize, 0..4_usize]).prop_flat_map(
+        |(batch, image, in_channels, out_channels, padding)| {
+            let kernel = [0, 1].map(|d| 1..(image[d] + 2 * padding[d] + 1).min(6));
+            kernel.prop_map(move |kernel| Conv2dShape {
+                batch,
+                image,
+                in_channels,
+                out_channels,
+                kernel,
+                stride: [1; 2],
+                padding,
+            })
+        },
+    )
+}
+
+/// The largest difference relative to the largest expected value.
+fn error(found: &[f32], expected: &[f64]) -> f64 {
+    let largest = expected.iter().fold(f64::MIN_POSITIVE, |m, x| m.max(x.abs()));
+    let differences = found.iter().zip(expected).map(|(f, e)| (f64::from(*f) - e).abs());
+    // A NaN stays.
+    differences.fold(0.0, |m, d| if d <= m { m } else { d }) / largest
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Kernels of one tap and of many, wide paddings, images smaller than a tile, whole bands and some of
+    /// the rows of one image.
+    #[test]
+    fn convolutions_are_the_definition(shape in shapes(), some_rows: bool) {
+        let set = InstructionSet::detected();
+        let (x, w) = (values(shape.input_len(), 1), values(shape.weight_len(), 2));
+        let g = values(shape.output_len(), 3);
+        let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
+        let (x64, w64, g64) = (wide(&x), wide(&w), wide(&g));
+        let (mut y64, mut dx64) = (vec![0.0; g.len()], vec![0.0; x.len()]);
+        let mut dw64 = vec![0.0; w.len()];
+        plain::forward(&shape, &x64, &w64, &mut y64, &mut Scratch::new());
+        plain::input_gradient(&shape, &w64, &g64, &mut dx64, &mut Scratch::new());
+        plain::weight_gradient(&shape, &x64, &g64, &mut dw64, &mut Scratch::new());
+
+        // The gradient of an input of these channels, whose source has an odd number of them, is not split.
+        let mut directions = vec![(Direction::Forward, &x, &y64)];
+        if shape.out_channels.is_multiple_of(2) {
+            directions.push((Direction::InputGradient, &g, &dx64));
+        }
+        for (direction, source, expected) in directions {
+            let correlation = Correlation::new(shape, direction);
+            let mut scratch = Scratch::new();
+            let packed = prepare(set, &correlation, &w, &mut scratch);
+            let (_, [height, width]) = correlation.images();
+            let row = width * correlation.channels().1;
+            let first = if some_rows && shape.batch == 1 { height / 2 } else { 0 };
+            let rows = first..height;
+            let mut found = vec![f32::NAN; expected.len() - first * row];
+            let target = &mut found[..];
+            band(set, Band { correlation, source, packed, rows, load: Identity, target });
+            let error = error(&found, &expected[first * row..]);
+            prop_assert!(error < 2e-6, "{direction:?} {shape:?}: {error}");
+        }
+
+        // Panels of so many channels, of which there are no more here.
+        let [taps, panel] = [shape.kernel[0] * shape.kernel[1], shape.out_channels.div_ceil(16) * 16];
+        let depth = taps * shape.in_channels;
+        let mut partial = vec![f32::NAN; depth * panel];
+        let (input, gradient) = (&x[..], &g[..]);
+        chunk(set, Chunk {
+            shape: &shape,
+            input,
+            gradient,
+            first: 0,
+            partial: &mut partial,
+            load: Identity,
+        });
+        let width = panel.min(16 * crate::kernels::simd::columns(set));
+        let found: Vec<f32> = (0..w.len())
+            .map(|at| {
+                let (o, i, tap) = (at / depth, at % depth / taps, at % taps);
+                let panel = &partial[o / width * width * depth..];
+                panel[(tap * shape.in_channels + i) * width + o % width]
+            })
+            .collect();
+        let error = error(&found, &dw64);
+        prop_assert!(error < 2e-6, "weight gradient {shape:?}: {error}");
+    }
+
+    /// The unit gives the bits of its definition.
+    #[test]
+    fn the_unit_is_its_definition(
+        [rows, steps, pixel] in [1..4_usize, 1..4, 8..40],
+        seed: u64,
+    ) {
+        if !unit::is_available() {
+            eprintln!("skipped: this CPU has no matrix unit, or the system does not lend it");
+            return Ok(());
+        }
+        let row = 3 * LANES;
+        let part = 64 * pixel * steps + rows * row;
+        let patches = Patches { pixel, row, part, rows, steps };
+        let (source, weights) = (lanes(3 * part + 64, seed), lanes(rows * steps * PARTS * TILE, !seed));
+        let tiles = [0, 7, 16, 20].map(|at| source[at..].as_ptr());
+        let before = values(4 * TILE, seed);
+        let sums_of = |sums: &mut Vec<f32>| {
+            let first = sums.as_mut_ptr();
+            ([3, 1, 0, 2].map(|t| first.wrapping_add(t * TILE)), LANES)
+        };
+        let mut found = [before.clone(), before.clone()];
+        let mut expected = [before.clone(), before];
+        let one_row = Patches { rows: 1, ..patches };
+        // SAFETY: the source holds all lanes of these tiles, and there are four tiles of sums.
+        unsafe {
+            let unit = Unit::take();
+            unit.multiply_patches(tiles, &patches, weights.as_ptr(), sums_of(&mut found[0]));
+            unit::plain::multiply_patches(tiles, &patches, weights.as_ptr(), sums_of(&mut expected[0]));
+            let [found, expected] = [found[1].as_mut_ptr(), expected[1].as_mut_ptr()];
+            unit.multiply_taps(weights.as_ptr(), tiles, &one_row, found);
+            unit::plain::multiply_taps(weights.as_ptr(), tiles, &one_row, expected);
+        }
+        prop_assert_eq!(found, expected);
+    }
+}

@@ -15,9 +15,29 @@ use super::Conv2dShape;
 use crate::kernels::simd::LANES;
 use crate::kernels::{InstructionSet, KernelChoice};
 
-/// Whether a correlation with so many target pixels to an image runs here.
+/// Whether a correlation with so many target pixels to an image runs here. The matrix unit makes direct
+/// ones twice as fast.
 pub(super) fn serves(
     (choice, set): (KernelChoice, InstructionSet),
+    shape: &Conv2dShape,
+    target: [usize; 2],
+) -> bool {
+    let most = if set == InstructionSet::Amx { [3, 10] } else { [3, 5] };
+    serves_below(most, choice, shape, target)
+}
+
+/// Whether a weight gradient runs here: where [`serves`] says so without a matrix unit, and the partial
+/// sums of at least four chunks of the batch stay small.
+pub(super) fn serves_weight_gradient(choice: KernelChoice, shape: &Conv2dShape) -> bool {
+    let small = choice == KernelChoice::Winograd || weight_gradient::chunks(shape) >= 4;
+    serves_below([3, 5], choice, shape, shape.output_image()) && small
+}
+
+/// Whether the algorithm applies, and is asked for or takes fewer products than this share of those of
+/// the direct one.
+fn serves_below(
+    [products_of, direct_of]: [usize; 2],
+    choice: KernelChoice,
     shape: &Conv2dShape,
     target: [usize; 2],
 ) -> bool {
@@ -39,18 +59,6 @@ pub(super) fn serves(
     match choice {
         KernelChoice::Direct | KernelChoice::Scalar => false,
         KernelChoice::Winograd => true,
-        // The matrix unit multiplies twice as fast.
-        KernelChoice::Auto if set == InstructionSet::Amx => 10 * products < 3 * direct,
-        KernelChoice::Auto => 5 * products < 3 * direct,
+        KernelChoice::Auto => direct_of * products < products_of * direct,
     }
-}
-
-/// Whether a weight gradient runs here: where [`serves`] says so, and the partial sums of at least
-/// four chunks of the batch stay small.
-pub(super) fn serves_weight_gradient(
-    (choice, set): (KernelChoice, InstructionSet),
-    shape: &Conv2dShape,
-) -> bool {
-    let small = choice == KernelChoice::Winograd || weight_gradient::chunks(shape) >= 4;
-    serves((choice, set), shape, shape.output_image()) && small
 }
