@@ -9,6 +9,7 @@
 
 mod correlate;
 mod grid;
+mod slab;
 #[cfg(test)]
 mod tests;
 mod weight_gradient;

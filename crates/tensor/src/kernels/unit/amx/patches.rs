@@ -1,185 +1,10 @@
-//! The matrix unit: eight tile registers of sixteen rows of 64 bytes, a product of two of them added
-//! to a third.
-//!
-//! In assembly, because Rust has no stable functions for it.
+//! Products of four tiles of pixels and one of what they all meet.
 
 use std::arch::asm;
-use std::arch::x86_64::__cpuid_count;
-use std::ffi::c_long;
-use std::marker::PhantomData;
-use std::sync::OnceLock;
 
-use super::{PARTS, Patches, STEP, TILE};
+use super::{Amx, LANE};
 use crate::kernels::simd::LANES;
-
-/// Whether this CPU has the unit, and the system keeps its tiles for this process: it is asked once,
-/// as Linux wants it.
-pub(super) fn is_available() -> bool {
-    const BF16: u32 = 1 << 22;
-    const TILES: u32 = 1 << 24;
-    const ARCH_REQ_XCOMP_PERM: c_long = 0x1023;
-    const XFEATURE_XTILEDATA: c_long = 18;
-    static AVAILABLE: OnceLock<bool> = OnceLock::new();
-    *AVAILABLE.get_or_init(|| {
-        let has = |bits: u32| __cpuid_count(7, 0).edx & bits == bits;
-        has(BF16 | TILES) && {
-            let (code, feature) = (ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA);
-            // SAFETY: the call touches no memory of this process.
-            unsafe { libc::syscall(libc::SYS_arch_prctl, code, feature) == 0 }
-        }
-    })
-}
-
-/// Bytes of a lane.
-const LANE: usize = size_of::<f32>();
-
-/// The shapes of the tiles, as `ldtilecfg` reads them.
-#[repr(C, align(64))]
-struct Shapes {
-    palette: u8,
-    start_row: u8,
-    reserved: [u8; 14],
-    row_bytes: [u16; 16],
-    rows: [u8; 16],
-}
-
-static SHAPES: Shapes = Shapes {
-    palette: 1,
-    start_row: 0,
-    reserved: [0; 14],
-    row_bytes: [64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0],
-    rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
-};
-
-/// Loads a tile of a factor's step: `2 part + half` is its place, both counted from 0.
-macro_rules! load {
-    ($tile:literal, $factor:literal, $place:literal) => {
-        concat!("tileloadd tmm", $tile, ", [{", $factor, "} + {line}*1 + 1024*", $place, "]")
-    };
-}
-
-/// Adds the product of a tile of a and one of b to a tile of sums.
-macro_rules! multiply {
-    ($sums:literal, $a:literal, $b:literal) => {
-        concat!("tdpbf16ps tmm", $sums, ", tmm", $a, ", tmm", $b)
-    };
-}
-
-/// The unit, ready to multiply on this thread until this is dropped.
-pub(in crate::kernels) struct Amx {
-    /// A value stays on its thread.
-    _thread: PhantomData<*const ()>,
-}
-
-impl Amx {
-    /// Shapes the tiles, if there is a unit.
-    ///
-    /// # Safety
-    /// A thread has one of these at a time.
-    pub(super) unsafe fn take() -> Option<Self> {
-        is_available().then(|| {
-            // SAFETY: there are tiles. No function keeps anything in them while it calls another, and the
-            // compiler does not use them.
-            unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES, options(nostack)) };
-            Self { _thread: PhantomData }
-        })
-    }
-}
-
-impl Drop for Amx {
-    /// Gives the tiles back, empty: the system need not keep them any more.
-    fn drop(&mut self) {
-        // SAFETY: there are tiles, or there would be no value.
-        unsafe { asm!("tilerelease", options(nostack)) };
-    }
-}
-
-/// [`Unit::multiply`](super::Unit::multiply).
-///
-/// # Safety
-/// As there.
-pub(super) unsafe fn multiply(
-    _amx: &Amx,
-    [a, b]: [*const f32; 2],
-    steps: usize,
-    (start, start_stride): (*const f32, usize),
-    (sums, stride): (*mut f32, usize),
-) {
-    assert!(steps > 0, "a sum of terms");
-    // Tiles 0 to 3 are the sums, 4 and 5 the halves of a, 6 and 7 those of b. A load goes between two
-    // products, ahead of the one that needs it.
-    // SAFETY: the caller vouches for the steps of both factors and for the sums; the tiles have their
-    // shapes as long as there is an `Amx`.
-    unsafe {
-        asm!(
-            "tileloadd tmm0, [{start} + {start_stride}*1]",
-            "tileloadd tmm1, [{start} + {start_stride}*1 + 64]",
-            "tileloadd tmm2, [{start_lower} + {start_stride}*1]",
-            "tileloadd tmm3, [{start_lower} + {start_stride}*1 + 64]",
-            "2:",
-            load!(6, "b", 0),
-            load!(4, "a", 4),
-            multiply!(0, 4, 6), // a3 b1
-            load!(7, "b", 1),
-            multiply!(1, 4, 7),
-            load!(5, "a", 5),
-            multiply!(2, 5, 6),
-            load!(4, "a", 2),
-            multiply!(3, 5, 7),
-            multiply!(0, 4, 6), // a2 b1
-            load!(5, "a", 3),
-            multiply!(1, 4, 7),
-            multiply!(2, 5, 6),
-            load!(6, "b", 2),
-            multiply!(3, 5, 7),
-            multiply!(0, 4, 6), // a2 b2
-            load!(7, "b", 3),
-            multiply!(2, 5, 6),
-            multiply!(1, 4, 7),
-            load!(4, "a", 0),
-            multiply!(3, 5, 7),
-            multiply!(0, 4, 6), // a1 b2
-            load!(5, "a", 1),
-            multiply!(1, 4, 7),
-            multiply!(2, 5, 6),
-            load!(6, "b", 4),
-            multiply!(3, 5, 7),
-            multiply!(0, 4, 6), // a1 b3
-            load!(7, "b", 5),
-            multiply!(2, 5, 6),
-            multiply!(1, 4, 7),
-            load!(6, "b", 0),
-            multiply!(3, 5, 7),
-            multiply!(0, 4, 6), // a1 b1
-            load!(7, "b", 1),
-            multiply!(2, 5, 6),
-            multiply!(1, 4, 7),
-            multiply!(3, 5, 7),
-            "add {a}, {step}",
-            "add {b}, {step}",
-            "dec {steps}",
-            "jnz 2b",
-            "tilestored [{sums} + {stride}*1], tmm0",
-            "tilestored [{sums} + {stride}*1 + 64], tmm1",
-            "tilestored [{lower} + {stride}*1], tmm2",
-            "tilestored [{lower} + {stride}*1 + 64], tmm3",
-            a = inout(reg) a => _,
-            b = inout(reg) b => _,
-            steps = inout(reg) steps => _,
-            line = in(reg) 64_usize,
-            step = const STEP * size_of::<f32>(),
-            start = in(reg) start,
-            start_lower = in(reg) start.wrapping_add(LANES * start_stride),
-            start_stride = in(reg) start_stride * size_of::<f32>(),
-            sums = in(reg) sums,
-            lower = in(reg) sums.wrapping_add(LANES * stride),
-            stride = in(reg) stride * size_of::<f32>(),
-            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-            options(nostack),
-        );
-    }
-}
+use crate::kernels::unit::{PARTS, Patches, TILE};
 
 /// Loads a part of a tile of pixels.
 macro_rules! pixels {
@@ -272,11 +97,11 @@ macro_rules! step {
     };
 }
 
-/// [`Unit::multiply_patches`](super::Unit::multiply_patches).
+/// [`Unit::multiply_patches`](crate::kernels::unit::Unit::multiply_patches).
 ///
 /// # Safety
 /// As there.
-pub(super) unsafe fn multiply_patches(
+pub(in crate::kernels::unit) unsafe fn multiply_patches(
     _amx: &Amx,
     tiles: [*const f32; 4],
     patches: &Patches,
@@ -353,11 +178,11 @@ struct Loops {
     sums: [*mut f32; 4],
 }
 
-/// [`Unit::multiply_taps`](super::Unit::multiply_taps).
+/// [`Unit::multiply_taps`](crate::kernels::unit::Unit::multiply_taps).
 ///
 /// # Safety
 /// As there.
-pub(super) unsafe fn multiply_taps(
+pub(in crate::kernels::unit) unsafe fn multiply_taps(
     _amx: &Amx,
     gradient: *const f32,
     taps: [*const f32; 4],

@@ -1,0 +1,145 @@
+//! A slab of a weight gradient: a few images of the input and of the gradient, split.
+//!
+//! The input x has a plane for each part: (sixteens of channels, pixels of the grid, 16 lanes), where a
+//! lane is the pair of a pixel and the next. The gradient g is cut into tiles of sixteen channels (the
+//! rows) by sixteen pairs of neighbouring pixels (the lanes): (sixteens of channels, steps, parts).
+
+use super::super::Conv2dShape;
+use super::super::correlation::{Correlation, Direction};
+use super::super::padded::Load;
+use super::grid::{Grid, Place};
+use super::weight_gradient::Chunk;
+use crate::kernels::conv::fused::load;
+use crate::kernels::simd::{LANES, Vector};
+use crate::kernels::unit::{PARTS, TERMS, TILE};
+
+/// What a slab consists of. Lengths are in lanes.
+pub(super) struct Slab {
+    pub(super) grid: Grid,
+    channels: usize,
+    /// Sixteens of input channels, and of the group's output channels.
+    pub(super) sixteens: [usize; 2],
+    /// Steps of 32 pixels.
+    pub(super) steps: usize,
+    /// Of a plane: one part and sixteen channels of the input.
+    pub(super) plane: usize,
+}
+
+impl Slab {
+    /// One of so many images, for so many output channels.
+    pub(super) fn new(shape: &Conv2dShape, outputs: usize, images: usize) -> Self {
+        let correlation = Correlation::new(*shape, Direction::Forward);
+        let grid = Grid::new(&correlation, &(0..shape.output_image()[0]), images);
+        let ([height, width], channels) = (shape.kernel, shape.in_channels);
+        let steps = grid.targets().div_ceil(TERMS);
+        // The last step's last pixel has all taps, and a neighbour.
+        let pixels = steps * TERMS + (height - 1) * grid.pitch + width;
+        let plane = pixels.max(grid.pixels()) * LANES;
+        let sixteens = [channels, outputs].map(|channels| channels.div_ceil(LANES));
+        Self { grid, channels, sixteens, steps, plane }
+    }
+
+    /// Of the padded input, before it is split.
+    pub(super) fn values(&self) -> usize {
+        (self.plane / LANES * self.channels).next_multiple_of(LANES)
+    }
+
+    /// Of the input's planes.
+    pub(super) fn input(&self) -> usize {
+        PARTS * self.sixteens[0] * self.plane
+    }
+
+    /// Of the gradient's tiles.
+    pub(super) fn gradient(&self) -> usize {
+        self.sixteens[1] * self.steps * PARTS * TILE
+    }
+
+    /// Splits the input of the images from `first` on.
+    #[inline(always)]
+    pub(super) fn split_input<V: Vector>(
+        &self,
+        chunk: &Chunk<'_, impl Load>,
+        first: usize,
+        values: &mut [f32],
+        planes: &mut [f32],
+    ) {
+        let Self { grid, channels, plane, .. } = self;
+        let image_len = chunk.shape.input_len() / chunk.shape.batch;
+        let source = &chunk.input[first * image_len..];
+        let mut end = 0;
+        for image in 0..grid.images {
+            for line in 0..grid.all_lines() {
+                let at = grid.number(&Place { image, line, column: 0 }) * channels;
+                end = at + grid.line_len();
+                grid.load_line::<V>(source, image, line, chunk.load, &mut values[at..end]);
+            }
+        }
+        values[end..].fill(0.0);
+        let part = self.sixteens[0] * plane;
+        for (sixteen, channel) in (0..*channels).step_by(LANES).enumerate() {
+            let width = LANES.min(channels - channel);
+            let mut value: V = load(values, channel, width);
+            for pixel in 0..plane / LANES {
+                let mut next = V::splat(0.0);
+                if (pixel + 1) * LANES < *plane {
+                    next = load(values, (pixel + 1) * channels + channel, width);
+                }
+                let parts = value.split(next);
+                for k in 0..PARTS {
+                    let at = k * part + sixteen * plane + pixel * LANES;
+                    // SAFETY: there are sixteen.
+                    unsafe { parts[k].store(planes[at..][..LANES].as_mut_ptr()) };
+                }
+                value = next;
+            }
+        }
+    }
+
+    /// Splits their gradient.
+    #[inline(always)]
+    pub(super) fn split_gradient<V: Vector>(
+        &self,
+        chunk: &Chunk<'_, impl Load>,
+        first: usize,
+        tiles: &mut [f32],
+    ) {
+        let channels = chunk.shape.out_channels;
+        let [lines, columns] = self.grid.target;
+        let source = &chunk.gradient[first * lines * columns * channels..];
+        let mut at = Place::default();
+        for step in 0..self.steps {
+            // Where the gradients of the step's pixels are; those that are none have none.
+            let mut from = [None; TERMS];
+            for from in &mut from {
+                let Place { image, line, column } = at;
+                if image < self.grid.images && line < lines && column < columns {
+                    *from = Some(((image * lines + line) * columns + column) * channels);
+                }
+                at = self.grid.after(at);
+            }
+            for sixteen in 0..self.sixteens[1] {
+                let channel = chunk.first + sixteen * LANES;
+                let width = LANES.min(channels - channel);
+                let (mut even, mut odd) = ([V::splat(0.0); LANES], [V::splat(0.0); LANES]);
+                for pair in 0..LANES {
+                    if let Some(at) = from[2 * pair] {
+                        even[pair] = load(source, at + channel, width);
+                    }
+                    if let Some(at) = from[2 * pair + 1] {
+                        odd[pair] = load(source, at + channel, width);
+                    }
+                }
+                let (even, odd) = (V::transpose(even), V::transpose(odd));
+                let tiles = &mut tiles[(sixteen * self.steps + step) * PARTS * TILE..];
+                for row in 0..LANES {
+                    let parts = even[row].split(odd[row]);
+                    for k in 0..PARTS {
+                        let lanes = &mut tiles[k * TILE + row * LANES..][..LANES];
+                        // SAFETY: there are sixteen.
+                        unsafe { parts[k].store(lanes.as_mut_ptr()) };
+                    }
+                }
+            }
+        }
+    }
+}
