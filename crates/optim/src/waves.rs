@@ -216,3 +216,53 @@ impl<R: Real> Wave<'_, R> {
 fn ghost_copy(copy: usize, copies: usize) -> GhostCopy {
     GhostCopy { ghost: copy / copies, copy }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    /// A gradient of (3, 4), of which the oracle knows another norm.
+    struct Knowing {
+        ghosts: usize,
+        squared_norm: Option<f64>,
+    }
+
+    impl GradientOracle<f64> for Knowing {
+        type Scratch = ();
+        type Error = Infallible;
+
+        fn ghosts(&self) -> usize {
+            self.ghosts
+        }
+
+        fn gradient(
+            &self,
+            _at: GhostCopy,
+            _w: &[f64],
+            gradient: &mut [f64],
+            (): &mut (),
+        ) -> Result<f64, Infallible> {
+            gradient.copy_from_slice(&[3.0, 4.0]);
+            Ok(0.0)
+        }
+
+        fn squared_norm(&self, (): &()) -> Option<f64> {
+            self.squared_norm
+        }
+    }
+
+    /// A norm that is known is taken, if it is that of the mean.
+    #[test]
+    fn known_norms_are_those_of_one_gradient() {
+        for (ghosts, squared_norm, expected) in
+            [(1, None, 5.0), (1, Some(36.0), 6.0), (2, Some(36.0), 5.0)]
+        {
+            let mut oracle = Knowing { ghosts, squared_norm };
+            let mut waves = Waves::default();
+            let mean = waves.mean_gradient_at(0, &[0.0; 2], &mut oracle, &mut [()], true).unwrap();
+            assert_eq!(mean.norm(), expected, "{ghosts} ghost batches, {squared_norm:?}");
+        }
+    }
+}

@@ -75,6 +75,9 @@ fn fused(network: &Network, w: &[f32], mode: Mode<'_, f32>, batch: usize) -> Out
     let loss = network
         .loss_and_gradient(w, mode, images.view(), &labels, &mut gradient, &mut workspace)
         .unwrap();
+    let norm = gradient.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>();
+    let known = workspace.gradient_squared_norm();
+    assert!((known - norm).abs() <= 1e-12 * norm, "squared norm {known}, and {norm} by definition");
     let mut other = Workspace::new(network, batch);
     let logits = network.logits(w, mode, images.view(), &mut other).unwrap();
     let logits = logits.iter().map(|&logit| f64::from(logit)).collect();
