@@ -112,7 +112,7 @@ pub(in crate::kernels::unit) unsafe fn multiply_patches(
     assert!(rows > 0 && steps > 0, "a sum of terms");
     // Each step begins with the third part.
     let [t0, t1, t2, t3] = tiles.map(|tile| tile.wrapping_add(2 * part));
-    let next_row = LANE * row.wrapping_sub(steps * LANES);
+    let next_row = row.wrapping_sub(steps * LANES).wrapping_mul(LANE);
     let loops = Loops { steps, next_row, stride: LANE * stride, sums };
     // SAFETY: the caller vouches for all that is read, and for the sums; the tiles have their shapes as
     // long as there is an `Amx`.
