@@ -31,6 +31,7 @@ pub struct Workspace<R: Real> {
     pub(crate) partials: Vec<R::Wide>,
     /// Sums over all rows, channel by channel.
     pub(crate) sums: Vec<f64>,
+    /// Of the gradient that was written last.
     pub(crate) gradient_squared_norm: f64,
     pub(crate) scratch: Scratch<R>,
 }

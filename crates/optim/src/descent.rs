@@ -71,7 +71,7 @@ impl<U> Descent<U> {
         Ok(())
     }
 
-    /// The norm of the gradient, to go on with.
+    /// A gradient's norm as it is.
     ///
     /// # Errors
     /// If it is infinite or NaN.

@@ -62,6 +62,10 @@ impl GradientOracle<f32> for Examination<'_> {
         }
     }
 
+    fn squared_norm(&self, scratch: &GhostScratch) -> Option<f64> {
+        self.0.squared_norm(scratch)
+    }
+
     fn accept(&mut self, at: GhostCopy, scratch: &mut GhostScratch) {
         self.0.accept(at, scratch);
     }

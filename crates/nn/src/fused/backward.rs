@@ -57,7 +57,8 @@ impl Fused<'_> {
         workspace.gradient_squared_norm += self.rest_of_squared_norm(gradient);
     }
 
-    /// Without the weights that [`weighted_gradients`](Self::weighted_gradients) has added.
+    /// Without the weights that [`weighted_gradients`](Self::weighted_gradients) has added. The layers'
+    /// parameters follow each other as the layers do, backward in reverse.
     fn rest_of_squared_norm(&self, gradient: &[f32]) -> f64 {
         let (mut sum, mut from) = (0.0, 0);
         for step in self.plan.backward.iter().rev() {

@@ -16,8 +16,8 @@
 //! third part of one below 1e-33, and products that are as small; beyond the largest `bf16` there is
 //! NaN.
 //!
-//! Where a sum is filled up with terms of weight zero, a value that is not finite makes NaN of it, even if
-//! the sum does not reach it.
+//! Sums of convolutions are filled up with terms of weight zero. There a value that is not finite makes NaN
+//! of a sum that does not reach it, maybe that of the next image.
 //!
 //! A tile is 16 x 16 lanes of 32 bits: of sums, or of pairs of `bf16`. In tiles of a, a row is a row of
 //! a and its lanes are pairs of terms; in tiles of b it is the other way round.

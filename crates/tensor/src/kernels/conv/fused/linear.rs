@@ -120,7 +120,7 @@ fn input_gradient(
     }
 }
 
-/// `weight_gradient = gradient' input` (overwritten), whose squared norm is returned: it is near then.
+/// `weight_gradient = gradient' input` (overwritten), whose squared norm is returned: it is still in the cache.
 ///
 /// # Panics
 /// If a length does not fit.

@@ -20,7 +20,7 @@ pub(in crate::kernels::conv) fn band<L: Load>(set: InstructionSet, band: Band<'_
     let grid = Grid::new(&band.correlation, &band.rows, band.images());
     let [rows, steps] = steps(&band.correlation);
     let pixel = band.correlation.channels().0 / 2;
-    // The last pixel may begin a tile, and its last term a step.
+    // The last pixel may be the first of a tile, and its last term the first of a step.
     let part = ((grid.pixels() + LANES) * pixel + LANES).next_multiple_of(LANES);
     let patches = Patches { pixel, row: grid.pitch * pixel, part, rows, steps };
     scratch::with_thread_buffer(PARTS * part, |planes| {
@@ -106,7 +106,7 @@ impl Panel<'_> {
             let (mut places, mut count) = ([first; 4], 0);
             let mut from = [planes.as_ptr(); 4];
             for k in 0..4 {
-                // Beyond the last tile it is multiplied again, and not stored.
+                // Beyond the last tile it is multiplied again.
                 if let Some(place) = next {
                     (places[k], count) = (place, k + 1);
                     next = tiles.after(place);
@@ -118,20 +118,21 @@ impl Panel<'_> {
                 assert!(last + patches.steps * LANES <= patches.part, "inside of a plane");
                 from[k] = planes[lane..].as_ptr();
             }
-            // Whole tiles are written where they belong, the others are sorted.
+            // Whole tiles are written where they belong, the last one several times; others are sorted.
             let whole = targets - self.first >= LANES && places.iter().all(|at| tiles.fills(at));
-            let mut to = [sums.0.as_mut_ptr(); 4];
+            let (all, stride) = if whole {
+                (band.target.as_mut_ptr(), targets)
+            } else {
+                (sums.0.as_mut_ptr(), LANES)
+            };
+            let mut to = [all; 4];
             for k in 0..4 {
-                to[k] = if whole {
-                    self.target(band, places[k]).as_mut_ptr()
-                } else {
-                    sums.0[k * TILE..].as_mut_ptr()
-                };
+                let first = if whole { self.target(band, &places[k]) } else { k * TILE };
+                to[k] = all.wrapping_add(first);
             }
-            let to = (to, if whole { targets } else { LANES });
             // SAFETY: the planes hold the steps of these pixels, as above, and the weights are as many
             // steps. A whole tile is sixteen pixels of the target with sixteen channels each.
-            unsafe { unit.multiply_patches(from, patches, weights.as_ptr(), to) };
+            unsafe { unit.multiply_patches(from, patches, weights.as_ptr(), (to, stride)) };
             if !whole {
                 for (place, sums) in places[..count].iter().zip(sums.0.chunks_exact(TILE)) {
                     self.store::<V, L>(band, &tiles, *place, sums);
@@ -140,12 +141,14 @@ impl Panel<'_> {
         }
     }
 
-    /// The target from a pixel of it on.
-    fn target<'t, L: Load>(&self, band: &'t mut Band<'_, L>, place: Place) -> &'t mut [f32] {
+    /// Where the channels of a pixel of the target begin.
+    fn target<L: Load>(&self, band: &Band<'_, L>, place: &Place) -> usize {
         let (_, targets) = band.correlation.channels();
-        let Place { image, line, column } = place;
+        let Place { image, line, column } = *place;
         let [lines, columns] = self.grid.target;
-        &mut band.target[((image * lines + line) * columns + column) * targets + self.first..]
+        let at = ((image * lines + line) * columns + column) * targets + self.first;
+        assert!(at < band.target.len() && line < lines && column < columns, "inside of the target");
+        at
     }
 
     /// Writes those of a tile's pixels that are pixels of the target.
@@ -163,10 +166,11 @@ impl Panel<'_> {
         while !sums.is_empty() && at.image < self.grid.images {
             let (here, rest) = sums.split_at(sums.len().min((tiles.pitch - at.column) * LANES));
             if at.line < lines && at.column < columns {
-                let target = self.target(band, at);
+                let first = self.target(band, &at);
                 let here = here.chunks_exact(LANES).take(columns - at.column);
                 for (k, sums) in here.enumerate() {
-                    store::<V>(load(sums, 0, LANES), target, k * targets, channels);
+                    let to = first + k * targets;
+                    store::<V>(load(sums, 0, LANES), band.target, to, channels);
                 }
             }
             (sums, at) = (rest, tiles.line_after(at));

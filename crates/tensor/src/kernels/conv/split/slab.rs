@@ -1,7 +1,7 @@
 //! A slab of a weight gradient: a few images of the input and of the gradient, split.
 //!
-//! The input x has a plane for each part: (sixteens of channels, pixels of the grid, 16 lanes), where a
-//! lane is the pair of a pixel and the next. The gradient g is cut into tiles of sixteen channels (the
+//! The input x has a plane for each part and each sixteen channels: (pixels of the grid, 16 lanes), where
+//! a lane is the pair of a pixel and the next. The gradient g is cut into tiles of sixteen channels (the
 //! rows) by sixteen pairs of neighbouring pixels (the lanes): (sixteens of channels, steps, parts).
 
 use super::super::Conv2dShape;
@@ -52,6 +52,11 @@ impl Slab {
     /// Of the gradient's tiles.
     pub(super) fn gradient(&self) -> usize {
         self.sixteens[1] * self.steps * PARTS * TILE
+    }
+
+    /// Of all of them.
+    pub(super) fn len(&self) -> usize {
+        self.values() + self.input() + self.gradient()
     }
 
     /// Splits the input of the images from `first` on.
@@ -108,7 +113,7 @@ impl Slab {
         let source = &chunk.gradient[first * lines * columns * channels..];
         let mut at = Place::default();
         for step in 0..self.steps {
-            // Where the gradients of the step's pixels are; those that are none have none.
+            // Where the gradients of the step's pixels are; what lies between them has none.
             let mut from = [None; TERMS];
             for from in &mut from {
                 let Place { image, line, column } = at;

@@ -13,7 +13,7 @@ use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::unit::{PARTS, Patches, TERMS, TILE, Unit};
 use crate::kernels::{InstructionSet, scratch};
 
-/// About as many lanes as a slab takes: half of a second-level cache.
+/// About as many lanes as a slab of several images takes: half of a second-level cache.
 const SLAB: usize = 1 << 18;
 
 /// A chunk of images, for a group of output channels.
@@ -54,11 +54,10 @@ impl<L: Load> Chunk<'_, L> {
 /// Adds up a chunk.
 pub(in crate::kernels::conv) fn chunk<L: Load>(set: InstructionSet, chunk: Chunk<'_, L>) {
     let one = Slab::new(chunk.shape, chunk.outputs(), 1);
-    let images = (SLAB / (one.input() + one.gradient())).clamp(1, chunk.images());
+    let images = (SLAB / one.len()).clamp(1, chunk.images());
     let slab = Slab::new(chunk.shape, chunk.outputs(), images);
     let sums = chunk.outputs() / LANES * chunk.sums();
-    let len = sums + slab.values() + slab.input() + slab.gradient();
-    scratch::with_thread_buffer(len, |buffer| {
+    scratch::with_thread_buffer(sums + slab.len(), |buffer| {
         let (sums, buffer) = buffer.split_at_mut(sums);
         simd::run(set, Slabs { chunk, slab, sums, buffer });
     });

@@ -25,9 +25,7 @@ pub(in crate::kernels::conv) fn prepare<'a>(
     scratch: &'a mut Scratch<f32>,
 ) -> &'a [f32] {
     let steps = steps(correlation);
-    let [packed_len, panels] =
-        [correlation.packed_len(), correlation.padded_channels()].map(|len| len);
-    let panels = panels / LANES;
+    let (packed_len, panels) = (correlation.packed_len(), correlation.padded_channels() / LANES);
     let panel_len = steps[0] * steps[1] * PARTS * TILE;
     let buffer = scratch.take(packed_len + panels * panel_len);
     let (packed, tiles) = buffer.split_at_mut(packed_len);
