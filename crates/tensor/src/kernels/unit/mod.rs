@@ -26,7 +26,7 @@
 mod amx;
 pub(super) mod plain;
 
-use super::simd::LANES;
+use super::simd::{LANES, Vector};
 
 /// `bf16` numbers that a value is split into.
 pub(super) const PARTS: usize = 3;
@@ -39,6 +39,16 @@ pub(super) const LINES: usize = 2 * LANES;
 /// Lanes of a step of a strip: 32 terms of 32 lines. For each part it has a tile of the first sixteen
 /// lines and one of the others.
 pub(super) const STEP: usize = PARTS * 2 * TILE;
+
+/// Writes sixteen lanes of each part, `stride` lanes apart.
+#[inline(always)]
+pub(super) fn store_parts<V: Vector>(parts: [V; PARTS], lanes: &mut [f32], stride: usize) {
+    for part in 0..PARTS {
+        let lanes = &mut lanes[part * stride..][..LANES];
+        // SAFETY: there are sixteen.
+        unsafe { parts[part].store(lanes.as_mut_ptr()) };
+    }
+}
 
 /// Whether this CPU has the unit, and the system lends it to this process.
 pub(super) fn is_available() -> bool {

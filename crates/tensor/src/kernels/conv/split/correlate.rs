@@ -12,7 +12,7 @@ use super::grid::Place;
 use super::weights::steps;
 use crate::kernels::conv::fused::{load, store};
 use crate::kernels::simd::{self, LANES, Task, Vector};
-use crate::kernels::unit::{PARTS, Patches, TERMS, TILE, Unit};
+use crate::kernels::unit::{PARTS, Patches, TERMS, TILE, Unit, store_parts};
 use crate::kernels::{InstructionSet, scratch};
 
 /// Computes a band with the matrix unit.
@@ -75,12 +75,7 @@ fn split<V: Vector>(values: &[f32], lanes: &mut [f32], part: usize) {
         let width = rest.len().min(LANES);
         let next = (rest.len() - width).min(LANES);
         let [even, odd] = load::<V>(rest, 0, width).alternate(load(rest, width, next));
-        let parts = even.split(odd);
-        for k in 0..PARTS {
-            let lanes = &mut lanes[at / 2 + k * part..][..LANES];
-            // SAFETY: there are sixteen.
-            unsafe { parts[k].store(lanes.as_mut_ptr()) };
-        }
+        store_parts(even.split(odd), &mut lanes[at / 2..], part);
     }
 }
 

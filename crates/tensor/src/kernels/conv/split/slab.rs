@@ -11,7 +11,7 @@ use super::grid::{Grid, Place};
 use super::weight_gradient::Chunk;
 use crate::kernels::conv::fused::load;
 use crate::kernels::simd::{LANES, Vector};
-use crate::kernels::unit::{PARTS, TERMS, TILE};
+use crate::kernels::unit::{PARTS, TERMS, TILE, store_parts};
 
 /// What a slab consists of. Lengths are in lanes.
 pub(super) struct Slab {
@@ -89,12 +89,8 @@ impl Slab {
                 if (pixel + 1) * LANES < *plane {
                     next = load(values, (pixel + 1) * channels + channel, width);
                 }
-                let parts = value.split(next);
-                for k in 0..PARTS {
-                    let at = k * part + sixteen * plane + pixel * LANES;
-                    // SAFETY: there are sixteen.
-                    unsafe { parts[k].store(planes[at..][..LANES].as_mut_ptr()) };
-                }
+                let at = sixteen * plane + pixel * LANES;
+                store_parts(value.split(next), &mut planes[at..], part);
                 value = next;
             }
         }
@@ -137,12 +133,7 @@ impl Slab {
                 let (even, odd) = (V::transpose(even), V::transpose(odd));
                 let tiles = &mut tiles[(sixteen * self.steps + step) * PARTS * TILE..];
                 for row in 0..LANES {
-                    let parts = even[row].split(odd[row]);
-                    for k in 0..PARTS {
-                        let lanes = &mut tiles[k * TILE + row * LANES..][..LANES];
-                        // SAFETY: there are sixteen.
-                        unsafe { parts[k].store(lanes.as_mut_ptr()) };
-                    }
+                    store_parts(even[row].split(odd[row]), &mut tiles[row * LANES..], TILE);
                 }
             }
         }

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::super::correlation::Correlation;
 use crate::kernels::conv::fused::load;
 use crate::kernels::simd::{self, LANES, Task, Vector};
-use crate::kernels::unit::{PARTS, TERMS, TILE};
+use crate::kernels::unit::{PARTS, TERMS, TILE, store_parts};
 use crate::kernels::{InstructionSet, Scratch};
 
 /// Kernel rows, and steps of each.
@@ -60,12 +60,7 @@ impl Task for Split<'_> {
                             pair[half] = load(packed, term * LANES, LANES);
                         }
                     }
-                    let parts = pair[0].split(pair[1]);
-                    for part in 0..PARTS {
-                        let lanes = &mut tiles[part * TILE + row * LANES..][..LANES];
-                        // SAFETY: there are sixteen.
-                        unsafe { parts[part].store(lanes.as_mut_ptr()) };
-                    }
+                    store_parts(pair[0].split(pair[1]), &mut tiles[row * LANES..], TILE);
                 }
             }
         }

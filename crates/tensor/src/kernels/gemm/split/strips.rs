@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use super::{LINES, PARTS, STEP, TILE};
+use super::{LINES, STEP, TILE};
 use crate::kernels::conv::fused::{Affine, Normalise, load};
 use crate::kernels::gemm::MatrixRef;
 use crate::kernels::gemm::product::Product;
 use crate::kernels::simd::{LANES, Task, Vector};
+use crate::kernels::unit::store_parts;
 
 /// Which factor strips are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,12 +143,7 @@ fn split_rows<V: Vector, const WHOLE: bool>(
 /// Writes a row of the tiles.
 #[inline(always)]
 fn split_row<V: Vector>(lower: V, upper: V, row: usize, tiles: &mut [f32]) {
-    let parts = lower.split(upper);
-    for part in 0..PARTS {
-        let lanes = &mut tiles[2 * part * TILE + row * LANES..][..LANES];
-        // SAFETY: there are sixteen.
-        unsafe { parts[part].store(lanes.as_mut_ptr()) };
-    }
+    store_parts(lower.split(upper), &mut tiles[row * LANES..], 2 * TILE);
 }
 
 /// At most sixteen rows and columns of a matrix; the others are zeros.

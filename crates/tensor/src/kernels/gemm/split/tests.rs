@@ -9,7 +9,7 @@ use crate::kernels::InstructionSet;
 use crate::kernels::conv::fused::Normalise;
 use crate::kernels::gemm::{MatrixMut, MatrixRef, Product};
 use crate::kernels::simd::{self, LANES, Portable, Task, Vector};
-use crate::kernels::unit::{is_available, plain};
+use crate::kernels::unit::{PARTS, is_available, plain};
 
 fn values(len: usize, seed: u64) -> Vec<f32> {
     let key = crate::StreamKey::new(seed, crate::Purpose::Data);
