@@ -145,7 +145,7 @@ fn every_way_to_cut_the_work_is_the_definition() {
 
 #[test]
 fn threads_do_not_change_the_bits() {
-    let shape = three(21, 12, [16, 32], 1);
+    let shape = three(21, 12, [32, 48], 1);
     for choice in [KernelChoice::Direct, KernelChoice::Winograd] {
         let how = (choice, InstructionSet::detected());
         let (x, w) = (values(shape.input_len(), 1), values(shape.weight_len(), 2));
