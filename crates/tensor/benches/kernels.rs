@@ -19,7 +19,6 @@ use smoothout_tensor::{
     Real, StreamKey, fill_uniform,
 };
 
-const CHOICES: [KernelChoice; 2] = [KernelChoice::Direct, KernelChoice::Winograd];
 const ROUNDS: usize = 7;
 
 fn values(len: usize, seed: u64) -> Vec<f32> {
@@ -115,20 +114,22 @@ fn convolution(name: &str, shape: Conv2dShape, pools: &[ThreadPool], words: &[St
         let few = Conv2dShape { batch: 3, ..shape };
         let mut expected = data(&few).map(|values| wide(&values));
         run_pass(pass, &few, &mut expected, &mut Scratch::new());
-        for choice in CHOICES {
-            choice.select();
+        let ways = ways();
+        for way in &ways {
+            select(*way);
             let mut found = data(&few);
             run_pass(pass, &few, &mut found, &mut Scratch::new());
             for (found, expected) in found.iter().zip(&expected) {
                 let error = error(found, expected);
-                assert!(error < 2e-5, "{name} {choice:?}: {error}");
+                assert!(error < 2e-5, "{name} {way:?}: {error}");
             }
         }
         let (mut data, mut scratch) = (data(&shape), Scratch::new());
         let operations = 2.0 * shape.multiply_adds() as f64;
-        line(&name, pools, (&CHOICES, KernelChoice::select), operations, || {
+        line(&name, pools, (&ways, select), operations, || {
             run_pass(pass, &shape, &mut data, &mut scratch);
         });
+        select((KernelChoice::Auto, InstructionSet::detected()));
     }
 }
 
@@ -156,6 +157,19 @@ fn product(name: &str, [m, n, k]: [usize; 3], transposed: [bool; 2], pools: &[Th
         f32::gemm(a, b, MatrixMut::new(&mut c, m, n));
     });
     InstructionSet::detected().select();
+}
+
+/// How convolutions are timed: by either algorithm on the best instructions, directly on the next.
+fn ways() -> Vec<(KernelChoice, InstructionSet)> {
+    let (direct, sets) = (KernelChoice::Direct, sets());
+    let mut ways = vec![(direct, sets[0]), (KernelChoice::Winograd, sets[0])];
+    ways.extend(sets.get(1).map(|set| (direct, *set)));
+    ways
+}
+
+fn select((choice, set): (KernelChoice, InstructionSet)) {
+    choice.select();
+    set.select();
 }
 
 /// The instructions of this CPU that products are timed with, the best first.
@@ -203,7 +217,7 @@ fn main() {
         let (peak, memory) = (fma_peak_gflops(n), memory_bandwidth_gbs(n));
         println!("{n} threads: {peak:.0} GFLOP/s of multiply-adds, {memory:.0} GB/s of memory");
     }
-    println!("GFLOP/s on {threads:?} threads: convolutions {CHOICES:?}, products {:?}", sets());
+    println!("GFLOP/s on {threads:?} threads: convolutions {:?}, products {:?}", ways(), sets());
     let shape = |batch, side, channels: [usize; 2], kernel, stride| Conv2dShape {
         batch,
         image: [side; 2],

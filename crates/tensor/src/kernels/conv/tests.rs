@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Values in [-1, 1) without a pattern that a wrong index could survive.
-fn values(len: usize, seed: u64) -> Vec<f32> {
+pub(super) fn values(len: usize, seed: u64) -> Vec<f32> {
     let key = crate::StreamKey::new(seed, crate::Purpose::Data);
     let mut out = vec![0.0; len];
     crate::fill_uniform(key, &mut out);
@@ -14,14 +14,14 @@ fn values(len: usize, seed: u64) -> Vec<f32> {
 }
 
 /// The largest difference relative to the largest expected value.
-fn error(found: &[f32], expected: &[f64]) -> f64 {
+pub(super) fn error(found: &[f32], expected: &[f64]) -> f64 {
     let largest = expected.iter().fold(f64::MIN_POSITIVE, |m, x| m.max(x.abs()));
     let differences = found.iter().zip(expected).map(|(f, e)| (f64::from(*f) - e).abs());
     // A NaN stays.
     differences.fold(0.0, |m, d| if d <= m { m } else { d }) / largest
 }
 
-fn wide(values: &[f32]) -> Vec<f64> {
+pub(super) fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&v| f64::from(v)).collect()
 }
 

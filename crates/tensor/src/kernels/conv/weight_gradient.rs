@@ -55,6 +55,7 @@ pub(in crate::kernels) fn direct<L: Load>(
     let chunks = shape.batch.div_ceil(chunk);
     let group = if partial_len > WIDE { GROUP } else { padded_columns };
 
+    let splits = split::serves_weight_gradient(set, shape);
     let buffer_len = shape.slab_len() + shape.ragged_len();
     let partials = scratch.take(chunks * partial_len);
     let (image_len, gradient_len) =
@@ -65,7 +66,7 @@ pub(in crate::kernels) fn direct<L: Load>(
         let gradient = &output_gradient[images.start * gradient_len..images.end * gradient_len];
         partial.par_chunks_mut(depth * group).enumerate().for_each(|(g, partial)| {
             let first = g * group;
-            if split::serves_weight_gradient(set, shape) {
+            if splits {
                 let chunk = split::Chunk { shape, input, gradient, first, partial, load };
                 return split::chunk(set, chunk);
             }

@@ -129,26 +129,25 @@ impl Unit {
 
     /// The products of a tile of gradients and four of their inputs are added: `sums[t][i][j]` grows by the
     /// sum over the steps of `a[i][k] b[t][k][j]`. `gradient` has a tile for each part of each step.
-    /// `taps[t]` is the first lane of the first part of tile t's first row, and `patches.pixel` is from a
-    /// row to the next; those of the next step follow, and there is one row of steps.
+    /// `tiles[t]` is the first lane of the first part of tile t's first row.
     ///
     /// # Safety
-    /// All that `patches` says of each tile is valid for reading, and so is the gradient; four tiles of
-    /// sums are valid for reading and writing.
+    /// All that `taps` says of each tile is valid for reading, and so is the gradient; four tiles of sums
+    /// are valid for reading and writing.
     #[inline(always)]
     pub(super) unsafe fn multiply_taps(
         &self,
         gradient: *const f32,
-        taps: [*const f32; 4],
-        patches: &Patches,
+        tiles: [*const f32; 4],
+        taps: &Taps,
         sums: *mut f32,
     ) {
         match self {
             #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
             // SAFETY: as the caller vouches.
-            Self::Amx(amx) => unsafe { amx::multiply_taps(amx, gradient, taps, patches, sums) },
+            Self::Amx(amx) => unsafe { amx::multiply_taps(amx, gradient, tiles, taps, sums) },
             // SAFETY: as the caller vouches.
-            Self::Plain => unsafe { plain::multiply_taps(gradient, taps, patches, sums) },
+            Self::Plain => unsafe { plain::multiply_taps(gradient, tiles, taps, sums) },
         }
     }
 }
@@ -165,5 +164,16 @@ pub(super) struct Patches {
     /// Rows of a patch.
     pub(super) rows: usize,
     /// Steps of sixteen neighbouring lanes to a row.
+    pub(super) steps: usize,
+}
+
+/// Where the terms of four tiles of the input are: distances between lanes, each a pair of pixels.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taps {
+    /// From a row of a tile to the next. The first row of the next step follows the last.
+    pub(super) row: usize,
+    /// From a part to the next.
+    pub(super) part: usize,
+    /// Steps of sixteen rows.
     pub(super) steps: usize,
 }

@@ -1,7 +1,7 @@
 //! What the matrix unit computes, by its definition: its oracle, and what multiplies where there is no
 //! unit.
 
-use super::{LINES, PARTS, Patches, STEP, TILE};
+use super::{LINES, PARTS, Patches, STEP, TILE, Taps};
 use crate::kernels::simd::LANES;
 
 /// The parts of a and b that are multiplied, in this order: from one product to the next, one of the
@@ -74,11 +74,11 @@ pub(in crate::kernels) unsafe fn multiply_patches(
 /// As there.
 pub(in crate::kernels) unsafe fn multiply_taps(
     gradient: *const f32,
-    taps: [*const f32; 4],
-    patches: &Patches,
+    tiles: [*const f32; 4],
+    taps: &Taps,
     sums: *mut f32,
 ) {
-    let &Patches { pixel, part, steps, .. } = patches;
+    let &Taps { row, part, steps } = taps;
     // SAFETY: the caller vouches for these tiles.
     let gradient = unsafe { std::slice::from_raw_parts(gradient, steps * PARTS * TILE) };
     for (at, t) in (0..TILE).flat_map(|at| [(at, 0), (at, 1), (at, 2), (at, 3)]) {
@@ -88,13 +88,13 @@ pub(in crate::kernels) unsafe fn multiply_taps(
         for (step, gradient) in gradient.chunks_exact(PARTS * TILE).enumerate() {
             // The order of the parts is that of patches, which are the other factor.
             for (part_b, part_a) in PRODUCTS {
-                let row = &gradient[part_a * TILE + i * LANES..][..LANES];
+                let lanes = &gradient[part_a * TILE + i * LANES..][..LANES];
                 let column: [f32; LANES] = std::array::from_fn(|k| {
-                    let at = part_b * part + (step * LANES + k) * pixel + j;
+                    let at = part_b * part + (step * LANES + k) * row + j;
                     // SAFETY: the caller vouches for the rows of this part.
-                    unsafe { *taps[t].add(at) }
+                    unsafe { *tiles[t].add(at) }
                 });
-                *sum += dot(row, column.iter());
+                *sum += dot(lanes, column.iter());
             }
         }
     }

@@ -4,19 +4,13 @@
 use proptest::prelude::*;
 
 use super::super::direct::Band;
-use super::super::padded::Identity;
+use super::super::tests::{error, values, wide};
 use super::super::{Conv2dShape, plain};
 use super::*;
 use crate::kernels::conv::correlation::Direction;
-use crate::kernels::unit::{self, PARTS, Patches, TILE, Unit};
+use crate::kernels::conv::fused::Normalise;
+use crate::kernels::unit::{self, PARTS, Patches, TILE, Taps, Unit};
 use crate::kernels::{InstructionSet, Scratch, scratch};
-
-fn values(len: usize, seed: u64) -> Vec<f32> {
-    let key = crate::StreamKey::new(seed, crate::Purpose::Data);
-    let mut out = vec![0.0; len];
-    crate::fill_uniform(key, &mut out);
-    out
-}
 
 /// Values that `bf16` holds, two to a lane.
 fn lanes(len: usize, seed: u64) -> Vec<f32> {
@@ -46,21 +40,13 @@ fn shapes() -> impl Strategy<Value = Conv2dShape> {
     )
 }
 
-/// The largest difference relative to the largest expected value.
-fn error(found: &[f32], expected: &[f64]) -> f64 {
-    let largest = expected.iter().fold(f64::MIN_POSITIVE, |m, x| m.max(x.abs()));
-    let differences = found.iter().zip(expected).map(|(f, e)| (f64::from(*f) - e).abs());
-    // A NaN stays.
-    differences.fold(0.0, |m, d| if d <= m { m } else { d }) / largest
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     /// Kernels of one tap and of many, wide paddings, images smaller than a tile, whole bands and some of
-    /// the rows of one image.
+    /// the rows of one image; inputs as they are, and normalised as they are read.
     #[test]
-    fn convolutions_are_the_definition(shape in shapes(), some_rows: bool) {
+    fn convolutions_are_the_definition(shape in shapes(), some_rows: bool, normalised: bool) {
         let set = InstructionSet::detected();
         // Whatever is read before it is written shows.
         let stale = |buffer: &mut [f32]| buffer.fill(f32::NAN);
@@ -70,8 +56,17 @@ proptest! {
         });
         let (x, w) = (values(shape.input_len(), 1), values(shape.weight_len(), 2));
         let g = values(shape.output_len(), 3);
-        let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
-        let (x64, w64, g64) = (wide(&x), wide(&w), wide(&g));
+        let (mut x64, w64, g64) = (wide(&x), wide(&w), wide(&g));
+        let of_norm = [4, 5, 6].map(|seed| values(shape.in_channels, seed));
+        let [mean, scale, shift] = &of_norm;
+        let normalise = normalised.then_some(Normalise { mean, scale, shift, relu: true });
+        if normalised {
+            for (at, x) in x64.iter_mut().enumerate() {
+                let c = at % shape.in_channels;
+                let [mean, scale, shift] = [mean[c], scale[c], shift[c]].map(f64::from);
+                *x = ((*x - mean) * scale + shift).max(0.0);
+            }
+        }
         let (mut y64, mut dx64) = (vec![0.0; g.len()], vec![0.0; x.len()]);
         let mut dw64 = vec![0.0; w.len()];
         plain::forward(&shape, &x64, &w64, &mut y64, &mut Scratch::new());
@@ -79,11 +74,11 @@ proptest! {
         plain::weight_gradient(&shape, &x64, &g64, &mut dw64, &mut Scratch::new());
 
         // The gradient of an input of these channels, whose source has an odd number of them, is not split.
-        let mut directions = vec![(Direction::Forward, &x, &y64)];
+        let mut directions = vec![(Direction::Forward, &x, normalise, &y64)];
         if shape.out_channels.is_multiple_of(2) {
-            directions.push((Direction::InputGradient, &g, &dx64));
+            directions.push((Direction::InputGradient, &g, None, &dx64));
         }
-        for (direction, source, expected) in directions {
+        for (direction, source, load, expected) in directions {
             let correlation = Correlation::new(shape, direction);
             let mut scratch = Scratch::new();
             let packed = prepare(set, &correlation, &w, &mut scratch);
@@ -95,7 +90,7 @@ proptest! {
             let (len, margin) = (expected.len() - first * row, 512);
             let mut found = vec![f32::NAN; len + 2 * margin];
             let target = &mut found[margin..][..len];
-            band(set, Band { correlation, source, packed, rows, load: Identity, target });
+            band(set, Band { correlation, source, packed, rows, load, target });
             let (before, target) = found.split_at(margin);
             let (target, after) = target.split_at(len);
             prop_assert!(before.iter().chain(after).all(|value| value.is_nan()), "{shape:?}");
@@ -114,7 +109,7 @@ proptest! {
             gradient,
             first: 0,
             partial: &mut partial,
-            load: Identity,
+            load: normalise,
         });
         let width = panel.min(16 * crate::kernels::simd::columns(set));
         let found: Vec<f32> = (0..w.len())
@@ -138,6 +133,7 @@ proptest! {
             eprintln!("skipped: this CPU has no matrix unit, or the system does not lend it");
             return Ok(());
         }
+        // Shorter than two steps.
         let row = 20;
         let part = 64 * pixel * steps + rows * row;
         let patches = Patches { pixel, row, part, rows, steps };
@@ -150,15 +146,15 @@ proptest! {
         };
         let mut found = [before.clone(), before.clone()];
         let mut expected = [before.clone(), before];
-        let one_row = Patches { rows: 1, ..patches };
+        let taps = Taps { row: pixel, part, steps };
         // SAFETY: the source holds all lanes of these tiles, and there are four tiles of sums.
         unsafe {
             let unit = Unit::take();
             unit.multiply_patches(tiles, &patches, weights.as_ptr(), sums_of(&mut found[0]));
             unit::plain::multiply_patches(tiles, &patches, weights.as_ptr(), sums_of(&mut expected[0]));
             let [found, expected] = [found[1].as_mut_ptr(), expected[1].as_mut_ptr()];
-            unit.multiply_taps(weights.as_ptr(), tiles, &one_row, found);
-            unit::plain::multiply_taps(weights.as_ptr(), tiles, &one_row, expected);
+            unit.multiply_taps(weights.as_ptr(), tiles, &taps, found);
+            unit::plain::multiply_taps(weights.as_ptr(), tiles, &taps, expected);
         }
         prop_assert_eq!(found, expected);
     }

@@ -10,7 +10,7 @@ use super::super::padded::Load;
 use super::slab::Slab;
 use crate::kernels::conv::fused::{load, store};
 use crate::kernels::simd::{self, LANES, Task, Vector};
-use crate::kernels::unit::{PARTS, Patches, TERMS, TILE, Unit};
+use crate::kernels::unit::{PARTS, TERMS, TILE, Taps, Unit};
 use crate::kernels::{InstructionSet, scratch};
 
 /// About as many lanes as a slab of several images takes: half of a second-level cache.
@@ -100,8 +100,8 @@ impl<L: Load> Chunk<'_, L> {
     fn multiply(&self, slab: &Slab, input: &[f32], gradient: &[f32], sums: &mut [f32]) {
         let Slab { grid, sixteens, steps, plane, .. } = slab;
         let (taps, tiles) = (self.shape.kernel, self.tiles());
-        let (pixel, part) = (2 * LANES, sixteens[0] * plane);
-        let taps_of_input = Patches { pixel, row: 0, part, rows: 1, steps: *steps };
+        let part = sixteens[0] * plane;
+        let every_second = Taps { row: 2 * LANES, part, steps: *steps };
         // The first lane of tile t of the input: (taps, sixteens of channels).
         let first = |t: usize| {
             let (tap, sixteen) = (t / sixteens[0], t % sixteens[0]);
@@ -123,7 +123,7 @@ impl<L: Load> Chunk<'_, L> {
                 // tiles of sums.
                 unsafe {
                     let (gradient, sums) = (gradient.as_ptr(), sums.as_mut_ptr());
-                    unit.multiply_taps(gradient, from, &taps_of_input, sums);
+                    unit.multiply_taps(gradient, from, &every_second, sums);
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::arch::asm;
 
 use super::{Amx, LANE};
 use crate::kernels::simd::LANES;
-use crate::kernels::unit::{PARTS, Patches, TILE};
+use crate::kernels::unit::{PARTS, Patches, TILE, Taps};
 
 /// Loads a part of a tile of pixels.
 macro_rules! pixels {
@@ -185,14 +185,14 @@ struct Loops {
 pub(in crate::kernels::unit) unsafe fn multiply_taps(
     _amx: &Amx,
     gradient: *const f32,
-    taps: [*const f32; 4],
-    patches: &Patches,
+    tiles: [*const f32; 4],
+    taps: &Taps,
     sums: *mut f32,
 ) {
-    let Patches { pixel, part, steps, .. } = *patches;
+    let Taps { row, part, steps } = *taps;
     assert!(steps > 0, "a sum of terms");
     // Each step begins with the third part.
-    let [t0, t1, t2, t3] = taps.map(|tile| tile.wrapping_add(2 * part));
+    let [t0, t1, t2, t3] = tiles.map(|tile| tile.wrapping_add(2 * part));
     // SAFETY: the caller vouches for all that is read, and for the sums; the tiles have their shapes as
     // long as there is an `Amx`.
     unsafe {
@@ -218,9 +218,9 @@ pub(in crate::kernels::unit) unsafe fn multiply_taps(
             t2 = inout(reg) t2 => _,
             t3 = inout(reg) t3 => _,
             weights = inout(reg) gradient => _,
-            pixel = in(reg) LANE * pixel,
+            pixel = in(reg) LANE * row,
             part = in(reg) LANE * part,
-            next_step = in(reg) LANE * (LANES * pixel + 2 * part),
+            next_step = in(reg) LANE * (LANES * row + 2 * part),
             line = in(reg) 64_usize,
             step_of_weights = const PARTS * TILE * LANE,
             steps = inout(reg) steps => _,
