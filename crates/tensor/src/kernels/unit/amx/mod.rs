@@ -2,6 +2,10 @@
 //! to a third.
 //!
 //! In assembly, because Rust has no stable functions for it.
+//!
+//! A `tilestored` that comes more than about 0.7 us after the last one was seen to stall a core for
+//! 0.25 us. So each step stores a tile where the sums will be, whatever it holds: it costs nothing, and
+//! products went up to a fifth faster.
 
 mod patches;
 mod strips;

@@ -43,7 +43,8 @@ macro_rules! gradient_by_tap {
 
 /// A step of four tiles of pixels and one of weights. Tiles 0 to 3 are the sums, 4 to 6 the pixels, 7 the
 /// weights. Sums wait for three products of others; a tile of pixels stays for the next product with
-/// another part of the weights, if it can. It begins at the third part, and ends at the first.
+/// another part of the weights, if it can. It begins at the third part, and ends at the first. The tile
+/// that it stores keeps the core awake, see [`amx`](super).
 macro_rules! step {
     ($multiply:ident) => {
         concat!(
@@ -56,6 +57,7 @@ macro_rules! step {
             $multiply!(1, 5),
             $multiply!(2, 6),
             $multiply!(3, 4),
+            "tilestored [{sums} + {stride}*1], tmm7\n",
             part_before!(),
             pixels!(5, 0),
             pixels!(6, 1),
@@ -113,7 +115,7 @@ pub(in crate::kernels::unit) unsafe fn multiply_patches(
     // Each step begins with the third part.
     let [t0, t1, t2, t3] = tiles.map(|tile| tile.wrapping_add(2 * part));
     let next_row = row.wrapping_sub(steps * LANES).wrapping_mul(LANE);
-    let loops = Loops { steps, next_row, stride: LANE * stride, sums };
+    let loops = Loops { steps, next_row, sums: [sums[1], sums[2], sums[3]] };
     // SAFETY: the caller vouches for all that is read, and for the sums; the tiles have their shapes as
     // long as there is an `Amx`.
     unsafe {
@@ -139,22 +141,22 @@ pub(in crate::kernels::unit) unsafe fn multiply_patches(
             "add {t3}, {steps}",
             "dec {rows}",
             "jnz 2b",
-            "mov {part}, [{loops} + 16]",
-            "mov {steps}, [{loops} + 24]",
-            "tilestored [{steps} + {part}*1], tmm0",
-            "mov {steps}, [{loops} + 32]",
-            "tilestored [{steps} + {part}*1], tmm1",
-            "mov {steps}, [{loops} + 40]",
-            "tilestored [{steps} + {part}*1], tmm2",
-            "mov {steps}, [{loops} + 48]",
-            "tilestored [{steps} + {part}*1], tmm3",
+            "tilestored [{sums} + {stride}*1], tmm0",
+            "mov {sums}, [{loops} + 16]",
+            "tilestored [{sums} + {stride}*1], tmm1",
+            "mov {sums}, [{loops} + 24]",
+            "tilestored [{sums} + {stride}*1], tmm2",
+            "mov {sums}, [{loops} + 32]",
+            "tilestored [{sums} + {stride}*1], tmm3",
             t0 = inout(reg) t0 => _,
             t1 = inout(reg) t1 => _,
             t2 = inout(reg) t2 => _,
             t3 = inout(reg) t3 => _,
             weights = inout(reg) weights => _,
             pixel = in(reg) LANE * pixel,
-            part = inout(reg) LANE * part => _,
+            part = in(reg) LANE * part,
+            sums = inout(reg) sums[0] => _,
+            stride = in(reg) LANE * stride,
             line = in(reg) 64_usize,
             step_of_weights = const PARTS * TILE * LANE,
             rows = inout(reg) rows => _,
@@ -173,9 +175,7 @@ struct Loops {
     steps: usize,
     /// Bytes from the end of a row of a patch to the next one.
     next_row: usize,
-    /// Bytes from a row of sums to the next.
-    stride: usize,
-    sums: [*mut f32; 4],
+    sums: [*mut f32; 3],
 }
 
 /// [`Unit::multiply_taps`](crate::kernels::unit::Unit::multiply_taps).
@@ -225,6 +225,7 @@ pub(in crate::kernels::unit) unsafe fn multiply_taps(
             step_of_weights = const PARTS * TILE * LANE,
             steps = inout(reg) steps => _,
             sums = in(reg) sums,
+            stride = in(reg) 64_usize,
             out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
             out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
             options(nostack),

@@ -33,7 +33,7 @@ pub(in crate::kernels::unit) unsafe fn multiply(
 ) {
     assert!(steps > 0, "a sum of terms");
     // Tiles 0 to 3 are the sums, 4 and 5 the halves of a, 6 and 7 those of b. A load goes between two
-    // products, ahead of the one that needs it.
+    // products, ahead of the one that needs it. The tile that each step stores keeps the core awake.
     // SAFETY: the caller vouches for the steps of both factors and for the sums; the tiles have their
     // shapes as long as there is an `Amx`.
     unsafe {
@@ -52,6 +52,7 @@ pub(in crate::kernels::unit) unsafe fn multiply(
             multiply!(2, 5, 6),
             load!(4, "a", 2),
             multiply!(3, 5, 7),
+            "tilestored [{sums} + {stride}*1], tmm7",
             multiply!(0, 4, 6), // a2 b1
             load!(5, "a", 3),
             multiply!(1, 4, 7),
