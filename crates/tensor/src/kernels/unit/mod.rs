@@ -62,7 +62,8 @@ pub(super) fn is_available() -> bool {
 pub(super) enum Unit {
     #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
     Amx(amx::Amx),
-    Plain,
+    /// With its four tiles of sums.
+    Plain(Box<[f32; 4 * TILE]>),
 }
 
 impl Unit {
@@ -76,7 +77,12 @@ impl Unit {
         if let Some(amx) = unsafe { amx::Amx::take() } {
             return Self::Amx(amx);
         }
-        Self::Plain
+        Self::plain()
+    }
+
+    /// What multiplies on every CPU.
+    pub(super) fn plain() -> Self {
+        Self::Plain(Box::new([0.0; 4 * TILE]))
     }
 
     /// `sums[i][j] = start[i][j] + sum_k a[i][k] b[k][j]` for a strip of a and one of b. A stride is
@@ -87,7 +93,7 @@ impl Unit {
     /// reading in `start`, and for writing in `sums`.
     #[inline(always)]
     pub(super) unsafe fn multiply(
-        &self,
+        &mut self,
         factors: [*const f32; 2],
         steps: usize,
         start: (*const f32, usize),
@@ -96,34 +102,64 @@ impl Unit {
         match self {
             #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
             // SAFETY: as the caller vouches.
-            Self::Amx(amx) => unsafe { amx::multiply(amx, factors, steps, start, sums) },
+            Self::Amx(amx) => unsafe { amx.multiply(factors, steps, start, sums) },
             // SAFETY: as the caller vouches.
-            Self::Plain => unsafe { plain::multiply(factors, steps, start, sums) },
+            Self::Plain(_) => unsafe { plain::multiply(factors, steps, start, sums) },
         }
     }
 
-    /// The products of four tiles of pixels and one of channels: `sums[t][i][j]` becomes the sum over
-    /// rows and steps of `patches` of `a[t][i][k] b[k][j]`. `tiles[t]` is the first part of tile t's
-    /// first pixel, `weights` has a tile for each part of each step, row after row. The stride of `sums`
-    /// is from a pixel to the next.
+    /// Four tiles of sums begin at zero.
+    #[inline(always)]
+    pub(super) fn begin(&mut self) {
+        match self {
+            #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+            Self::Amx(amx) => amx.begin(),
+            Self::Plain(sums) => sums.fill(0.0),
+        }
+    }
+
+    /// Adds the products of four tiles of pixels and one of channels, a step: `sums[t][i][j]` grows by the
+    /// sum of `a[t][i][k] b[k][j]`. `tiles[t]` is the first part of tile t's first pixel, `weights` has a
+    /// tile for each part. Something is written where `ahead` is, as [`Unit::finish`] would do.
     ///
     /// # Safety
-    /// All that `patches` says of each tile is valid for reading, and so are the weights; each of sixteen
-    /// rows of sixteen values is valid for writing in each of `sums`.
+    /// All that `patches` says of each tile is valid for reading, and so are the weights; sixteen rows of
+    /// sixteen values are valid for writing from `ahead` on.
     #[inline(always)]
-    pub(super) unsafe fn multiply_patches(
-        &self,
+    pub(super) unsafe fn add_patches(
+        &mut self,
         tiles: [*const f32; 4],
         patches: &Patches,
         weights: *const f32,
-        sums: ([*mut f32; 4], usize),
+        ahead: (*mut f32, usize),
     ) {
         match self {
             #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
             // SAFETY: as the caller vouches.
-            Self::Amx(amx) => unsafe { amx::multiply_patches(amx, tiles, patches, weights, sums) },
+            Self::Amx(amx) => unsafe { amx.add_patches(tiles, patches, weights, ahead) },
             // SAFETY: as the caller vouches.
-            Self::Plain => unsafe { plain::multiply_patches(tiles, patches, weights, sums) },
+            Self::Plain(sums) => unsafe { plain::add_patches(sums, tiles, patches, weights) },
+        }
+    }
+
+    /// Writes the four tiles of sums. A stride is from a pixel to the next.
+    ///
+    /// # Safety
+    /// Each of sixteen rows of sixteen values is valid for writing in each of `sums`.
+    #[inline(always)]
+    pub(super) unsafe fn finish(&mut self, sums: [*mut f32; 4], stride: usize) {
+        match self {
+            #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+            // SAFETY: as the caller vouches.
+            Self::Amx(amx) => unsafe { amx.finish(sums, stride) },
+            Self::Plain(from) => {
+                for (to, from) in sums.into_iter().zip(from.chunks_exact(TILE)) {
+                    for (row, from) in from.chunks_exact(LANES).enumerate() {
+                        // SAFETY: as the caller vouches.
+                        unsafe { to.add(row * stride).copy_from(from.as_ptr(), LANES) };
+                    }
+                }
+            }
         }
     }
 
@@ -136,7 +172,7 @@ impl Unit {
     /// are valid for reading and writing.
     #[inline(always)]
     pub(super) unsafe fn multiply_taps(
-        &self,
+        &mut self,
         gradient: *const f32,
         tiles: [*const f32; 4],
         taps: &Taps,
@@ -145,26 +181,21 @@ impl Unit {
         match self {
             #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
             // SAFETY: as the caller vouches.
-            Self::Amx(amx) => unsafe { amx::multiply_taps(amx, gradient, tiles, taps, sums) },
+            Self::Amx(amx) => unsafe { amx.multiply_taps(gradient, tiles, taps, sums) },
             // SAFETY: as the caller vouches.
-            Self::Plain => unsafe { plain::multiply_taps(gradient, tiles, taps, sums) },
+            Self::Plain(_) => unsafe { plain::multiply_taps(gradient, tiles, taps, sums) },
         }
     }
 }
 
-/// Where the terms of a tile's sixteen pixels are: distances between lanes, each a pair of terms.
+/// Where the terms of a tile's sixteen pixels are: distances between lanes, each a pair of terms, of which
+/// sixteen neighbours are a step.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patches {
     /// From a pixel of the tile to the next.
     pub(super) pixel: usize,
-    /// From a row of the patch to the next.
-    pub(super) row: usize,
     /// From a part to the next.
     pub(super) part: usize,
-    /// Rows of a patch.
-    pub(super) rows: usize,
-    /// Steps of sixteen neighbouring lanes to a row.
-    pub(super) steps: usize,
 }
 
 /// Where the terms of four tiles of the input are: distances between lanes, each a pair of pixels.

@@ -37,34 +37,28 @@ pub(in crate::kernels) unsafe fn multiply(
     }
 }
 
-/// [`Unit::multiply_patches`](super::Unit::multiply_patches), a sum after the other.
+/// [`Unit::add_patches`](super::Unit::add_patches), a sum after the other.
 ///
 /// # Safety
 /// As there.
-pub(in crate::kernels) unsafe fn multiply_patches(
+pub(in crate::kernels) unsafe fn add_patches(
+    sums: &mut [f32; 4 * TILE],
     tiles: [*const f32; 4],
     patches: &Patches,
     weights: *const f32,
-    (sums, stride): ([*mut f32; 4], usize),
 ) {
-    let &Patches { pixel, row, part, rows, steps } = patches;
+    let &Patches { pixel, part } = patches;
     // SAFETY: the caller vouches for these tiles.
-    let weights = unsafe { std::slice::from_raw_parts(weights, rows * steps * PARTS * TILE) };
-    for (at, t) in (0..TILE).flat_map(|at| [(at, 0), (at, 1), (at, 2), (at, 3)]) {
-        let (i, j, tile) = (at / LANES, at % LANES, tiles[t]);
-        let mut sum = 0.0;
-        for (step, weights) in weights.chunks_exact(PARTS * TILE).enumerate() {
-            let first = i * pixel + step / steps * row + step % steps * LANES;
-            for (part_a, part_b) in PRODUCTS {
-                let tile = tile.wrapping_add(first + part_a * part);
-                // SAFETY: the caller vouches for the terms of this part.
-                let terms = unsafe { std::slice::from_raw_parts(tile, LANES) };
-                let column = weights[part_b * TILE..][..TILE][j..].iter().step_by(LANES);
-                sum += dot(terms, column);
-            }
+    let weights = unsafe { std::slice::from_raw_parts(weights, PARTS * TILE) };
+    for (at, sum) in sums.iter_mut().enumerate() {
+        let (tile, i, j) = (tiles[at / TILE], at % TILE / LANES, at % LANES);
+        for (part_a, part_b) in PRODUCTS {
+            let tile = tile.wrapping_add(i * pixel + part_a * part);
+            // SAFETY: the caller vouches for the terms of this part.
+            let terms = unsafe { std::slice::from_raw_parts(tile, LANES) };
+            let column = weights[part_b * TILE..][..TILE][j..].iter().step_by(LANES);
+            *sum += dot(terms, column);
         }
-        // SAFETY: the caller vouches for these rows of sums.
-        unsafe { *sums[t].add(i * stride + j) = sum };
     }
 }
 

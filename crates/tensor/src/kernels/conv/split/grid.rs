@@ -52,6 +52,12 @@ impl Grid {
         (place.image * self.lines + place.line) * self.pitch + place.column
     }
 
+    /// The place of a number.
+    pub(super) fn place(&self, number: usize) -> Place {
+        let (line, column) = (number / self.pitch, number % self.pitch);
+        Place { image: line / self.lines, line: line % self.lines, column }
+    }
+
     /// Numbers up to the last target pixel.
     pub(super) fn targets(&self) -> usize {
         let [lines, columns] = self.target;
@@ -81,6 +87,16 @@ impl Grid {
             }
         }
         Place { image, line, column }
+    }
+
+    /// Where the next line begins; those that an image shares with the next are in both.
+    pub(super) fn line_after(&self, place: Place) -> Option<Place> {
+        let Place { mut image, mut line, .. } = place;
+        line += 1;
+        if line == self.all_lines() {
+            (image, line) = (image + 1, 0);
+        }
+        (image < self.images).then_some(Place { image, line, column: 0 })
     }
 
     /// Lines of an image, those that it shares with the next included.

@@ -9,6 +9,7 @@
 
 mod correlate;
 mod grid;
+mod lines;
 mod slab;
 #[cfg(test)]
 mod tests;
@@ -41,7 +42,7 @@ pub(super) fn serves(set: InstructionSet, correlation: &Correlation) -> bool {
 pub(super) fn serves_weight_gradient(set: InstructionSet, shape: &Conv2dShape) -> bool {
     const LANES_OF_AN_IMAGE: usize = 1 << 20;
     set == InstructionSet::Amx
-        && shape.in_channels.min(shape.out_channels) >= 2 * LANES
+        && shape.in_channels.min(shape.out_channels) >= LANES
         && is_worth_splitting(&Correlation::new(*shape, Direction::Forward))
         && Slab::new(shape, shape.out_channels, 1).len() <= LANES_OF_AN_IMAGE
 }

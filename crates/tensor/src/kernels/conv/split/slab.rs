@@ -1,8 +1,9 @@
 //! A slab of a weight gradient: a few images of the input and of the gradient, split.
 //!
-//! The input x has a plane for each part and each sixteen channels: (pixels of the grid, 16 lanes), where
-//! a lane is the pair of a pixel and the next. The gradient g is cut into tiles of sixteen channels (the
-//! rows) by sixteen pairs of neighbouring pixels (the lanes): (sixteens of channels, steps, parts).
+//! A pair of terms is a pixel and the one that is half of the slab away, so that all taps find pairs that
+//! are split once. The input x has a plane for each part and each sixteen channels: (pixels of the grid, 16
+//! lanes). The gradient g is cut into tiles of sixteen channels (the rows) by the pairs of sixteen
+//! neighbouring pixels (the lanes): (sixteens of channels, steps, parts).
 
 use super::super::Conv2dShape;
 use super::super::correlation::{Correlation, Direction};
@@ -19,7 +20,7 @@ pub(super) struct Slab {
     channels: usize,
     /// Sixteens of input channels, and of the group's output channels.
     pub(super) sixteens: [usize; 2],
-    /// Steps of 32 pixels.
+    /// Steps of sixteen pairs.
     pub(super) steps: usize,
     /// Of a plane: one part and sixteen channels of the input.
     pub(super) plane: usize,
@@ -32,16 +33,21 @@ impl Slab {
         let grid = Grid::new(&correlation, &(0..shape.output_image()[0]), images);
         let ([height, width], channels) = (shape.kernel, shape.in_channels);
         let steps = grid.targets().div_ceil(TERMS);
-        // The last step's last pixel has all taps, and a neighbour.
-        let pixels = steps * TERMS + (height - 1) * grid.pitch + width;
-        let plane = pixels.max(grid.pixels()) * LANES;
+        // The last step's last pair has all taps.
+        let plane = (steps * LANES + (height - 1) * grid.pitch + width - 1) * LANES;
         let sixteens = [channels, outputs].map(|channels| channels.div_ceil(LANES));
         Self { grid, channels, sixteens, steps, plane }
     }
 
+    /// Pixels from one of a pair to the other.
+    fn half(&self) -> usize {
+        self.steps * LANES
+    }
+
     /// Of the padded input, before it is split.
     pub(super) fn values(&self) -> usize {
-        (self.plane / LANES * self.channels).next_multiple_of(LANES)
+        let pixels = self.grid.pixels().max(self.half() + self.plane / LANES);
+        (pixels * self.channels).next_multiple_of(LANES)
     }
 
     /// Of the input's planes.
@@ -83,15 +89,13 @@ impl Slab {
         let part = self.sixteens[0] * plane;
         for (sixteen, channel) in (0..*channels).step_by(LANES).enumerate() {
             let width = LANES.min(channels - channel);
-            let mut value: V = load(values, channel, width);
-            for pixel in 0..plane / LANES {
-                let mut next = V::splat(0.0);
-                if (pixel + 1) * LANES < *plane {
-                    next = load(values, (pixel + 1) * channels + channel, width);
-                }
-                let at = sixteen * plane + pixel * LANES;
-                store_parts(value.split(next), &mut planes[at..], part);
-                value = next;
+            for (pixel, lanes) in
+                (0..plane / LANES).map(|pixel| (pixel, sixteen * plane + pixel * LANES))
+            {
+                let pair = [pixel, pixel + self.half()];
+                let [one, other] =
+                    pair.map(|pixel| load::<V>(values, pixel * channels + channel, width));
+                store_parts(one.split(other), &mut planes[lanes..], part);
             }
         }
     }
@@ -107,33 +111,35 @@ impl Slab {
         let channels = chunk.shape.out_channels;
         let [lines, columns] = self.grid.target;
         let source = &chunk.gradient[first * lines * columns * channels..];
-        let mut at = Place::default();
+        let mut halves = [Place::default(), self.grid.place(self.half())];
         for step in 0..self.steps {
             // Where the gradients of the step's pixels are; what lies between them has none.
-            let mut from = [None; TERMS];
-            for from in &mut from {
-                let Place { image, line, column } = at;
-                if image < self.grid.images && line < lines && column < columns {
-                    *from = Some(((image * lines + line) * columns + column) * channels);
+            let mut from = [[None; LANES]; 2];
+            for pair in 0..LANES {
+                for (half, at) in halves.iter_mut().enumerate() {
+                    let Place { image, line, column } = *at;
+                    if image < self.grid.images && line < lines && column < columns {
+                        let pixel = (image * lines + line) * columns + column;
+                        from[half][pair] = Some(pixel * channels);
+                    }
+                    *at = self.grid.after(*at);
                 }
-                at = self.grid.after(at);
             }
             for sixteen in 0..self.sixteens[1] {
                 let channel = chunk.first + sixteen * LANES;
                 let width = LANES.min(channels - channel);
-                let (mut even, mut odd) = ([V::splat(0.0); LANES], [V::splat(0.0); LANES]);
-                for pair in 0..LANES {
-                    if let Some(at) = from[2 * pair] {
-                        even[pair] = load(source, at + channel, width);
-                    }
-                    if let Some(at) = from[2 * pair + 1] {
-                        odd[pair] = load(source, at + channel, width);
+                let mut rows = [[V::splat(0.0); LANES]; 2];
+                for half in 0..2 {
+                    for pair in 0..LANES {
+                        if let Some(at) = from[half][pair] {
+                            rows[half][pair] = load(source, at + channel, width);
+                        }
                     }
                 }
-                let (even, odd) = (V::transpose(even), V::transpose(odd));
+                let (one, other) = (V::transpose(rows[0]), V::transpose(rows[1]));
                 let tiles = &mut tiles[(sixteen * self.steps + step) * PARTS * TILE..];
                 for row in 0..LANES {
-                    store_parts(even[row].split(odd[row]), &mut tiles[row * LANES..], TILE);
+                    store_parts(one[row].split(other[row]), &mut tiles[row * LANES..], TILE);
                 }
             }
         }

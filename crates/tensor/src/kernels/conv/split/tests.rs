@@ -125,10 +125,7 @@ proptest! {
 
     /// The unit gives the bits of its definition.
     #[test]
-    fn the_unit_is_its_definition(
-        [rows, steps, pixel] in [1..4_usize, 1..4, 8..40],
-        seed: u64,
-    ) {
+    fn the_unit_is_its_definition([rows, steps, pixel] in [1..4_usize, 1..4, 8..40], seed: u64) {
         if !unit::is_available() {
             eprintln!("skipped: this CPU has no matrix unit, or the system does not lend it");
             return Ok(());
@@ -136,26 +133,31 @@ proptest! {
         // Shorter than two steps.
         let row = 20;
         let part = 64 * pixel * steps + rows * row;
-        let patches = Patches { pixel, row, part, rows, steps };
-        let (source, weights) = (lanes(3 * part + 64, seed), lanes(rows * steps * PARTS * TILE, !seed));
-        let tiles = [0, 7, 16, 20].map(|at| source[at..].as_ptr());
-        let before = values(4 * TILE, seed);
-        let sums_of = |sums: &mut Vec<f32>| {
-            let first = sums.as_mut_ptr();
-            ([3, 1, 0, 2].map(|t| first.wrapping_add(t * TILE)), LANES)
-        };
-        let mut found = [before.clone(), before.clone()];
-        let mut expected = [before.clone(), before];
+        let patches = Patches { pixel, part };
         let taps = Taps { row: pixel, part, steps };
-        // SAFETY: the source holds all lanes of these tiles, and there are four tiles of sums.
-        unsafe {
-            let unit = Unit::take();
-            unit.multiply_patches(tiles, &patches, weights.as_ptr(), sums_of(&mut found[0]));
-            unit::plain::multiply_patches(tiles, &patches, weights.as_ptr(), sums_of(&mut expected[0]));
-            let [found, expected] = [found[1].as_mut_ptr(), expected[1].as_mut_ptr()];
-            unit.multiply_taps(weights.as_ptr(), tiles, &taps, found);
-            unit::plain::multiply_taps(weights.as_ptr(), tiles, &taps, expected);
-        }
-        prop_assert_eq!(found, expected);
+        let (source, weights) = (lanes(3 * part + 64, seed), lanes(rows * steps * PARTS * TILE, !seed));
+        let before = values(4 * TILE, seed);
+        let sums = |unit: &mut Unit| {
+            let mut sums = [before.clone(), before.clone()];
+            let first = sums[0].as_mut_ptr();
+            let to = [3, 1, 0, 2].map(|t| first.wrapping_add(t * TILE));
+            let ahead = (to[0], LANES);
+            unit.begin();
+            for (step, weights) in weights.chunks_exact(PARTS * TILE).enumerate() {
+                let at = step / steps * row + step % steps * LANES;
+                let tiles = [0, 7, 16, 20].map(|first| source[first + at..].as_ptr());
+                // SAFETY: the source holds all lanes of these tiles, and there are four of sums.
+                unsafe { unit.add_patches(tiles, &patches, weights.as_ptr(), ahead) };
+            }
+            // SAFETY: as above.
+            unsafe { unit.finish(to, LANES) };
+            let tiles = [0, 7, 16, 20].map(|at| source[at..].as_ptr());
+            // SAFETY: as above.
+            unsafe { unit.multiply_taps(weights.as_ptr(), tiles, &taps, sums[1].as_mut_ptr()) };
+            sums
+        };
+        // SAFETY: this thread has no other.
+        let mut unit = unsafe { Unit::take() };
+        prop_assert_eq!(sums(&mut unit), sums(&mut Unit::plain()));
     }
 }

@@ -1,8 +1,8 @@
 //! The gradient of the weight for a chunk of the batch: `dw[o, i, u, v] = sum_n g[n, o] x[n + (u, v), i]`
 //! over the numbers n of a [`Grid`], with g = 0 between the target pixels.
 //!
-//! The terms of the sums are pixels, whose pairs a [`Slab`] holds. Every second pixel of x from n + (u, v)
-//! on is a row of a tile. So a tile of g meets four tiles of x at a time, those of other taps or other
+//! The terms of the sums are pixels, whose pairs a [`Slab`] holds. Each pair of x from n + (u, v) on is a
+//! row of a tile. So a tile of g meets four tiles of x at a time, those of other taps or other
 //! channels, and sixteen by sixteen sums of each stay in the unit while a slab passes by.
 
 use super::super::Conv2dShape;
@@ -10,7 +10,7 @@ use super::super::padded::Load;
 use super::slab::Slab;
 use crate::kernels::conv::fused::{load, store};
 use crate::kernels::simd::{self, LANES, Task, Vector};
-use crate::kernels::unit::{PARTS, TERMS, TILE, Taps, Unit};
+use crate::kernels::unit::{PARTS, TILE, Taps, Unit};
 use crate::kernels::{InstructionSet, scratch};
 
 /// About as many lanes as a slab of several images takes: half of a second-level cache.
@@ -101,7 +101,7 @@ impl<L: Load> Chunk<'_, L> {
         let Slab { grid, sixteens, steps, plane, .. } = slab;
         let (taps, tiles) = (self.shape.kernel, self.tiles());
         let part = sixteens[0] * plane;
-        let every_second = Taps { row: 2 * LANES, part, steps: *steps };
+        let pairs = Taps { row: LANES, part, steps: *steps };
         // The first lane of tile t of the input: (taps, sixteens of channels).
         let first = |t: usize| {
             let (tap, sixteen) = (t / sixteens[0], t % sixteens[0]);
@@ -109,21 +109,21 @@ impl<L: Load> Chunk<'_, L> {
             sixteen * plane + number * LANES
         };
         // SAFETY: this thread has no other unit until this one is dropped.
-        let unit = unsafe { Unit::take() };
+        let mut unit = unsafe { Unit::take() };
         let of_gradient = gradient.chunks_exact(steps * PARTS * TILE);
         let sums = sums.chunks_exact_mut(self.sums());
         for (gradient, sums) in of_gradient.zip(sums) {
             for (t, sums) in (0..tiles).step_by(4).zip(sums.chunks_exact_mut(4 * TILE)) {
                 // Beyond the last tile it is multiplied again.
                 let from = [t, t + 1, t + 2, t + 3].map(|t| &input[first(t.min(tiles - 1))..]);
-                let last = (steps * TERMS - 2) * LANES + LANES;
+                let last = steps * TILE;
                 assert!(from.iter().all(|from| from.len() >= (PARTS - 1) * part + last), "steps");
                 let from = from.map(<[f32]>::as_ptr);
                 // SAFETY: there are all steps of the input, as above, and of the gradient, and four
                 // tiles of sums.
                 unsafe {
                     let (gradient, sums) = (gradient.as_ptr(), sums.as_mut_ptr());
-                    unit.multiply_taps(gradient, from, &every_second, sums);
+                    unit.multiply_taps(gradient, from, &pairs, sums);
                 }
             }
         }

@@ -55,7 +55,7 @@ impl Block<'_> {
 
     /// Adds the product of two strips to what the block has of the sums, from `row` and `column` after
     /// its first on.
-    fn tile(&self, unit: &Unit, factors: [&[f32]; 2], row: usize, column: usize) {
+    fn tile(&self, unit: &mut Unit, factors: [&[f32]; 2], row: usize, column: usize) {
         assert!(row < self.rows.len() && column < self.columns.len(), "the block has the sums");
         assert_eq!(factors[0].len(), factors[1].len(), "strips of the same terms");
         let (rows, columns) = (self.rows.len() - row, self.columns.len() - column);
@@ -117,13 +117,13 @@ impl Task for Buffered<'_> {
         }
         block.split::<V>(block.kept.other(), own);
         // SAFETY: this thread has no other unit until this one is dropped.
-        let unit = unsafe { Unit::take() };
+        let mut unit = unsafe { Unit::take() };
         let len = strip_len(block.stretch.terms.len());
         for (k, kept) in kept.chunks_exact(len).enumerate() {
             for (o, own) in own.chunks_exact(len).enumerate() {
                 match block.kept {
-                    Factor::A => block.tile(&unit, [kept, own], k * LINES, o * LINES),
-                    Factor::B => block.tile(&unit, [own, kept], o * LINES, k * LINES),
+                    Factor::A => block.tile(&mut unit, [kept, own], k * LINES, o * LINES),
+                    Factor::B => block.tile(&mut unit, [own, kept], o * LINES, k * LINES),
                 }
             }
         }

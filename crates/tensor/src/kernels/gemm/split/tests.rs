@@ -99,7 +99,7 @@ proptest! {
             let (mut found, mut expected) = (vec![f32::NAN; 1024], vec![f32::NAN; 1024]);
             // SAFETY: the strips hold the steps, and there are 32 rows of 32 sums.
             unsafe {
-                let unit = Unit::take();
+                let mut unit = Unit::take();
                 unit.multiply(factors, steps, start, (found.as_mut_ptr(), LINES));
                 plain::multiply(factors, steps, start, (expected.as_mut_ptr(), LINES));
             }

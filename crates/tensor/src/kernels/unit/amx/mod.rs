@@ -4,8 +4,8 @@
 //! In assembly, because Rust has no stable functions for it.
 //!
 //! A `tilestored` that comes more than about 0.7 us after the last one was seen to stall a core for
-//! 0.25 us. So each step stores a tile where the sums will be, whatever it holds: it costs nothing, and
-//! products went up to a fifth faster.
+//! 0.25 us. So each step stores a tile where the sums will be, whatever it holds: it costs nothing, the
+//! memory is there when the sums are, and products went up to a fifth faster.
 
 mod patches;
 mod strips;
@@ -15,9 +15,6 @@ use std::arch::x86_64::__cpuid_count;
 use std::ffi::c_long;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
-
-pub(super) use patches::{multiply_patches, multiply_taps};
-pub(super) use strips::multiply;
 
 /// Whether this CPU has the unit, and the system keeps its tiles for this process: it is asked once,
 /// as Linux wants it.

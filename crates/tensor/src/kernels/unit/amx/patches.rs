@@ -57,7 +57,7 @@ macro_rules! step {
             $multiply!(1, 5),
             $multiply!(2, 6),
             $multiply!(3, 4),
-            "tilestored [{sums} + {stride}*1], tmm7\n",
+            "tilestored [{ahead} + {stride}*1], tmm7\n",
             part_before!(),
             pixels!(5, 0),
             pixels!(6, 1),
@@ -94,141 +94,140 @@ macro_rules! step {
             $multiply!(0, 4),
             $multiply!(1, 5),
             $multiply!(2, 6),
-            "add {weights}, {step_of_weights}",
         )
     };
 }
 
-/// [`Unit::multiply_patches`](crate::kernels::unit::Unit::multiply_patches).
-///
-/// # Safety
-/// As there.
-pub(in crate::kernels::unit) unsafe fn multiply_patches(
-    _amx: &Amx,
-    tiles: [*const f32; 4],
-    patches: &Patches,
-    weights: *const f32,
-    (sums, stride): ([*mut f32; 4], usize),
-) {
-    let Patches { pixel, row, part, rows, steps } = *patches;
-    assert!(rows > 0 && steps > 0, "a sum of terms");
-    // Each step begins with the third part.
-    let [t0, t1, t2, t3] = tiles.map(|tile| tile.wrapping_add(2 * part));
-    let next_row = row.wrapping_sub(steps * LANES).wrapping_mul(LANE);
-    let loops = Loops { steps, next_row, sums: [sums[1], sums[2], sums[3]] };
-    // SAFETY: the caller vouches for all that is read, and for the sums; the tiles have their shapes as
-    // long as there is an `Amx`.
-    unsafe {
-        asm!(
-            "tilezero tmm0",
-            "tilezero tmm1",
-            "tilezero tmm2",
-            "tilezero tmm3",
-            "2:",
-            "mov {steps}, [{loops}]",
-            "3:",
-            step!(patch_by_weight),
-            "lea {t0}, [{t0} + 2*{part} + 64]",
-            "lea {t1}, [{t1} + 2*{part} + 64]",
-            "lea {t2}, [{t2} + 2*{part} + 64]",
-            "lea {t3}, [{t3} + 2*{part} + 64]",
-            "dec {steps}",
-            "jnz 3b",
-            "mov {steps}, [{loops} + 8]",
-            "add {t0}, {steps}",
-            "add {t1}, {steps}",
-            "add {t2}, {steps}",
-            "add {t3}, {steps}",
-            "dec {rows}",
-            "jnz 2b",
-            "tilestored [{sums} + {stride}*1], tmm0",
-            "mov {sums}, [{loops} + 16]",
-            "tilestored [{sums} + {stride}*1], tmm1",
-            "mov {sums}, [{loops} + 24]",
-            "tilestored [{sums} + {stride}*1], tmm2",
-            "mov {sums}, [{loops} + 32]",
-            "tilestored [{sums} + {stride}*1], tmm3",
-            t0 = inout(reg) t0 => _,
-            t1 = inout(reg) t1 => _,
-            t2 = inout(reg) t2 => _,
-            t3 = inout(reg) t3 => _,
-            weights = inout(reg) weights => _,
-            pixel = in(reg) LANE * pixel,
-            part = in(reg) LANE * part,
-            sums = inout(reg) sums[0] => _,
-            stride = in(reg) LANE * stride,
-            line = in(reg) 64_usize,
-            step_of_weights = const PARTS * TILE * LANE,
-            rows = inout(reg) rows => _,
-            steps = out(reg) _,
-            loops = in(reg) &raw const loops,
-            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-            options(nostack),
-        );
+impl Amx {
+    /// [`Unit::begin`](crate::kernels::unit::Unit::begin).
+    #[inline(always)]
+    pub(in crate::kernels::unit) fn begin(&mut self) {
+        // SAFETY: there are tiles as long as there is an `Amx`, and their values are its own.
+        unsafe {
+            asm!(
+                "tilezero tmm0",
+                "tilezero tmm1",
+                "tilezero tmm2",
+                "tilezero tmm3",
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                options(nomem, nostack, preserves_flags),
+            );
+        }
     }
-}
 
-/// What there is no register for, in the order in which the assembly reads it.
-#[repr(C)]
-struct Loops {
-    steps: usize,
-    /// Bytes from the end of a row of a patch to the next one.
-    next_row: usize,
-    sums: [*mut f32; 3],
-}
+    /// [`Unit::add_patches`](crate::kernels::unit::Unit::add_patches).
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    pub(in crate::kernels::unit) unsafe fn add_patches(
+        &mut self,
+        tiles: [*const f32; 4],
+        patches: &Patches,
+        weights: *const f32,
+        (ahead, stride): (*mut f32, usize),
+    ) {
+        let Patches { pixel, part } = *patches;
+        // Each step begins with the third part.
+        let [t0, t1, t2, t3] = tiles.map(|tile| tile.wrapping_add(2 * part));
+        // SAFETY: the caller vouches for all that is read; the tiles have their shapes as long as there
+        // is an `Amx`, and nobody else uses them.
+        unsafe {
+            asm!(
+                step!(patch_by_weight),
+                t0 = inout(reg) t0 => _,
+                t1 = inout(reg) t1 => _,
+                t2 = inout(reg) t2 => _,
+                t3 = inout(reg) t3 => _,
+                weights = in(reg) weights,
+                pixel = in(reg) LANE * pixel,
+                part = in(reg) LANE * part,
+                line = in(reg) 64_usize,
+                ahead = in(reg) ahead,
+                stride = in(reg) LANE * stride,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack),
+            );
+        }
+    }
 
-/// [`Unit::multiply_taps`](crate::kernels::unit::Unit::multiply_taps).
-///
-/// # Safety
-/// As there.
-pub(in crate::kernels::unit) unsafe fn multiply_taps(
-    _amx: &Amx,
-    gradient: *const f32,
-    tiles: [*const f32; 4],
-    taps: &Taps,
-    sums: *mut f32,
-) {
-    let Taps { row, part, steps } = *taps;
-    assert!(steps > 0, "a sum of terms");
-    // Each step begins with the third part.
-    let [t0, t1, t2, t3] = tiles.map(|tile| tile.wrapping_add(2 * part));
-    // SAFETY: the caller vouches for all that is read, and for the sums; the tiles have their shapes as
-    // long as there is an `Amx`.
-    unsafe {
-        asm!(
-            "tileloadd tmm0, [{sums} + {line}*1]",
-            "tileloadd tmm1, [{sums} + {line}*1 + 1024]",
-            "tileloadd tmm2, [{sums} + {line}*1 + 2048]",
-            "tileloadd tmm3, [{sums} + {line}*1 + 3072]",
-            "2:",
-            step!(gradient_by_tap),
-            "add {t0}, {next_step}",
-            "add {t1}, {next_step}",
-            "add {t2}, {next_step}",
-            "add {t3}, {next_step}",
-            "dec {steps}",
-            "jnz 2b",
-            "tilestored [{sums} + {line}*1], tmm0",
-            "tilestored [{sums} + {line}*1 + 1024], tmm1",
-            "tilestored [{sums} + {line}*1 + 2048], tmm2",
-            "tilestored [{sums} + {line}*1 + 3072], tmm3",
-            t0 = inout(reg) t0 => _,
-            t1 = inout(reg) t1 => _,
-            t2 = inout(reg) t2 => _,
-            t3 = inout(reg) t3 => _,
-            weights = inout(reg) gradient => _,
-            pixel = in(reg) LANE * row,
-            part = in(reg) LANE * part,
-            next_step = in(reg) LANE * (LANES * row + 2 * part),
-            line = in(reg) 64_usize,
-            step_of_weights = const PARTS * TILE * LANE,
-            steps = inout(reg) steps => _,
-            sums = in(reg) sums,
-            stride = in(reg) 64_usize,
-            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-            options(nostack),
-        );
+    /// [`Unit::finish`](crate::kernels::unit::Unit::finish).
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    pub(in crate::kernels::unit) unsafe fn finish(&mut self, sums: [*mut f32; 4], stride: usize) {
+        // SAFETY: the caller vouches for all that is written; there are tiles, as above.
+        unsafe {
+            asm!(
+                "tilestored [{t0} + {stride}*1], tmm0",
+                "tilestored [{t1} + {stride}*1], tmm1",
+                "tilestored [{t2} + {stride}*1], tmm2",
+                "tilestored [{t3} + {stride}*1], tmm3",
+                t0 = in(reg) sums[0],
+                t1 = in(reg) sums[1],
+                t2 = in(reg) sums[2],
+                t3 = in(reg) sums[3],
+                stride = in(reg) LANE * stride,
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+
+    /// [`Unit::multiply_taps`](crate::kernels::unit::Unit::multiply_taps).
+    ///
+    /// # Safety
+    /// As there.
+    pub(in crate::kernels::unit) unsafe fn multiply_taps(
+        &mut self,
+        gradient: *const f32,
+        tiles: [*const f32; 4],
+        taps: &Taps,
+        sums: *mut f32,
+    ) {
+        let Taps { row, part, steps } = *taps;
+        assert!(steps > 0, "a sum of terms");
+        // Each step begins with the third part.
+        let [t0, t1, t2, t3] = tiles.map(|tile| tile.wrapping_add(2 * part));
+        // SAFETY: the caller vouches for all that is read, and for the sums; there are tiles, as above.
+        unsafe {
+            asm!(
+                "tileloadd tmm0, [{sums} + {line}*1]",
+                "tileloadd tmm1, [{sums} + {line}*1 + 1024]",
+                "tileloadd tmm2, [{sums} + {line}*1 + 2048]",
+                "tileloadd tmm3, [{sums} + {line}*1 + 3072]",
+                "2:",
+                step!(gradient_by_tap),
+                "add {weights}, {step_of_weights}",
+                "add {t0}, {next_step}",
+                "add {t1}, {next_step}",
+                "add {t2}, {next_step}",
+                "add {t3}, {next_step}",
+                "dec {steps}",
+                "jnz 2b",
+                "tilestored [{sums} + {line}*1], tmm0",
+                "tilestored [{sums} + {line}*1 + 1024], tmm1",
+                "tilestored [{sums} + {line}*1 + 2048], tmm2",
+                "tilestored [{sums} + {line}*1 + 3072], tmm3",
+                t0 = inout(reg) t0 => _,
+                t1 = inout(reg) t1 => _,
+                t2 = inout(reg) t2 => _,
+                t3 = inout(reg) t3 => _,
+                weights = inout(reg) gradient => _,
+                pixel = in(reg) LANE * row,
+                part = in(reg) LANE * part,
+                next_step = in(reg) LANE * (LANES * row + 2 * part),
+                line = in(reg) 64_usize,
+                step_of_weights = const PARTS * TILE * LANE,
+                steps = inout(reg) steps => _,
+                sums = in(reg) sums,
+                ahead = in(reg) sums,
+                stride = in(reg) 64_usize,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack),
+            );
+        }
     }
 }
