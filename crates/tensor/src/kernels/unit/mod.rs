@@ -163,25 +163,36 @@ impl Unit {
         }
     }
 
-    /// The products of a tile of gradients and four of their inputs are added: `sums[t][i][j]` grows by the
-    /// sum over the steps of `a[i][k] b[t][k][j]`. `gradient` has a tile for each part of each step.
-    /// `tiles[t]` is the first lane of the first part of tile t's first row.
+    /// The products of a tile of gradients and four or five of their inputs are added: `sums[t][i][j]` grows
+    /// by the sum over the steps of `a[i][k] b[t][k][j]`. `gradient` has a tile for each part of each
+    /// step. `tiles[t]` is the first lane of the first part of tile t's first row.
     ///
     /// # Safety
-    /// All that `taps` says of each tile is valid for reading, and so is the gradient; four tiles of sums
-    /// are valid for reading and writing.
+    /// All that `taps` says of each tile is valid for reading, and so is the gradient; as many tiles of
+    /// sums are valid for reading and writing.
+    ///
+    /// # Panics
+    /// If there are others than four or five tiles.
     #[inline(always)]
     pub(super) unsafe fn multiply_taps(
         &mut self,
         gradient: *const f32,
-        tiles: [*const f32; 4],
+        tiles: &[*const f32],
         taps: &Taps,
         sums: *mut f32,
     ) {
         match self {
             #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
             // SAFETY: as the caller vouches.
-            Self::Amx(amx) => unsafe { amx.multiply_taps(gradient, tiles, taps, sums) },
+            Self::Amx(amx) => unsafe {
+                match *tiles {
+                    [a, b, c, d] => amx.multiply_taps(gradient, [a, b, c, d], taps, sums),
+                    [a, b, c, d, e] => {
+                        amx.multiply_five_taps(gradient, [a, b, c, d, e], taps, sums);
+                    }
+                    _ => panic!("{} tiles, there must be four or five", tiles.len()),
+                }
+            },
             // SAFETY: as the caller vouches.
             Self::Plain(_) => unsafe { plain::multiply_taps(gradient, tiles, taps, sums) },
         }
@@ -198,7 +209,7 @@ pub(super) struct Patches {
     pub(super) part: usize,
 }
 
-/// Where the terms of four tiles of the input are: distances between lanes, each a pair of pixels.
+/// Where the terms of tiles of the input are: distances between lanes, each a pair of pixels.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Taps {
     /// From a row of a tile to the next. The first row of the next step follows the last.

@@ -68,25 +68,25 @@ pub(in crate::kernels) unsafe fn add_patches(
 /// As there.
 pub(in crate::kernels) unsafe fn multiply_taps(
     gradient: *const f32,
-    tiles: [*const f32; 4],
+    tiles: &[*const f32],
     taps: &Taps,
     sums: *mut f32,
 ) {
     let &Taps { row, part, steps } = taps;
     // SAFETY: the caller vouches for these tiles.
     let gradient = unsafe { std::slice::from_raw_parts(gradient, steps * PARTS * TILE) };
-    for (at, t) in (0..TILE).flat_map(|at| [(at, 0), (at, 1), (at, 2), (at, 3)]) {
-        let (i, j) = (at / LANES, at % LANES);
-        // SAFETY: the caller vouches for four tiles of sums.
-        let sum = unsafe { &mut *sums.add(t * TILE + at) };
+    for at in 0..tiles.len() * TILE {
+        let (t, i, j) = (at / TILE, at % TILE / LANES, at % LANES);
+        // SAFETY: the caller vouches for a tile of sums of each.
+        let sum = unsafe { &mut *sums.add(at) };
         for (step, gradient) in gradient.chunks_exact(PARTS * TILE).enumerate() {
             // The order of the parts is that of patches, which are the other factor.
             for (part_b, part_a) in PRODUCTS {
                 let lanes = &gradient[part_a * TILE + i * LANES..][..LANES];
                 let column: [f32; LANES] = std::array::from_fn(|k| {
-                    let at = part_b * part + (step * LANES + k) * row + j;
+                    let lane = part_b * part + (step * LANES + k) * row + j;
                     // SAFETY: the caller vouches for the rows of this part.
-                    unsafe { *tiles[t].add(at) }
+                    unsafe { *tiles[t].add(lane) }
                 });
                 *sum += dot(lanes, column.iter());
             }

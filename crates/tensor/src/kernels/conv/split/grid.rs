@@ -52,12 +52,6 @@ impl Grid {
         (place.image * self.lines + place.line) * self.pitch + place.column
     }
 
-    /// The place of a number.
-    pub(super) fn place(&self, number: usize) -> Place {
-        let (line, column) = (number / self.pitch, number % self.pitch);
-        Place { image: line / self.lines, line: line % self.lines, column }
-    }
-
     /// Numbers up to the last target pixel.
     pub(super) fn targets(&self) -> usize {
         let [lines, columns] = self.target;
@@ -74,19 +68,6 @@ impl Grid {
     /// Values of a line.
     pub(super) fn line_len(&self) -> usize {
         self.window.row_len()
-    }
-
-    /// The next number's place.
-    pub(super) fn after(&self, place: Place) -> Place {
-        let Place { mut image, mut line, mut column } = place;
-        column += 1;
-        if column == self.pitch {
-            (line, column) = (line + 1, 0);
-            if line == self.lines {
-                (image, line) = (image + 1, 0);
-            }
-        }
-        Place { image, line, column }
     }
 
     /// Where the next line begins; those that an image shares with the next are in both.

@@ -10,7 +10,7 @@ use super::super::correlation::{Correlation, Direction};
 use super::super::padded::Load;
 use super::grid::{Grid, Place};
 use super::weight_gradient::Chunk;
-use crate::kernels::conv::fused::load;
+use crate::kernels::conv::fused::{load, store};
 use crate::kernels::simd::{LANES, Vector};
 use crate::kernels::unit::{PARTS, TERMS, TILE, store_parts};
 
@@ -44,10 +44,11 @@ impl Slab {
         self.steps * LANES
     }
 
-    /// Of the padded input, before it is split.
+    /// Of the padded input before it is split, and of the gradient.
     pub(super) fn values(&self) -> usize {
         let pixels = self.grid.pixels().max(self.half() + self.plane / LANES);
-        (pixels * self.channels).next_multiple_of(LANES)
+        let gradient = 2 * self.half() * self.sixteens[1] * LANES;
+        (pixels * self.channels).next_multiple_of(LANES).max(gradient)
     }
 
     /// Of the input's planes.
@@ -86,16 +87,23 @@ impl Slab {
             }
         }
         values[end..].fill(0.0);
-        let part = self.sixteens[0] * plane;
-        for (sixteen, channel) in (0..*channels).step_by(LANES).enumerate() {
+        let (first, rest) = planes.split_at_mut(self.sixteens[0] * plane);
+        let (second, third) = rest.split_at_mut(self.sixteens[0] * plane);
+        let planes = first.chunks_exact_mut(*plane).zip(second.chunks_exact_mut(*plane));
+        let planes = planes.zip(third.chunks_exact_mut(*plane));
+        for (sixteen, ((first, second), third)) in planes.enumerate() {
+            let channel = sixteen * LANES;
             let width = LANES.min(channels - channel);
-            for (pixel, lanes) in
-                (0..plane / LANES).map(|pixel| (pixel, sixteen * plane + pixel * LANES))
-            {
-                let pair = [pixel, pixel + self.half()];
-                let [one, other] =
-                    pair.map(|pixel| load::<V>(values, pixel * channels + channel, width));
-                store_parts(one.split(other), &mut planes[lanes..], part);
+            let lanes = first.chunks_exact_mut(LANES).zip(second.chunks_exact_mut(LANES));
+            let lanes = lanes.zip(third.chunks_exact_mut(LANES));
+            let ones = values.chunks(*channels);
+            let others = values[self.half() * channels..].chunks(*channels);
+            for (((first, second), third), (one, other)) in lanes.zip(ones.zip(others)) {
+                let one: V = load(one, channel, width);
+                let parts = one.split(load(other, channel, width));
+                store(parts[0], first, 0, LANES);
+                store(parts[1], second, 0, LANES);
+                store(parts[2], third, 0, LANES);
             }
         }
     }
@@ -106,41 +114,46 @@ impl Slab {
         &self,
         chunk: &Chunk<'_, impl Load>,
         first: usize,
+        values: &mut [f32],
         tiles: &mut [f32],
     ) {
-        let channels = chunk.shape.out_channels;
+        // What lies between the target pixels, and beyond the channels, has no gradient.
+        let (channels, width) = (chunk.shape.out_channels, self.sixteens[1] * LANES);
+        let taken = width.min(channels - chunk.first);
         let [lines, columns] = self.grid.target;
         let source = &chunk.gradient[first * lines * columns * channels..];
-        let mut halves = [Place::default(), self.grid.place(self.half())];
-        for step in 0..self.steps {
-            // Where the gradients of the step's pixels are; what lies between them has none.
-            let mut from = [[None; LANES]; 2];
-            for pair in 0..LANES {
-                for (half, at) in halves.iter_mut().enumerate() {
-                    let Place { image, line, column } = *at;
-                    if image < self.grid.images && line < lines && column < columns {
-                        let pixel = (image * lines + line) * columns + column;
-                        from[half][pair] = Some(pixel * channels);
-                    }
-                    *at = self.grid.after(*at);
+        let rows = source.chunks_exact(columns * channels).take(self.grid.images * lines);
+        let mut end = 0;
+        for (row, source) in rows.enumerate() {
+            let (image, line) = (row / lines, row % lines);
+            let at = self.grid.number(&Place { image, line, column: 0 }) * width;
+            values[end..at].fill(0.0);
+            end = at + columns * width;
+            if width == channels {
+                values[at..end].copy_from_slice(source);
+                continue;
+            }
+            let pixels = source.chunks_exact(channels).zip(values[at..end].chunks_exact_mut(width));
+            for (from, to) in pixels {
+                to[..taken].copy_from_slice(&from[chunk.first..][..taken]);
+                to[taken..].fill(0.0);
+            }
+        }
+        values[end..2 * self.half() * width].fill(0.0);
+        let values = &values[..2 * self.half() * width];
+        for (at, tiles) in tiles.chunks_exact_mut(PARTS * TILE).enumerate() {
+            let (sixteen, step) = (at / self.steps, at % self.steps);
+            let mut halves = [[V::splat(0.0); LANES]; 2];
+            for half in 0..2 {
+                let pixels =
+                    &values[(half * self.half() + step * LANES) * width..][..LANES * width];
+                for pair in 0..LANES {
+                    halves[half][pair] = load(pixels, pair * width + sixteen * LANES, LANES);
                 }
             }
-            for sixteen in 0..self.sixteens[1] {
-                let channel = chunk.first + sixteen * LANES;
-                let width = LANES.min(channels - channel);
-                let mut rows = [[V::splat(0.0); LANES]; 2];
-                for half in 0..2 {
-                    for pair in 0..LANES {
-                        if let Some(at) = from[half][pair] {
-                            rows[half][pair] = load(source, at + channel, width);
-                        }
-                    }
-                }
-                let (one, other) = (V::transpose(rows[0]), V::transpose(rows[1]));
-                let tiles = &mut tiles[(sixteen * self.steps + step) * PARTS * TILE..];
-                for row in 0..LANES {
-                    store_parts(one[row].split(other[row]), &mut tiles[row * LANES..], TILE);
-                }
+            let (one, other) = (V::transpose(halves[0]), V::transpose(halves[1]));
+            for row in 0..LANES {
+                store_parts(one[row].split(other[row]), &mut tiles[row * LANES..], TILE);
             }
         }
     }

@@ -136,9 +136,9 @@ proptest! {
         let patches = Patches { pixel, part };
         let taps = Taps { row: pixel, part, steps };
         let (source, weights) = (lanes(3 * part + 64, seed), lanes(rows * steps * PARTS * TILE, !seed));
-        let before = values(4 * TILE, seed);
+        let before = values(5 * TILE, seed);
         let sums = |unit: &mut Unit| {
-            let mut sums = [before.clone(), before.clone()];
+            let mut sums = [before.clone(), before.clone(), before.clone()];
             let first = sums[0].as_mut_ptr();
             let to = [3, 1, 0, 2].map(|t| first.wrapping_add(t * TILE));
             let ahead = (to[0], LANES);
@@ -151,9 +151,11 @@ proptest! {
             }
             // SAFETY: as above.
             unsafe { unit.finish(to, LANES) };
-            let tiles = [0, 7, 16, 20].map(|at| source[at..].as_ptr());
-            // SAFETY: as above.
-            unsafe { unit.multiply_taps(weights.as_ptr(), tiles, &taps, sums[1].as_mut_ptr()) };
+            let tiles = [0, 7, 16, 20, 3].map(|at| source[at..].as_ptr());
+            for (tiles, sums) in [&tiles[..4], &tiles].into_iter().zip(&mut sums[1..]) {
+                // SAFETY: as above, or five.
+                unsafe { unit.multiply_taps(weights.as_ptr(), tiles, &taps, sums.as_mut_ptr()) };
+            }
             sums
         };
         // SAFETY: this thread has no other.

@@ -87,8 +87,8 @@ impl<L: Load> Task for Slabs<'_, L> {
             let (values, buffer) = buffer.split_at_mut(slab.values());
             let (input, buffer) = buffer.split_at_mut(slab.input());
             let gradient = &mut buffer[..slab.gradient()];
-            slab.split_input::<V>(&chunk, first, values, input);
-            slab.split_gradient::<V>(&chunk, first, gradient);
+            slab.split_input::<V>(&chunk, first, &mut *values, input);
+            slab.split_gradient::<V>(&chunk, first, values, gradient);
             chunk.multiply(&slab, input, gradient, sums);
         }
         chunk.write::<V>(sums);
@@ -113,18 +113,22 @@ impl<L: Load> Chunk<'_, L> {
         let of_gradient = gradient.chunks_exact(steps * PARTS * TILE);
         let sums = sums.chunks_exact_mut(self.sums());
         for (gradient, sums) in of_gradient.zip(sums) {
-            for (t, sums) in (0..tiles).step_by(4).zip(sums.chunks_exact_mut(4 * TILE)) {
-                // Beyond the last tile it is multiplied again.
-                let from = [t, t + 1, t + 2, t + 3].map(|t| &input[first(t.min(tiles - 1))..]);
-                let last = steps * TILE;
-                assert!(from.iter().all(|from| from.len() >= (PARTS - 1) * part + last), "steps");
-                let from = from.map(<[f32]>::as_ptr);
-                // SAFETY: there are all steps of the input, as above, and of the gradient, and four
+            let mut t = 0;
+            while t < tiles {
+                // Four at a time, or the last five; beyond the last one it is multiplied again.
+                let count = if tiles - t == 5 { 5 } else { 4 };
+                let from = [0, 1, 2, 3, 4].map(|k| &input[first((t + k).min(tiles - 1))..]);
+                let last = (PARTS - 1) * part + steps * TILE;
+                assert!(from.iter().all(|from| from.len() >= last), "steps");
+                let (from, sums) =
+                    (from.map(<[f32]>::as_ptr), &mut sums[t * TILE..][..count * TILE]);
+                // SAFETY: there are all steps of the input, as above, and of the gradient, and as many
                 // tiles of sums.
                 unsafe {
                     let (gradient, sums) = (gradient.as_ptr(), sums.as_mut_ptr());
-                    unit.multiply_taps(gradient, from, &pairs, sums);
+                    unit.multiply_taps(gradient, &from[..count], &pairs, sums);
                 }
+                t += count;
             }
         }
     }

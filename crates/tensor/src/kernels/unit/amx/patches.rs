@@ -98,6 +98,35 @@ macro_rules! step {
     };
 }
 
+/// The products of a part of the gradient and one of five tiles. Tiles 0 to 4 are the sums, 5 and 6 the
+/// pixels, 7 the gradient.
+macro_rules! five_products {
+    ($part:literal) => {
+        concat!(
+            "tileloadd tmm7, [{gradient} + {line}*1 + 1024*",
+            $part,
+            "]\n",
+            pixels!(5, 0),
+            pixels!(6, 1),
+            gradient_by_tap!(0, 5),
+            pixels!(5, 2),
+            gradient_by_tap!(1, 6),
+            pixels!(6, 3),
+            gradient_by_tap!(2, 5),
+            pixels!(5, 4),
+            gradient_by_tap!(3, 6),
+            gradient_by_tap!(4, 5),
+        )
+    };
+}
+
+/// Goes to the part before in five tiles.
+macro_rules! fifth_part_before {
+    () => {
+        concat!(part_before!(), "sub {t4}, {part}\n")
+    };
+}
+
 impl Amx {
     /// [`Unit::begin`](crate::kernels::unit::Unit::begin).
     #[inline(always)]
@@ -224,6 +253,71 @@ impl Amx {
                 sums = in(reg) sums,
                 ahead = in(reg) sums,
                 stride = in(reg) 64_usize,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack),
+            );
+        }
+    }
+
+    /// The same for five tiles.
+    ///
+    /// # Safety
+    /// As there.
+    pub(in crate::kernels::unit) unsafe fn multiply_five_taps(
+        &mut self,
+        gradient: *const f32,
+        tiles: [*const f32; 5],
+        taps: &Taps,
+        sums: *mut f32,
+    ) {
+        let Taps { row, part, steps } = *taps;
+        assert!(steps > 0, "a sum of terms");
+        let [t0, t1, t2, t3, t4] = tiles.map(|tile| tile.wrapping_add(2 * part));
+        // SAFETY: as in `multiply_taps`.
+        unsafe {
+            asm!(
+                "tileloadd tmm0, [{sums} + {line}*1]",
+                "tileloadd tmm1, [{sums} + {line}*1 + 1024]",
+                "tileloadd tmm2, [{sums} + {line}*1 + 2048]",
+                "tileloadd tmm3, [{sums} + {line}*1 + 3072]",
+                "tileloadd tmm4, [{sums} + {line}*1 + 4096]",
+                "2:",
+                five_products!(0), // a3 b1
+                "tilestored [{sums} + {line}*1], tmm7",
+                fifth_part_before!(),
+                five_products!(0), // a2 b1
+                five_products!(1), // a2 b2
+                fifth_part_before!(),
+                five_products!(1), // a1 b2
+                five_products!(2), // a1 b3
+                five_products!(0), // a1 b1
+                "add {gradient}, {step_of_gradient}",
+                "add {t0}, {next_step}",
+                "add {t1}, {next_step}",
+                "add {t2}, {next_step}",
+                "add {t3}, {next_step}",
+                "add {t4}, {next_step}",
+                "dec {steps}",
+                "jnz 2b",
+                "tilestored [{sums} + {line}*1], tmm0",
+                "tilestored [{sums} + {line}*1 + 1024], tmm1",
+                "tilestored [{sums} + {line}*1 + 2048], tmm2",
+                "tilestored [{sums} + {line}*1 + 3072], tmm3",
+                "tilestored [{sums} + {line}*1 + 4096], tmm4",
+                t0 = inout(reg) t0 => _,
+                t1 = inout(reg) t1 => _,
+                t2 = inout(reg) t2 => _,
+                t3 = inout(reg) t3 => _,
+                t4 = inout(reg) t4 => _,
+                gradient = inout(reg) gradient => _,
+                pixel = in(reg) LANE * row,
+                part = in(reg) LANE * part,
+                next_step = in(reg) LANE * (LANES * row + 2 * part),
+                line = in(reg) 64_usize,
+                step_of_gradient = const PARTS * TILE * LANE,
+                steps = inout(reg) steps => _,
+                sums = in(reg) sums,
                 out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                 out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                 options(nostack),
