@@ -50,6 +50,18 @@ pub(super) fn store_parts<V: Vector>(parts: [V; PARTS], lanes: &mut [f32], strid
     }
 }
 
+/// Sixteen lanes of each part at a time. From a part to the next there are `part` lanes.
+#[inline(always)]
+pub(super) fn lanes_of_parts(
+    planes: &mut [f32],
+    part: usize,
+) -> impl Iterator<Item = [&mut [f32]; PARTS]> {
+    let (first, rest) = planes.split_at_mut(part);
+    let (second, third) = rest.split_at_mut(part);
+    let [first, second, third] = [first, second, third].map(|lanes| lanes.chunks_exact_mut(LANES));
+    first.zip(second).zip(third).map(|((first, second), third)| [first, second, third])
+}
+
 /// Whether this CPU has the unit, and the system lends it to this process.
 pub(super) fn is_available() -> bool {
     #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]

@@ -7,7 +7,7 @@ use super::Grid;
 use super::grid::Place;
 use crate::kernels::conv::fused::{load, store};
 use crate::kernels::simd::{LANES, Vector};
-use crate::kernels::unit::{PARTS, Patches, TERMS};
+use crate::kernels::unit::{PARTS, Patches, TERMS, lanes_of_parts};
 
 /// Values that are split at a time: about as many as while the unit multiplies a step.
 const SOME: usize = 8 * TERMS;
@@ -88,12 +88,7 @@ impl<'a, L: Load> Lines<'a, L> {
 /// Writes the parts of neighbouring values, and zeros up to the end of their last vector.
 #[inline(always)]
 fn split<V: Vector>(values: &[f32], lanes: &mut [f32], part: usize) {
-    let (first, rest) = lanes.split_at_mut(part);
-    let (second, third) = rest.split_at_mut(part);
-    let lanes = first.chunks_exact_mut(LANES).zip(second.chunks_exact_mut(LANES));
-    for (values, ((first, second), third)) in
-        values.chunks(TERMS).zip(lanes.zip(third.chunks_exact_mut(LANES)))
-    {
+    for (values, lanes) in values.chunks(TERMS).zip(lanes_of_parts(lanes, part)) {
         let mut padded = [0.0; TERMS];
         let values = if values.len() == TERMS {
             values
@@ -103,8 +98,8 @@ fn split<V: Vector>(values: &[f32], lanes: &mut [f32], part: usize) {
         };
         let [even, odd] = load::<V>(values, 0, LANES).alternate(load(values, LANES, LANES));
         let parts = even.split(odd);
-        store(parts[0], first, 0, LANES);
-        store(parts[1], second, 0, LANES);
-        store(parts[2], third, 0, LANES);
+        for part in 0..PARTS {
+            store(parts[part], lanes[part], 0, LANES);
+        }
     }
 }

@@ -5,7 +5,8 @@
 //! unit as they lie there, and no patch is ever copied.
 //!
 //! A correlation takes four tiles of pixels and one of weights at a time, see [`correlate`]; the gradient
-//! of the weight takes one tile of the output's gradient and four of the input, see [`weight_gradient`].
+//! of the weight takes one tile of the output's gradient and four or five of the input, see
+//! [`weight_gradient`].
 
 mod correlate;
 mod grid;

@@ -12,7 +12,7 @@ use super::grid::{Grid, Place};
 use super::weight_gradient::Chunk;
 use crate::kernels::conv::fused::{load, store};
 use crate::kernels::simd::{LANES, Vector};
-use crate::kernels::unit::{PARTS, TERMS, TILE, store_parts};
+use crate::kernels::unit::{PARTS, TERMS, TILE, lanes_of_parts, store_parts};
 
 /// What a slab consists of. Lengths are in lanes.
 pub(super) struct Slab {
@@ -87,23 +87,18 @@ impl Slab {
             }
         }
         values[end..].fill(0.0);
-        let (first, rest) = planes.split_at_mut(self.sixteens[0] * plane);
-        let (second, third) = rest.split_at_mut(self.sixteens[0] * plane);
-        let planes = first.chunks_exact_mut(*plane).zip(second.chunks_exact_mut(*plane));
-        let planes = planes.zip(third.chunks_exact_mut(*plane));
-        for (sixteen, ((first, second), third)) in planes.enumerate() {
-            let channel = sixteen * LANES;
+        for (sixteen, channel) in (0..*channels).step_by(LANES).enumerate() {
             let width = LANES.min(channels - channel);
-            let lanes = first.chunks_exact_mut(LANES).zip(second.chunks_exact_mut(LANES));
-            let lanes = lanes.zip(third.chunks_exact_mut(LANES));
-            let ones = values.chunks(*channels);
-            let others = values[self.half() * channels..].chunks(*channels);
-            for (((first, second), third), (one, other)) in lanes.zip(ones.zip(others)) {
+            let lanes = &mut planes[sixteen * plane..];
+            let lanes = lanes_of_parts(lanes, self.sixteens[0] * plane).take(plane / LANES);
+            let one = values.chunks(*channels);
+            let other = values[self.half() * channels..].chunks(*channels);
+            for (lanes, (one, other)) in lanes.zip(one.zip(other)) {
                 let one: V = load(one, channel, width);
                 let parts = one.split(load(other, channel, width));
-                store(parts[0], first, 0, LANES);
-                store(parts[1], second, 0, LANES);
-                store(parts[2], third, 0, LANES);
+                for part in 0..PARTS {
+                    store(parts[part], lanes[part], 0, LANES);
+                }
             }
         }
     }

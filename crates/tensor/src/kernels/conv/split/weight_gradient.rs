@@ -2,7 +2,7 @@
 //! over the numbers n of a [`Grid`], with g = 0 between the target pixels.
 //!
 //! The terms of the sums are pixels, whose pairs a [`Slab`] holds. Each pair of x from n + (u, v) on is a
-//! row of a tile. So a tile of g meets four tiles of x at a time, those of other taps or other
+//! row of a tile. So a tile of g meets four or five tiles of x at a time, those of other taps or other
 //! channels, and sixteen by sixteen sums of each stay in the unit while a slab passes by.
 
 use super::super::Conv2dShape;
@@ -120,14 +120,11 @@ impl<L: Load> Chunk<'_, L> {
                 let from = [0, 1, 2, 3, 4].map(|k| &input[first((t + k).min(tiles - 1))..]);
                 let last = (PARTS - 1) * part + steps * TILE;
                 assert!(from.iter().all(|from| from.len() >= last), "steps");
-                let (from, sums) =
-                    (from.map(<[f32]>::as_ptr), &mut sums[t * TILE..][..count * TILE]);
+                let from = from.map(<[f32]>::as_ptr);
+                let sums = sums[t * TILE..][..count * TILE].as_mut_ptr();
                 // SAFETY: there are all steps of the input, as above, and of the gradient, and as many
                 // tiles of sums.
-                unsafe {
-                    let (gradient, sums) = (gradient.as_ptr(), sums.as_mut_ptr());
-                    unit.multiply_taps(gradient, &from[..count], &pairs, sums);
-                }
+                unsafe { unit.multiply_taps(gradient.as_ptr(), &from[..count], &pairs, sums) };
                 t += count;
             }
         }

@@ -68,8 +68,8 @@ impl Amx {
     /// A thread has one of these at a time.
     pub(super) unsafe fn take() -> Option<Self> {
         is_available().then(|| {
-            // SAFETY: there are tiles. No function keeps anything in them while it calls another, and the
-            // compiler does not use them.
+            // SAFETY: there are tiles. Nobody else on this thread uses them as long as there is this value,
+            // and the compiler does not: sums stay in them from one function to the next.
             unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES, options(nostack)) };
             Self { _thread: PhantomData }
         })
