@@ -13,8 +13,9 @@ use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::unit::{PARTS, TILE, Taps, Unit};
 use crate::kernels::{InstructionSet, scratch};
 
-/// About as many lanes as a slab of several images takes: half of a second-level cache.
-const SLAB: usize = 1 << 18;
+/// About as many lanes as a slab of several images takes: half of a second-level cache. Tests, whose
+/// images are small, have several slabs as well.
+const SLAB: usize = if cfg!(test) { 1 << 14 } else { 1 << 18 };
 
 /// A chunk of images, for a group of output channels.
 pub(in crate::kernels::conv) struct Chunk<'a, L> {
