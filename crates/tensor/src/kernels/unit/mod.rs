@@ -120,7 +120,8 @@ impl Unit {
         }
     }
 
-    /// Four tiles of sums begin at zero.
+    /// Four tiles of sums begin at zero, for [`Unit::add_patches`] and then [`Unit::finish`]. Other products
+    /// in between lose them.
     #[inline(always)]
     pub(super) fn begin(&mut self) {
         match self {
@@ -132,7 +133,7 @@ impl Unit {
 
     /// Adds the products of four tiles of pixels and one of channels, a step: `sums[t][i][j]` grows by the
     /// sum of `a[t][i][k] b[k][j]`. `tiles[t]` is the first part of tile t's first pixel, `weights` has a
-    /// tile for each part. Something is written where `ahead` is, as [`Unit::finish`] would do.
+    /// tile for each part. Something may be written where `ahead` is, as [`Unit::finish`] would do.
     ///
     /// # Safety
     /// All that `patches` says of each tile is valid for reading, and so are the weights; sixteen rows of
@@ -184,7 +185,7 @@ impl Unit {
     /// sums are valid for reading and writing.
     ///
     /// # Panics
-    /// If there are others than four or five tiles.
+    /// If there are others than four or five tiles, or no steps.
     #[inline(always)]
     pub(super) unsafe fn multiply_taps(
         &mut self,
@@ -193,6 +194,7 @@ impl Unit {
         taps: &Taps,
         sums: *mut f32,
     ) {
+        assert!(matches!(tiles.len(), 4 | 5) && taps.steps > 0, "four or five tiles, some steps");
         match self {
             #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
             // SAFETY: as the caller vouches.
@@ -202,7 +204,7 @@ impl Unit {
                     [a, b, c, d, e] => {
                         amx.multiply_five_taps(gradient, [a, b, c, d, e], taps, sums);
                     }
-                    _ => panic!("{} tiles, there must be four or five", tiles.len()),
+                    _ => unreachable!("asserted above"),
                 }
             },
             // SAFETY: as the caller vouches.

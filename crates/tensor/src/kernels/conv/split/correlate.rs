@@ -22,6 +22,8 @@ use crate::kernels::{InstructionSet, scratch};
 /// Computes a band with the matrix unit.
 pub(in crate::kernels::conv) fn band<L: Load>(set: InstructionSet, band: Band<'_, L>) {
     let grid = Grid::new(&band.correlation, &band.rows, band.images());
+    let (_, targets) = band.correlation.channels();
+    assert_eq!(band.target.len(), grid.target_pixels() * targets, "the band of each image");
     let channels = band.correlation.channels().0;
     scratch::with_thread_buffer(Lines::<L>::planes_len(&grid, channels), |planes| {
         scratch::with_thread_buffer(grid.line_len(), |line| {
@@ -73,7 +75,7 @@ impl Panel<'_> {
     ) {
         let Self { rows, steps, .. } = self;
         let grid = lines.grid;
-        let patches @ Patches { pixel, part } = lines.patches;
+        let patches @ Patches { pixel, .. } = lines.patches;
         let row = grid.pitch * pixel;
         let (_, targets) = band.correlation.channels();
         let tiles = Tiles::new(grid);
@@ -92,15 +94,12 @@ impl Panel<'_> {
             }
             let lanes = [0, 1, 2, 3].map(|k| grid.number(&places[k]) * pixel);
             let last = lanes[3] + (LANES - 1) * pixel + (rows - 1) * row + steps * LANES;
-            assert!(last <= part, "inside of a plane");
             lines.until::<V>(last);
             // Whole tiles are written where they belong, the last one several times; others are sorted.
             let whole = targets - self.first >= LANES && places.iter().all(|at| tiles.fills(at));
-            let (all, stride) = if whole {
-                (band.target.as_mut_ptr(), targets)
-            } else {
-                (sums.0.as_mut_ptr(), LANES)
-            };
+            let buffer = sums.0.as_mut_ptr();
+            let (all, stride) =
+                if whole { (band.target.as_mut_ptr(), targets) } else { (buffer, LANES) };
             let mut to = [all; 4];
             for k in 0..4 {
                 let first = if whole { self.target(grid, band, &places[k]) } else { k * TILE };
@@ -110,14 +109,15 @@ impl Panel<'_> {
             for (k, weights) in self.weights.chunks_exact(PARTS * TILE).enumerate() {
                 let at = k / steps * row + k % steps * LANES;
                 let from = lanes.map(|lane| lines.planes[lane + at..].as_ptr());
-                let ahead = if k < 4 { (to[k], stride) } else { (sums.0.as_mut_ptr(), LANES) };
+                let ahead = if k < 4 { (to[k], stride) } else { (buffer, LANES) };
                 // SAFETY: the planes hold these steps of these pixels, as above, and there are as many
-                // of the weights.
+                // of the weights. A whole tile is sixteen pixels of the target with sixteen channels
+                // each; others are in the buffer.
                 unsafe { unit.add_patches(from, &patches, weights.as_ptr(), ahead) };
                 // While the unit multiplies.
                 lines.some::<V>();
             }
-            // SAFETY: a whole tile is sixteen pixels of the target with sixteen channels each.
+            // SAFETY: as above.
             unsafe { unit.finish(to, stride) };
             if !whole {
                 for (place, sums) in places[..count].iter().zip(sums.0.chunks_exact(TILE)) {

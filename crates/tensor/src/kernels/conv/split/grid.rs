@@ -52,6 +52,12 @@ impl Grid {
         (place.image * self.lines + place.line) * self.pitch + place.column
     }
 
+    /// Target pixels of all images.
+    pub(super) fn target_pixels(&self) -> usize {
+        let [lines, columns] = self.target;
+        self.images * lines * columns
+    }
+
     /// Numbers up to the last target pixel.
     pub(super) fn targets(&self) -> usize {
         let [lines, columns] = self.target;

@@ -62,6 +62,7 @@ impl<'a, L: Load> Lines<'a, L> {
         let len = self.line.len();
         let some = self.done..(self.done + SOME).min(len);
         let first = grid.number(&place) * pixel + some.start / 2;
+        assert!(first + some.len().next_multiple_of(TERMS) / 2 <= part, "inside of a plane");
         split::<V>(&self.line[some.clone()], &mut self.planes[first..], part);
         self.end = first + some.len() / 2;
         self.done = some.end;
@@ -76,10 +77,14 @@ impl<'a, L: Load> Lines<'a, L> {
         }
     }
 
-    /// Splits lines until a lane of the planes is written.
+    /// Splits lines until all lanes of a plane before `lane` are written.
+    ///
+    /// # Panics
+    /// If a plane has fewer lanes.
     #[inline(always)]
     pub(super) fn until<V: Vector>(&mut self, lane: usize) {
-        while self.end < lane.min(self.patches.part) {
+        assert!(lane <= self.patches.part, "inside of a plane");
+        while self.end < lane {
             self.some::<V>();
         }
     }

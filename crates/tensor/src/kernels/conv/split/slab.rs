@@ -89,6 +89,8 @@ impl Slab {
         values[end..].fill(0.0);
         for (sixteen, channel) in (0..*channels).step_by(LANES).enumerate() {
             let width = LANES.min(channels - channel);
+            let pixels = self.half() + plane / LANES;
+            assert!(pixels * channels <= values.len(), "both pixels of each pair");
             let lanes = &mut planes[sixteen * plane..];
             let lanes = lanes_of_parts(lanes, self.sixteens[0] * plane).take(plane / LANES);
             let one = values.chunks(*channels);

@@ -139,9 +139,11 @@ proptest! {
         let before = values(5 * TILE, seed);
         let sums = |unit: &mut Unit| {
             let mut sums = [before.clone(), before.clone(), before.clone()];
+            // Rows of tiles side by side, and one after the other.
             let first = sums[0].as_mut_ptr();
-            let to = [3, 1, 0, 2].map(|t| first.wrapping_add(t * TILE));
-            let ahead = (to[0], LANES);
+            let to = [3, 1, 0, 2].map(|t| first.wrapping_add(t * LANES));
+            let stride = 5 * LANES;
+            let ahead = (to[0], stride);
             unit.begin();
             for (step, weights) in weights.chunks_exact(PARTS * TILE).enumerate() {
                 let at = step / steps * row + step % steps * LANES;
@@ -150,7 +152,7 @@ proptest! {
                 unsafe { unit.add_patches(tiles, &patches, weights.as_ptr(), ahead) };
             }
             // SAFETY: as above.
-            unsafe { unit.finish(to, LANES) };
+            unsafe { unit.finish(to, stride) };
             let tiles = [0, 7, 16, 20, 3].map(|at| source[at..].as_ptr());
             for (tiles, sums) in [&tiles[..4], &tiles].into_iter().zip(&mut sums[1..]) {
                 // SAFETY: as above, or five.

@@ -4,8 +4,8 @@
 //! In assembly, because Rust has no stable functions for it.
 //!
 //! A `tilestored` that comes more than about 0.7 us after the last one was seen to stall a core for
-//! 0.25 us. So each step stores a tile where the sums will be, whatever it holds: it costs nothing, the
-//! memory is there when the sums are, and products went up to a fifth faster.
+//! 0.25 us. So each step stores a tile, whatever it holds, and most of them where the sums will be: it
+//! costs nothing, the memory is there when the sums are, and products went up to a fifth faster.
 
 mod patches;
 mod strips;
@@ -69,7 +69,8 @@ impl Amx {
     pub(super) unsafe fn take() -> Option<Self> {
         is_available().then(|| {
             // SAFETY: there are tiles. Nobody else on this thread uses them as long as there is this value,
-            // and the compiler does not: sums stay in them from one function to the next.
+            // and the compiler never does, though no rule of the language says so: sums stay in them from
+            // one piece of assembly to the next.
             unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES, options(nostack)) };
             Self { _thread: PhantomData }
         })

@@ -44,9 +44,9 @@ macro_rules! gradient_by_tap {
 /// A step of four tiles of pixels and one of weights. Tiles 0 to 3 are the sums, 4 to 6 the pixels, 7 the
 /// weights. Sums wait for three products of others; a tile of pixels stays for the next product with
 /// another part of the weights, if it can. It begins at the third part, and ends at the first. The tile
-/// that it stores keeps the core awake, see [`amx`](super).
+/// that it stores, with `$stride` from a row to the next, keeps the core awake, see [`amx`](super).
 macro_rules! step {
-    ($multiply:ident) => {
+    ($multiply:ident, $ahead:literal, $stride:literal) => {
         concat!(
             weights!(0),
             pixels!(4, 0),
@@ -57,7 +57,7 @@ macro_rules! step {
             $multiply!(1, 5),
             $multiply!(2, 6),
             $multiply!(3, 4),
-            "tilestored [{ahead} + {stride}*1], tmm7\n",
+            concat!("tilestored [{", $ahead, "} + {", $stride, "}*1], tmm7\n"),
             part_before!(),
             pixels!(5, 0),
             pixels!(6, 1),
@@ -163,7 +163,7 @@ impl Amx {
         // is an `Amx`, and nobody else uses them.
         unsafe {
             asm!(
-                step!(patch_by_weight),
+                step!(patch_by_weight, "ahead", "stride"),
                 t0 = inout(reg) t0 => _,
                 t1 = inout(reg) t1 => _,
                 t2 = inout(reg) t2 => _,
@@ -216,7 +216,6 @@ impl Amx {
         sums: *mut f32,
     ) {
         let Taps { row, part, steps } = *taps;
-        assert!(steps > 0, "a sum of terms");
         // Each step begins with the third part.
         let [t0, t1, t2, t3] = tiles.map(|tile| tile.wrapping_add(2 * part));
         // SAFETY: the caller vouches for all that is read, and for the sums; there are tiles, as above.
@@ -227,7 +226,7 @@ impl Amx {
                 "tileloadd tmm2, [{sums} + {line}*1 + 2048]",
                 "tileloadd tmm3, [{sums} + {line}*1 + 3072]",
                 "2:",
-                step!(gradient_by_tap),
+                step!(gradient_by_tap, "sums", "line"),
                 "add {weights}, {step_of_weights}",
                 "add {t0}, {next_step}",
                 "add {t1}, {next_step}",
@@ -251,8 +250,6 @@ impl Amx {
                 step_of_weights = const PARTS * TILE * LANE,
                 steps = inout(reg) steps => _,
                 sums = in(reg) sums,
-                ahead = in(reg) sums,
-                stride = in(reg) 64_usize,
                 out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                 out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                 options(nostack),
@@ -272,7 +269,6 @@ impl Amx {
         sums: *mut f32,
     ) {
         let Taps { row, part, steps } = *taps;
-        assert!(steps > 0, "a sum of terms");
         let [t0, t1, t2, t3, t4] = tiles.map(|tile| tile.wrapping_add(2 * part));
         // SAFETY: as in `multiply_taps`.
         unsafe {
