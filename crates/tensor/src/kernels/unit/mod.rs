@@ -98,7 +98,7 @@ impl Unit {
     }
 
     /// `sums[i][j] = start[i][j] + sum_k a[i][k] b[k][j]` for a strip of a and one of b. A stride is
-    /// from a row to the next, 0 if all are the same.
+    /// from a row to the next, 0 if all are the same. `start` and `sums` may be the same.
     ///
     /// # Safety
     /// Both strips are valid for reading `steps` steps; each of 32 rows of 32 values is valid for

@@ -22,12 +22,11 @@ use crate::kernels::{InstructionSet, scratch};
 /// Computes a band with the matrix unit.
 pub(in crate::kernels::conv) fn band<L: Load>(set: InstructionSet, band: Band<'_, L>) {
     let grid = Grid::new(&band.correlation, &band.rows, band.images());
-    let (_, targets) = band.correlation.channels();
+    let (sources, targets) = band.correlation.channels();
     assert_eq!(band.target.len(), grid.target_pixels() * targets, "the band of each image");
-    let channels = band.correlation.channels().0;
-    scratch::with_thread_buffer(Lines::<L>::planes_len(&grid, channels), |planes| {
+    scratch::with_thread_buffer(Lines::<L>::planes_len(&grid, sources), |planes| {
         scratch::with_thread_buffer(grid.line_len(), |line| {
-            let lines = Lines::new(&grid, channels, band.source, band.load, line, planes);
+            let lines = Lines::new(&grid, sources, band.source, band.load, line, planes);
             simd::run(set, Split { band, lines });
         });
     });

@@ -57,7 +57,11 @@ macro_rules! step {
             $multiply!(1, 5),
             $multiply!(2, 6),
             $multiply!(3, 4),
-            concat!("tilestored [{", $ahead, "} + {", $stride, "}*1], tmm7\n"),
+            "tilestored [{",
+            $ahead,
+            "} + {",
+            $stride,
+            "}*1], tmm7\n",
             part_before!(),
             pixels!(5, 0),
             pixels!(6, 1),
@@ -121,7 +125,7 @@ macro_rules! five_products {
 }
 
 /// Goes to the part before in five tiles.
-macro_rules! fifth_part_before {
+macro_rules! part_before_of_five {
     () => {
         concat!(part_before!(), "sub {t4}, {part}\n")
     };
@@ -281,10 +285,10 @@ impl Amx {
                 "2:",
                 five_products!(0), // a3 b1
                 "tilestored [{sums} + {line}*1], tmm7",
-                fifth_part_before!(),
+                part_before_of_five!(),
                 five_products!(0), // a2 b1
                 five_products!(1), // a2 b2
-                fifth_part_before!(),
+                part_before_of_five!(),
                 five_products!(1), // a1 b2
                 five_products!(2), // a1 b3
                 five_products!(0), // a1 b1
