@@ -47,9 +47,9 @@ impl KernelChoice {
 /// The instructions that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InstructionSet {
-    /// AVX-512, and the matrix unit AMX for matrix products, and for direct convolutions of stride one
-    /// with several taps and many channels. The unit multiplies `bf16`: each `f32` is split into three of
-    /// these, and between 1e-30 and 3.39e38 sums are as exact as those of fused multiply-adds. On Linux.
+    /// AVX-512, and the matrix unit AMX for matrix products, and for direct convolutions of many channels.
+    /// The unit multiplies `bf16`: each `f32` is split into three of these, and between 1e-30 and 3.39e38
+    /// sums are as exact as those of fused multiply-adds. On Linux.
     Amx,
     /// AVX-512 F, DQ, BW and VL: sixteen lanes.
     Avx512,

@@ -152,6 +152,12 @@ impl Correlation {
         }
     }
 
+    /// How many of the target coordinates `to` along an axis the phase has that has the most.
+    pub(super) fn most_numbers(&self, axis: usize, to: &Range<usize>) -> usize {
+        let phases = (0..self.phases(axis)).map(|r| self.axis(axis, r).numbers_in(to).len());
+        phases.max().expect("at least one phase")
+    }
+
     /// The source coordinates along an axis that the target coordinates `to` meet in any phase.
     pub(super) fn reach(&self, axis: usize, to: &Range<usize>) -> Range<isize> {
         (0..self.phases(axis))

@@ -7,13 +7,16 @@
 //! The source is split as it is needed: some of it while the unit multiplies a step. And the unit writes
 //! something where its sums will be as soon as it begins them, so that the memory is there when it has
 //! them.
+//!
+//! The phases of an input gradient are taken one after the other.
 
+use super::super::correlation::Axis;
 use super::super::direct::Band;
 use super::super::padded::Load;
 use super::Grid;
 use super::grid::Place;
 use super::lines::Lines;
-use super::weights::steps;
+use super::weights::{panel_len, steps};
 use crate::kernels::conv::fused::{load, store};
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::unit::{PARTS, Patches, TILE, Unit};
@@ -23,7 +26,9 @@ use crate::kernels::{InstructionSet, scratch};
 pub(in crate::kernels::conv) fn band<L: Load>(set: InstructionSet, band: Band<'_, L>) {
     let grid = Grid::new(&band.correlation, &band.rows, band.images());
     let (sources, targets) = band.correlation.channels();
-    assert_eq!(band.target.len(), grid.target_pixels() * targets, "the band of each image");
+    let (_, [_, width]) = band.correlation.images();
+    let pixels = band.images() * band.rows.len() * width;
+    assert_eq!(band.target.len(), pixels * targets, "the band of each image");
     scratch::with_thread_buffer(Lines::<L>::planes_len(&grid, sources), |planes| {
         scratch::with_thread_buffer(grid.line_len(), |line| {
             let lines = Lines::new(&grid, sources, band.source, band.load, line, planes);
@@ -43,25 +48,72 @@ impl<L: Load> Task for Split<'_, L> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Self { mut band, mut lines } = self;
-        let [rows, steps] = steps(&band.correlation);
         // SAFETY: this thread has no other unit until this one is dropped.
         let mut unit = unsafe { Unit::take() };
-        let panels = band.packed.chunks_exact(rows * steps * PARTS * TILE);
-        for (panel, weights) in panels.enumerate() {
-            let work = Panel { rows, steps, weights, first: panel * LANES };
-            work.run::<V, L>(&mut unit, &mut lines, &mut band);
+        let correlation = band.correlation;
+        let mut packed = band.packed;
+        for (y, x) in correlation.phase_pairs() {
+            let steps = steps(&correlation, &y, &x);
+            let panel_len = panel_len(steps);
+            let weights;
+            (weights, packed) = packed.split_at(correlation.padded_channels() / LANES * panel_len);
+            if y.numbers_in(&band.rows).is_empty() || x.count == 0 {
+                continue;
+            }
+            let phase = Phase::new(lines.grid, &band, &y, &x);
+            for (panel, weights) in weights.chunks_exact(panel_len).enumerate() {
+                let work = Panel { phase: &phase, steps, weights, channel: panel * LANES };
+                work.run::<V, L>(&mut unit, &mut lines, &mut band);
+            }
         }
     }
 }
 
-/// Sixteen target channels.
+/// The target pixels of a pair of phases, all of them if there are no others.
+struct Phase {
+    /// Rows and columns.
+    target: [usize; 2],
+    /// The number of the first source pixel of the first of them.
+    from: usize,
+    /// Where the first of them is in the band, and what is added to go to the next column, to the next row
+    /// and to the next image.
+    to: usize,
+    strides: [usize; 3],
+}
+
+impl Phase {
+    fn new<L: Load>(grid: &Grid, band: &Band<'_, L>, y: &Axis, x: &Axis) -> Self {
+        let rows = y.numbers_in(&band.rows);
+        let (_, [_, width]) = band.correlation.images();
+        let (_, targets) = band.correlation.channels();
+        let row = width * targets;
+        let first = y.to_first + y.to_step * rows.start - band.rows.start;
+        Self {
+            target: [rows.len(), x.count],
+            from: grid.first(y, x, &band.rows),
+            to: first * row + x.to_first * targets,
+            strides: [x.to_step * targets, y.to_step * row, band.rows.len() * row],
+        }
+    }
+
+    /// Where a pixel's channels begin in the band.
+    fn to(&self, place: &Place) -> usize {
+        let Place { image, line, column } = *place;
+        let [lines, columns] = self.target;
+        assert!(line < lines && column < columns, "inside of the target");
+        let [along, down, next] = self.strides;
+        self.to + image * next + line * down + column * along
+    }
+}
+
+/// Sixteen target channels of a phase.
 struct Panel<'a> {
+    phase: &'a Phase,
     /// Kernel rows, and steps of each.
-    rows: usize,
-    steps: usize,
+    steps: [usize; 2],
     weights: &'a [f32],
     /// The first of the channels.
-    first: usize,
+    channel: usize,
 }
 
 impl Panel<'_> {
@@ -72,12 +124,13 @@ impl Panel<'_> {
         lines: &mut Lines<'_, L>,
         band: &mut Band<'_, L>,
     ) {
-        let Self { rows, steps, .. } = self;
+        let Self { phase, steps: [rows, steps], channel, .. } = *self;
         let grid = lines.grid;
         let patches @ Patches { pixel, .. } = lines.patches;
-        let row = grid.pitch * pixel;
+        let (fields, field, row) = (grid.stride[0], lines.field, grid.pitch * pixel);
         let (_, targets) = band.correlation.channels();
-        let tiles = Tiles::new(grid);
+        let (channels, stride) = (LANES.min(targets - channel), phase.strides[0]);
+        let tiles = Tiles::new(grid, phase.target);
         let mut next = Some(Place::default());
         let mut sums = Sums([0.0; 4 * TILE]);
         while let Some(first) = next {
@@ -91,22 +144,23 @@ impl Panel<'_> {
                     places[k] = places[k - 1];
                 }
             }
-            let lanes = [0, 1, 2, 3].map(|k| grid.number(&places[k]) * pixel);
-            let last = lanes[3] + (LANES - 1) * pixel + (rows - 1) * row + steps * LANES;
+            let lanes = [0, 1, 2, 3].map(|k| (phase.from + grid.number(&places[k])) * pixel);
+            let last = lanes[3] + (LANES - 1) * pixel + (rows - 1) / fields * row + steps * LANES;
             lines.until::<V>(last);
             // Whole tiles are written where they belong, the last one several times; others are sorted.
-            let whole = targets - self.first >= LANES && places.iter().all(|at| tiles.fills(at));
+            let whole = channels == LANES && places.iter().all(|at| tiles.fills(at));
             let buffer = sums.0.as_mut_ptr();
             let (all, stride) =
-                if whole { (band.target.as_mut_ptr(), targets) } else { (buffer, LANES) };
+                if whole { (band.target.as_mut_ptr(), stride) } else { (buffer, LANES) };
             let mut to = [all; 4];
             for k in 0..4 {
-                let first = if whole { self.target(grid, band, &places[k]) } else { k * TILE };
+                let first = if whole { channel + phase.to(&places[k]) } else { k * TILE };
                 to[k] = all.wrapping_add(first);
             }
             unit.begin();
             for (k, weights) in self.weights.chunks_exact(PARTS * TILE).enumerate() {
-                let at = k / steps * row + k % steps * LANES;
+                let (u, step) = (k / steps, k % steps);
+                let at = u % fields * field + u / fields * row + step * LANES;
                 let from = lanes.map(|lane| lines.planes[lane + at..].as_ptr());
                 let ahead = if k < 4 { (to[k], stride) } else { (buffer, LANES) };
                 // SAFETY: the planes hold these steps of these pixels, as above, and there are as many
@@ -120,42 +174,31 @@ impl Panel<'_> {
             unsafe { unit.finish(to, stride) };
             if !whole {
                 for (place, sums) in places[..count].iter().zip(sums.0.chunks_exact(TILE)) {
-                    self.store::<V, L>(&tiles, band, *place, sums);
+                    self.store::<V>(&tiles, band.target, channels, *place, sums);
                 }
             }
         }
     }
 
-    /// Where the channels of a pixel of the target begin.
-    fn target<L: Load>(&self, grid: &Grid, band: &Band<'_, L>, place: &Place) -> usize {
-        let (_, targets) = band.correlation.channels();
-        let Place { image, line, column } = *place;
-        let [lines, columns] = grid.target;
-        let at = ((image * lines + line) * columns + column) * targets + self.first;
-        assert!(at < band.target.len() && line < lines && column < columns, "inside of the target");
-        at
-    }
-
     /// Writes those of a tile's pixels that are pixels of the target.
     #[inline(always)]
-    fn store<V: Vector, L: Load>(
+    fn store<V: Vector>(
         &self,
         tiles: &Tiles<'_>,
-        band: &mut Band<'_, L>,
+        target: &mut [f32],
+        channels: usize,
         mut at: Place,
         mut sums: &[f32],
     ) {
-        let (_, targets) = band.correlation.channels();
-        let [lines, columns] = tiles.grid.target;
-        let channels = LANES.min(targets - self.first);
+        let [lines, columns] = tiles.target;
         while !sums.is_empty() && at.image < tiles.grid.images {
             let (here, rest) = sums.split_at(sums.len().min((tiles.pitch - at.column) * LANES));
             if at.line < lines && at.column < columns {
-                let first = self.target(tiles.grid, band, &at);
+                let first = self.channel + self.phase.to(&at);
                 let here = here.chunks_exact(LANES).take(columns - at.column);
                 for (k, sums) in here.enumerate() {
-                    let to = first + k * targets;
-                    store::<V>(load(sums, 0, LANES), band.target, to, channels);
+                    let to = first + k * self.phase.strides[0];
+                    store::<V>(load(sums, 0, LANES), target, to, channels);
                 }
             }
             (sums, at) = (rest, tiles.line_after(at));
@@ -166,25 +209,27 @@ impl Panel<'_> {
 /// How a grid is cut into tiles of sixteen neighbouring pixels.
 struct Tiles<'a> {
     grid: &'a Grid,
+    /// Rows and columns of the phase's target.
+    target: [usize; 2],
     /// Lines of an image, and pixels of a line, that are in tiles.
     lines: usize,
     pitch: usize,
 }
 
 impl<'a> Tiles<'a> {
-    fn new(grid: &'a Grid) -> Self {
-        let [lines, columns] = grid.target;
+    fn new(grid: &'a Grid, target: [usize; 2]) -> Self {
+        let [lines, columns] = target;
         let alone = columns.next_multiple_of(LANES);
         if lines * alone <= grid.lines * grid.pitch {
-            Self { grid, lines, pitch: alone }
+            Self { grid, target, lines, pitch: alone }
         } else {
-            Self { grid, lines: grid.lines, pitch: grid.pitch }
+            Self { grid, target, lines: grid.lines, pitch: grid.pitch }
         }
     }
 
     /// Whether all pixels of the tile there are pixels of the target.
     fn fills(&self, at: &Place) -> bool {
-        let [lines, columns] = self.grid.target;
+        let [lines, columns] = self.target;
         at.line < lines && at.column + LANES <= columns
     }
 
@@ -196,7 +241,7 @@ impl<'a> Tiles<'a> {
 
     /// The next tile, if it has a pixel of the target.
     fn after(&self, at: Place) -> Option<Place> {
-        let [lines, columns] = self.grid.target;
+        let [lines, columns] = self.target;
         let mut next = Place { column: at.column + LANES, ..at };
         while next.column >= self.pitch {
             next = Place { column: next.column - self.pitch, ..self.line_after(next) };

@@ -1,31 +1,37 @@
 //! Where the pixels of padded images are.
 //!
-//! All are numbered, image by image, line by line. Neighbouring lines share the zeros at their ends, as
-//! far as there are as many on either side, and so do neighbouring images. If the tap (u, v) of a target
-//! pixel is number n, that of the next pixel of its line is n + 1, and the tap (u + 1, v) is n + pitch.
-//! Between the target pixels there are some that are none, where lines end.
+//! With strides (s, t), lines are dealt out in turn to s *fields*, as those of interlaced video are, and t
+//! neighbouring source pixels are one pixel here: from a target pixel to the next it is one line of each
+//! field, or one pixel.
+//!
+//! In each field all pixels are numbered, image by image, line by line. Neighbouring lines share the zeros
+//! at their ends, as far as there are as many on either side, and so do neighbouring images. If the tap
+//! (u, v) of a target pixel is in number n, that of the next pixel of its line is in n + 1, and the tap
+//! (u + s, v) in n + pitch. Between the target pixels there are some that are none, where lines end.
 
 use std::ops::Range;
 
-use super::super::correlation::Correlation;
+use super::super::correlation::{Axis, Correlation};
 use super::super::padded::{Load, Window};
 use crate::kernels::simd::Vector;
 
 /// The grid of some target rows of a few images.
 #[derive(Debug, Clone)]
 pub(super) struct Grid {
-    /// The source rectangle of each image.
+    /// The source rectangle of each image, whole strides high and wide.
     window: Window,
-    /// Rows and columns of the target.
+    /// The fields, and the source pixels to a pixel.
+    pub(super) stride: [usize; 2],
+    /// Rows and columns of the target, or of the largest of its phases.
     pub(super) target: [usize; 2],
     pub(super) images: usize,
-    /// Lines from an image to the next.
+    /// Lines of a field from an image to the next.
     pub(super) lines: usize,
     /// Pixels from a line to the next.
     pub(super) pitch: usize,
 }
 
-/// A target pixel, or one between them.
+/// A target pixel, or one between them; the same place in each field.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Place {
     pub(super) image: usize,
@@ -35,27 +41,31 @@ pub(super) struct Place {
 
 impl Grid {
     pub(super) fn new(correlation: &Correlation, rows: &Range<usize>, images: usize) -> Self {
-        let window = correlation.window(rows);
+        let mut window = correlation.window(rows);
         let [_, width] = correlation.images().1;
-        let share = |range: &Range<isize>, extent: usize, target: usize| {
+        let stride = [0, 1].map(|axis| correlation.axis(axis, 0).from_step);
+        let target = [rows.clone(), 0..width];
+        let target = [0, 1].map(|axis| correlation.most_numbers(axis, &target[axis]));
+        let share = |range: &mut Range<isize>, axis: usize| {
+            let stride = stride[axis];
+            range.end = range.start + range.len().next_multiple_of(stride) as isize;
             let before = range.start.saturating_neg().max(0);
-            let after = (range.end - extent as isize).max(0);
-            range.len().saturating_sub(before.min(after) as usize).max(target)
+            let after = (range.end - correlation.images().0[axis] as isize).max(0);
+            let shared = before.min(after) as usize / stride;
+            (range.len() / stride).saturating_sub(shared).max(target[axis])
         };
-        let lines = share(&window.rows, window.image[0], rows.len());
-        let pitch = share(&window.columns, window.image[1], width);
-        Self { window, target: [rows.len(), width], images, lines, pitch }
+        let (lines, pitch) = (share(&mut window.rows, 0), share(&mut window.columns, 1));
+        Self { window, stride, target, images, lines, pitch }
+    }
+
+    /// Which field a source line is in, and where it begins there.
+    pub(super) fn line(&self, image: usize, line: usize) -> (usize, Place) {
+        (line % self.stride[0], Place { image, line: line / self.stride[0], column: 0 })
     }
 
     /// The number of a place.
     pub(super) fn number(&self, place: &Place) -> usize {
         (place.image * self.lines + place.line) * self.pitch + place.column
-    }
-
-    /// Target pixels of all images.
-    pub(super) fn target_pixels(&self) -> usize {
-        let [lines, columns] = self.target;
-        self.images * lines * columns
     }
 
     /// Numbers up to the last target pixel.
@@ -67,8 +77,17 @@ impl Grid {
 
     /// Numbers up to the last pixel.
     pub(super) fn pixels(&self) -> usize {
-        let lines = (self.images - 1) * self.lines + self.window.rows.len();
-        (lines - 1) * self.pitch + self.window.columns.len()
+        let [lines, columns] = [&self.window.rows, &self.window.columns].map(Range::len);
+        let lines = (self.images - 1) * self.lines + lines / self.stride[0];
+        (lines - 1) * self.pitch + columns / self.stride[1]
+    }
+
+    /// The number of the first pixel that the target's phases y and x meet.
+    pub(super) fn first(&self, y: &Axis, x: &Axis, rows: &Range<usize>) -> usize {
+        let number = y.numbers_in(rows).start * y.from_step;
+        let row = y.from_first + number as isize - self.window.rows.start;
+        let column = x.from_first - self.window.columns.start;
+        row as usize * self.pitch + column as usize
     }
 
     /// Values of a line.
@@ -76,22 +95,12 @@ impl Grid {
         self.window.row_len()
     }
 
-    /// Where the next line begins; those that an image shares with the next are in both.
-    pub(super) fn line_after(&self, place: Place) -> Option<Place> {
-        let Place { mut image, mut line, .. } = place;
-        line += 1;
-        if line == self.all_lines() {
-            (image, line) = (image + 1, 0);
-        }
-        (image < self.images).then_some(Place { image, line, column: 0 })
-    }
-
-    /// Lines of an image, those that it shares with the next included.
-    pub(super) fn all_lines(&self) -> usize {
+    /// Source lines of an image, those that it shares with the next included.
+    pub(super) fn source_lines(&self) -> usize {
         self.window.rows.len()
     }
 
-    /// Copies a line. The zeros that it shares with the next are in both.
+    /// Copies a source line. The zeros that it shares with the next are in both.
     #[inline(always)]
     pub(super) fn load_line<V: Vector>(
         &self,

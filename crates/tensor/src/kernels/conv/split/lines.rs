@@ -1,10 +1,9 @@
 //! The source of a correlation, split line by line.
 //!
-//! For each part there is a plane: (pixels of the [`Grid`], channels) of `bf16`, a pair to a lane.
+//! For each part there is a plane: (fields of the [`Grid`], pixels, channels) of `bf16`, a pair to a lane.
 
 use super::super::padded::Load;
 use super::Grid;
-use super::grid::Place;
 use crate::kernels::conv::fused::{load, store};
 use crate::kernels::simd::{LANES, Vector};
 use crate::kernels::unit::{PARTS, Patches, TERMS, lanes_of_parts};
@@ -17,25 +16,33 @@ pub(super) struct Lines<'a, L> {
     pub(super) grid: &'a Grid,
     /// Where pixels and parts are in the planes.
     pub(super) patches: Patches,
+    /// From a field to the next.
+    pub(super) field: usize,
     pub(super) planes: &'a mut [f32],
     source: &'a [f32],
     load: L,
-    /// The next line, if there is one.
-    next: Option<Place>,
-    /// It, before it is split.
+    /// The image and the source line that come next, if there are any.
+    next: Option<[usize; 2]>,
+    /// The line, before it is split.
     line: &'a mut [f32],
     /// Values of it that are split already.
     done: usize,
-    /// Lanes of each plane up to which all are written.
+    /// Lanes of each field up to which all are written.
     end: usize,
 }
 
 impl<'a, L: Load> Lines<'a, L> {
+    /// Lanes of a pixel.
+    fn pixel(grid: &Grid, channels: usize) -> usize {
+        grid.stride[1] * channels / 2
+    }
+
     /// Lanes of all planes.
     pub(super) fn planes_len(grid: &Grid, channels: usize) -> usize {
-        let pixel = channels / 2;
+        let pixel = Self::pixel(grid, channels);
         // The last pixel may be the first of a tile, and its last term the first of a step.
-        PARTS * ((grid.pixels() + LANES) * pixel + LANES).next_multiple_of(LANES)
+        let field = ((grid.pixels() + LANES) * pixel + LANES).next_multiple_of(LANES);
+        PARTS * grid.stride[0] * field
     }
 
     pub(super) fn new(
@@ -46,44 +53,56 @@ impl<'a, L: Load> Lines<'a, L> {
         line: &'a mut [f32],
         planes: &'a mut [f32],
     ) -> Self {
-        let patches = Patches { pixel: channels / 2, part: planes.len() / PARTS };
-        let next = Some(Place::default());
-        Self { grid, patches, planes, source, load, next, line, done: 0, end: 0 }
+        let part = planes.len() / PARTS;
+        let (patches, field) =
+            (Patches { pixel: Self::pixel(grid, channels), part }, part / grid.stride[0]);
+        let next = Some([0; 2]);
+        Self { grid, patches, field, planes, source, load, next, line, done: 0, end: 0 }
     }
 
     /// Splits some values of the next line, if there is one.
     #[inline(always)]
     pub(super) fn some<V: Vector>(&mut self) {
-        let Self { grid, patches: Patches { pixel, part }, .. } = *self;
-        let Some(place @ Place { image, line, .. }) = self.next else { return };
+        let Self { grid, patches: Patches { pixel, part }, field, .. } = *self;
+        let Some([image, line]) = self.next else { return };
         if self.done == 0 {
             grid.load_line::<V>(self.source, image, line, self.load, self.line);
         }
         let len = self.line.len();
         let some = self.done..(self.done + SOME).min(len);
+        let (in_field, place) = grid.line(image, line);
         let first = grid.number(&place) * pixel + some.start / 2;
-        assert!(first + some.len().next_multiple_of(TERMS) / 2 <= part, "inside of a plane");
-        split::<V>(&self.line[some.clone()], &mut self.planes[first..], part);
-        self.end = first + some.len() / 2;
+        let behind = first + some.len().next_multiple_of(TERMS) / 2;
+        assert!(behind <= field && in_field < grid.stride[0], "inside of a field");
+        let lanes = &mut self.planes[in_field * field + first..];
+        split::<V>(&self.line[some.clone()], lanes, part);
         self.done = some.end;
+        // The last field is written last.
+        if in_field + 1 == grid.stride[0] {
+            self.end = first + some.len() / 2;
+        }
         if some.end == len {
-            (self.done, self.next) = (0, grid.line_after(place));
+            self.done = 0;
+            self.next = match line + 1 {
+                line if line < grid.source_lines() => Some([image, line]),
+                _ => Some([image + 1, 0]).filter(|_| image + 1 < grid.images),
+            };
         }
         if self.next.is_none() {
-            for plane in self.planes.chunks_exact_mut(part) {
-                plane[self.end..].fill(0.0);
+            for field in self.planes.chunks_exact_mut(field) {
+                field[self.end..].fill(0.0);
             }
-            self.end = part;
+            self.end = field;
         }
     }
 
-    /// Splits lines until all lanes of a plane before `lane` are written.
+    /// Splits lines until all lanes of each field before `lane` are written.
     ///
     /// # Panics
-    /// If a plane has fewer lanes.
+    /// If a field has fewer lanes.
     #[inline(always)]
     pub(super) fn until<V: Vector>(&mut self, lane: usize) {
-        assert!(lane <= self.patches.part, "inside of a plane");
+        assert!(lane <= self.field, "inside of a field");
         while self.end < lane {
             self.some::<V>();
         }

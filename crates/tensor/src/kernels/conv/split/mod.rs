@@ -1,4 +1,4 @@
-//! Direct convolution of stride one by the [matrix unit](crate::kernels::unit).
+//! Direct convolution by the [matrix unit](crate::kernels::unit).
 //!
 //! A task splits its images into their parts once, in a padded copy: a [`Grid`] in which every tap of every
 //! target pixel finds its value a fixed distance away. So the terms of sixteen pixels are a tile of the
@@ -25,36 +25,47 @@ use super::Conv2dShape;
 use super::correlation::{Correlation, Direction};
 use crate::kernels::InstructionSet;
 use crate::kernels::simd::LANES;
+use crate::kernels::unit::TERMS;
 use grid::Grid;
 use slab::Slab;
 
+/// Multiply-adds that a value takes part in, at least, to be split: of fewer, splitting takes as long as
+/// multiplying.
+const MULTIPLY_ADDS: usize = 64;
+
 /// Whether the matrix unit takes a direct correlation. With few source channels it would multiply zeros
-/// for the most part; pairs of terms are made of two channels.
+/// for the most part, and of few terms writing a sum takes longer than adding them up; pairs of terms are
+/// made of two channels.
 pub(super) fn serves(set: InstructionSet, correlation: &Correlation) -> bool {
-    let (sources, _) = correlation.channels();
+    let (sources, targets) = correlation.channels();
+    let ([height, width], _) = correlation.images();
+    let pairs = correlation.phases(0) * correlation.phases(1);
     set == InstructionSet::Amx
         && sources >= LANES
         && sources.is_multiple_of(2)
-        && is_worth_splitting(correlation)
+        && correlation.shape().weight_len() >= 2 * TERMS * targets * pairs
+        && is_worth_splitting(correlation, height * width * sources)
 }
 
-/// The same for the gradient of a weight. Of fewer channels, splitting takes longer than multiplying; an
-/// image of more lanes than that would not stay in the cache.
+/// The same for the gradient of a weight. An image of more lanes than that would not stay in the cache.
 pub(super) fn serves_weight_gradient(set: InstructionSet, shape: &Conv2dShape) -> bool {
     const LANES_OF_AN_IMAGE: usize = 1 << 20;
+    let values = (shape.input_len() + shape.output_len()) / shape.batch;
     set == InstructionSet::Amx
         && shape.in_channels.min(shape.out_channels) >= LANES
-        && is_worth_splitting(&Correlation::new(*shape, Direction::Forward))
+        && is_worth_splitting(&Correlation::new(*shape, Direction::Forward), values)
         && Slab::new(shape, shape.out_channels, 1).len() <= LANES_OF_AN_IMAGE
 }
 
-/// Whether values meet several taps, which a stride and a single tap do not give them, and pixels of the
-/// target are not a few among others.
-fn is_worth_splitting(correlation: &Correlation) -> bool {
+/// Whether so many values of an image meet enough others, no pixels are skipped, and those of the target are
+/// not a few among others.
+fn is_worth_splitting(correlation: &Correlation, values: usize) -> bool {
     let shape = correlation.shape();
-    let [height, width] = correlation.images().1;
-    shape.stride == [1, 1] && shape.kernel != [1, 1] && height > 0 && {
-        let grid = Grid::new(correlation, &(0..height), 1);
-        2 * height * width >= grid.lines * grid.pitch
+    let [[height, width], stride] = [shape.kernel, shape.stride];
+    let multiply_adds = shape.multiply_adds() / shape.batch;
+    multiply_adds >= MULTIPLY_ADDS * values && height >= stride[0] && width >= stride[1] && {
+        let grid = Grid::new(correlation, &(0..correlation.images().1[0]), 1);
+        let [lines, columns] = grid.target;
+        lines > 0 && 2 * lines * columns >= grid.lines * grid.pitch
     }
 }

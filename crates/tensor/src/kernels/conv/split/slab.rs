@@ -1,8 +1,8 @@
 //! A slab of a weight gradient: a few images of the input and of the gradient, split.
 //!
 //! A pair of terms is a pixel and the one that is half of the slab away, so that all taps find pairs that
-//! are split once. The input x has a plane for each part and each sixteen channels: (pixels of the grid, 16
-//! lanes). The gradient g is cut into tiles of sixteen channels (the rows) by the pairs of sixteen
+//! are split once. The input x has a plane for each part, each of the grid's fields, each source pixel of a
+//! pixel of the grid and each sixteen channels: (pixels of the grid, 16 lanes). The gradient g is cut into tiles of sixteen channels (the rows) by the pairs of sixteen
 //! neighbouring pixels (the lanes): (sixteens of channels, steps, parts).
 
 use super::super::Conv2dShape;
@@ -22,7 +22,7 @@ pub(super) struct Slab {
     pub(super) sixteens: [usize; 2],
     /// Steps of sixteen pairs.
     pub(super) steps: usize,
-    /// Of a plane: one part and sixteen channels of the input.
+    /// Of a plane.
     pub(super) plane: usize,
 }
 
@@ -34,7 +34,8 @@ impl Slab {
         let ([height, width], channels) = (shape.kernel, shape.in_channels);
         let steps = grid.targets().div_ceil(TERMS);
         // The last step's last pair has all taps.
-        let plane = (steps * LANES + (height - 1) * grid.pitch + width - 1) * LANES;
+        let last = [(height - 1) / grid.stride[0], (width - 1) / grid.stride[1]];
+        let plane = (steps * LANES + last[0] * grid.pitch + last[1]) * LANES;
         let sixteens = [channels, outputs].map(|channels| channels.div_ceil(LANES));
         Self { grid, channels, sixteens, steps, plane }
     }
@@ -44,16 +45,34 @@ impl Slab {
         self.steps * LANES
     }
 
+    /// Of a field of the padded input before it is split.
+    fn field(&self) -> usize {
+        let pixels = self.grid.pixels().max(self.half() + self.plane / LANES);
+        pixels * self.grid.stride[1] * self.channels
+    }
+
     /// Of the padded input before it is split, and of the gradient.
     pub(super) fn values(&self) -> usize {
-        let pixels = self.grid.pixels().max(self.half() + self.plane / LANES);
         let gradient = 2 * self.half() * self.sixteens[1] * LANES;
-        (pixels * self.channels).next_multiple_of(LANES).max(gradient)
+        (self.grid.stride[0] * self.field()).next_multiple_of(LANES).max(gradient)
+    }
+
+    /// Of a part of the input.
+    pub(super) fn part(&self) -> usize {
+        self.grid.stride[0] * self.grid.stride[1] * self.sixteens[0] * self.plane
     }
 
     /// Of the input's planes.
     pub(super) fn input(&self) -> usize {
-        PARTS * self.sixteens[0] * self.plane
+        PARTS * self.part()
+    }
+
+    /// Where the tap (u, v) of the first target pixel and sixteen of its channels are in a part.
+    pub(super) fn tap(&self, u: usize, v: usize, sixteen: usize) -> usize {
+        let Self { grid: Grid { stride, pitch, .. }, sixteens, plane, .. } = self;
+        let number = u / stride[0] * pitch + v / stride[1];
+        let pixel = u % stride[0] * stride[1] + v % stride[1];
+        (pixel * sixteens[0] + sixteen) * plane + number * LANES
     }
 
     /// Of the gradient's tiles.
@@ -75,31 +94,38 @@ impl Slab {
         values: &mut [f32],
         planes: &mut [f32],
     ) {
-        let Self { grid, channels, plane, .. } = self;
+        let Self { ref grid, channels, plane, .. } = *self;
+        let (pixel, field) = (grid.stride[1] * channels, self.field());
         let image_len = chunk.shape.input_len() / chunk.shape.batch;
         let source = &chunk.input[first * image_len..];
         let mut end = 0;
         for image in 0..grid.images {
-            for line in 0..grid.all_lines() {
-                let at = grid.number(&Place { image, line, column: 0 }) * channels;
+            for line in 0..grid.source_lines() {
+                let (in_field, place) = grid.line(image, line);
+                let at = grid.number(&place) * pixel;
                 end = at + grid.line_len();
-                grid.load_line::<V>(source, image, line, chunk.load, &mut values[at..end]);
+                let values = &mut values[in_field * field..][at..end];
+                grid.load_line::<V>(source, image, line, chunk.load, values);
             }
         }
-        values[end..].fill(0.0);
-        for (sixteen, channel) in (0..*channels).step_by(LANES).enumerate() {
-            let width = LANES.min(channels - channel);
-            let pixels = self.half() + plane / LANES;
-            assert!(pixels * channels <= values.len(), "both pixels of each pair");
-            let lanes = &mut planes[sixteen * plane..];
-            let lanes = lanes_of_parts(lanes, self.sixteens[0] * plane).take(plane / LANES);
-            let one = values.chunks(*channels);
-            let other = values[self.half() * channels..].chunks(*channels);
-            for (lanes, (one, other)) in lanes.zip(one.zip(other)) {
-                let one: V = load(one, channel, width);
-                let parts = one.split(load(other, channel, width));
-                for part in 0..PARTS {
-                    store(parts[part], lanes[part], 0, LANES);
+        let fields = grid.stride[0];
+        assert!((self.half() + plane / LANES) * pixel <= field, "both pixels of each pair");
+        for (in_field, values) in values.chunks_exact_mut(field).take(fields).enumerate() {
+            values[end..].fill(0.0);
+            let one = values.chunks_exact(pixel);
+            let other = values[self.half() * pixel..].chunks_exact(pixel);
+            for (v, first) in (0..pixel).step_by(channels).enumerate() {
+                for (sixteen, channel) in (0..channels).step_by(LANES).enumerate() {
+                    let (at, width) = (first + channel, LANES.min(channels - channel));
+                    let lanes = &mut planes[self.tap(in_field, v, sixteen)..];
+                    let lanes = lanes_of_parts(lanes, self.part()).take(plane / LANES);
+                    for (lanes, (one, other)) in lanes.zip(one.clone().zip(other.clone())) {
+                        let one: V = load(one, at, width);
+                        let parts = one.split(load(other, at, width));
+                        for part in 0..PARTS {
+                            store(parts[part], lanes[part], 0, LANES);
+                        }
+                    }
                 }
             }
         }

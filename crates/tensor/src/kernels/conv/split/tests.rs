@@ -24,16 +24,18 @@ fn lanes(len: usize, seed: u64) -> Vec<f32> {
 fn shapes() -> impl Strategy<Value = Conv2dShape> {
     let image = || prop_oneof![1..10_usize, 15..18_usize];
     let channels = prop_oneof![Just(16), Just(18), Just(32), Just(50)];
-    (1..6_usize, [image(), image()], channels, 1..20_usize, [0..4_usize, 0..4_usize]).prop_flat_map(
+    let padding = [0..4_usize, 0..4_usize];
+    (1..6_usize, [image(), image()], channels, 1..20_usize, padding).prop_flat_map(
         |(batch, image, in_channels, out_channels, padding)| {
             let kernel = [0, 1].map(|d| 1..(image[d] + 2 * padding[d] + 1).min(6));
-            kernel.prop_map(move |kernel| Conv2dShape {
+            let strides = |kernel: [usize; 2]| (Just(kernel), kernel.map(|taps| 1..=taps.min(3)));
+            kernel.prop_flat_map(strides).prop_map(move |(kernel, stride)| Conv2dShape {
                 batch,
                 image,
                 in_channels,
                 out_channels,
                 kernel,
-                stride: [1; 2],
+                stride,
                 padding,
             })
         },

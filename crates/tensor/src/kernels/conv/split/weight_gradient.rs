@@ -99,15 +99,14 @@ impl<L: Load> Task for Slabs<'_, L> {
 impl<L: Load> Chunk<'_, L> {
     /// Adds the products of a slab to the sums.
     fn multiply(&self, slab: &Slab, input: &[f32], gradient: &[f32], sums: &mut [f32]) {
-        let Slab { grid, sixteens, steps, plane, .. } = slab;
+        let Slab { sixteens, steps, .. } = slab;
         let (taps, tiles) = (self.shape.kernel, self.tiles());
-        let part = sixteens[0] * plane;
+        let part = slab.part();
         let pairs = Taps { row: LANES, part, steps: *steps };
         // The first lane of tile t of the input: (taps, sixteens of channels).
         let first = |t: usize| {
             let (tap, sixteen) = (t / sixteens[0], t % sixteens[0]);
-            let number = tap / taps[1] * grid.pitch + tap % taps[1];
-            sixteen * plane + number * LANES
+            slab.tap(tap / taps[1], tap % taps[1], sixteen)
         };
         // SAFETY: this thread has no other unit until this one is dropped.
         let mut unit = unsafe { Unit::take() };

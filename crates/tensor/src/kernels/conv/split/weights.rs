@@ -1,20 +1,24 @@
 //! Weights in the order in which the matrix unit reads them.
 //!
-//! For each sixteen target channels: the steps of all kernel rows, each with a tile for each part. Row j
-//! of a tile is the terms 2 j and 2 j + 1 of the step, its lanes are the channels.
+//! For each pair of phases and each sixteen target channels: the steps of all kernel rows, each with a tile
+//! for each part. Row j of a tile is the terms 2 j and 2 j + 1 of the step, its lanes are the channels.
 
 use rayon::prelude::*;
 
-use super::super::correlation::Correlation;
+use super::super::correlation::{Axis, Correlation};
 use crate::kernels::conv::fused::load;
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::unit::{PARTS, TERMS, TILE, store_parts};
 use crate::kernels::{InstructionSet, Scratch};
 
-/// Kernel rows, and steps of each.
-pub(super) fn steps(correlation: &Correlation) -> [usize; 2] {
-    let [rows, columns] = [0, 1].map(|axis| correlation.axis(axis, 0).taps);
-    [rows, (columns * correlation.channels().0).div_ceil(TERMS)]
+/// Kernel rows of a pair of phases, and steps of each.
+pub(super) fn steps(correlation: &Correlation, y: &Axis, x: &Axis) -> [usize; 2] {
+    [y.taps, (x.taps * correlation.channels().0).div_ceil(TERMS)]
+}
+
+/// Lanes of sixteen target channels.
+pub(super) fn panel_len([rows, steps]: [usize; 2]) -> usize {
+    rows * steps * PARTS * TILE
 }
 
 /// Weights (O, I, KH, KW), packed and split.
@@ -24,14 +28,21 @@ pub(in crate::kernels::conv) fn prepare<'a>(
     weight: &[f32],
     scratch: &'a mut Scratch<f32>,
 ) -> &'a [f32] {
-    let steps = steps(correlation);
     let (packed_len, panels) = (correlation.packed_len(), correlation.padded_channels() / LANES);
-    let panel_len = steps[0] * steps[1] * PARTS * TILE;
-    let buffer = scratch.take(packed_len + panels * panel_len);
+    let lens = correlation.phase_pairs().map(|(y, x)| panel_len(steps(correlation, &y, &x)));
+    let buffer = scratch.take(packed_len + panels * lens.sum::<usize>());
     let (packed, tiles) = buffer.split_at_mut(packed_len);
     correlation.pack(weight, 1, packed);
-    let pairs = tiles.par_chunks_mut(panel_len).zip(packed.par_chunks(packed_len / panels));
-    pairs.for_each(|(tiles, packed)| simd::run(set, Split { steps, packed, tiles }));
+    let (mut packed, mut rest) = (&*packed, &mut *tiles);
+    for (y, x) in correlation.phase_pairs() {
+        let steps = steps(correlation, &y, &x);
+        let (panel_len, depth) = (panel_len(steps), correlation.depth(&y, &x) * LANES);
+        let (tiles, packed_pair);
+        (tiles, rest) = rest.split_at_mut(panels * panel_len);
+        (packed_pair, packed) = packed.split_at(panels * depth);
+        let pairs = tiles.par_chunks_mut(panel_len).zip(packed_pair.par_chunks(depth));
+        pairs.for_each(|(tiles, packed)| simd::run(set, Split { steps, packed, tiles }));
+    }
     tiles
 }
 
