@@ -11,7 +11,7 @@ use std::time::Instant;
 use rayon::ThreadPool;
 use smoothout_tensor::kernels::machine::{fma_peak_gflops, memory_bandwidth_gbs};
 use smoothout_tensor::kernels::{
-    Conv2dShape, InstructionSet, KernelChoice, Kernels, MatrixMut, MatrixRef, Scratch,
+    Aligned, Conv2dShape, InstructionSet, KernelChoice, Kernels, MatrixMut, MatrixRef, Scratch,
     kernels_in_use,
 };
 use smoothout_tensor::{
@@ -21,14 +21,23 @@ use smoothout_tensor::{
 
 const ROUNDS: usize = 7;
 
-fn values(len: usize, seed: u64) -> Vec<f32> {
-    let mut values = vec![0.0; len];
+/// In memory as networks have it.
+fn zeros<R: Real>(len: usize) -> Aligned<R> {
+    let mut zeros = Aligned::default();
+    zeros.grow(len);
+    zeros
+}
+
+fn values(len: usize, seed: u64) -> Aligned<f32> {
+    let mut values = zeros(len);
     fill_uniform(StreamKey::new(seed, Purpose::Data), &mut values);
     values
 }
 
-fn wide(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|&value| f64::from(value)).collect()
+fn wide(values: &[f32]) -> Aligned<f64> {
+    let mut wide = zeros(values.len());
+    wide.iter_mut().zip(values).for_each(|(wide, value)| *wide = f64::from(*value));
+    wide
 }
 
 /// The largest difference relative to the largest value.
@@ -89,7 +98,12 @@ enum Pass {
     WeightGradient,
 }
 
-fn run_pass<R: Real>(pass: Pass, shape: &Conv2dShape, data: &mut [Vec<R>; 3], s: &mut Scratch<R>) {
+fn run_pass<R: Real>(
+    pass: Pass,
+    shape: &Conv2dShape,
+    data: &mut [Aligned<R>; 3],
+    s: &mut Scratch<R>,
+) {
     let [x, w, g] = data;
     match pass {
         Pass::Forward => R::conv2d_forward(shape, x, w, g, s),
@@ -141,8 +155,8 @@ fn product(name: &str, [m, n, k]: [usize; 3], transposed: [bool; 2], pools: &[Th
             MatrixRef::new(data, rows, columns)
         }
     }
-    let (a, b, mut c) = (values(m * k, 1), values(k * n, 2), vec![0.0; m * n]);
-    let (a64, b64, mut c64) = (wide(&a), wide(&b), vec![0.0; m * n]);
+    let (a, b, mut c) = (values(m * k, 1), values(k * n, 2), zeros(m * n));
+    let (a64, b64, mut c64) = (wide(&a), wide(&b), zeros(m * n));
     let (a64, b64) = (view(&a64, m, k, transposed[0]), view(&b64, k, n, transposed[1]));
     f64::gemm(a64, b64, MatrixMut::new(&mut c64, m, n));
     let (a, b) = (view(&a, m, k, transposed[0]), view(&b, k, n, transposed[1]));
@@ -184,7 +198,7 @@ fn perturbation(pools: &[ThreadPool]) {
         layout.push(&format!("conv{block}"), &[64, 64, 3, 3], BlockKind::Weight).unwrap();
         layout.push(&format!("gamma{block}"), &[64], BlockKind::NormScale).unwrap();
     }
-    let (w, mut out) = (values(layout.len(), 1), vec![0.0; layout.len()]);
+    let (w, mut out) = (values(layout.len(), 1), zeros(layout.len()));
     for law in [Distribution::Uniform, Distribution::Gaussian] {
         for geometry in [Geometry::Absolute, Geometry::Filter] {
             let perturbation = Perturbation::new(geometry, 0.1).unwrap().distribution(law);
