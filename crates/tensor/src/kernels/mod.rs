@@ -12,6 +12,7 @@
 //! the inner loops, and the request for huge pages. One source is compiled for each instruction set,
 //! see `simd`; [`KernelChoice`] picks the algorithms.
 
+mod ahead;
 mod conv;
 mod dispatch;
 mod gemm;

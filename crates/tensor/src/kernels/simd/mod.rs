@@ -126,14 +126,9 @@ pub(crate) trait Task {
 /// the pace of the cheaper kernels otherwise.
 #[inline(always)]
 pub(crate) fn prefetch(values: &[f32]) {
-    #[cfg(target_arch = "x86_64")]
-    for line in values.chunks(LANES) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: every x86-64 CPU has the instruction, and it never faults.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    for at in (0..values.len()).step_by(LANES) {
+        prefetch_at(values, at);
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = values;
 }
 
 /// Asks for the cache line of `values[at]`, which need not exist.
@@ -147,6 +142,20 @@ pub(crate) fn prefetch_at(values: &[f32], at: usize) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (values, at);
+}
+
+/// As [`prefetch`], of values that are not needed soon: into the second level of the cache, the first has
+/// no room for them.
+#[inline(always)]
+pub(crate) fn prefetch_far(values: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    for at in (0..values.len()).step_by(LANES) {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(values.as_ptr().wrapping_add(at).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = values;
 }
 
 /// Runs `task` with the vectors of `set`.

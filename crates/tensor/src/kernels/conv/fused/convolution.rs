@@ -6,6 +6,7 @@ use super::gradient::{ApplyNorm, Finish, FinishGroup, OutputGradient};
 use super::moments::{GroupMoments, merge};
 use super::normalise::Operand;
 use super::passes::{add_up, grown};
+use crate::kernels::ahead::Ahead;
 use crate::kernels::conv::correlation::{Correlation, Direction};
 use crate::kernels::conv::direct::{self, Band};
 use crate::kernels::conv::padded::{Identity, Load};
@@ -55,11 +56,11 @@ impl<'a> Prepared<'a> {
         Self { set, correlation, weights, winograd }
     }
 
-    /// The target of a few images, overwritten. `next` is the source of those after them.
-    fn group<L: Load>(&self, source: &[f32], next: &[f32], load: L, target: &mut [f32]) {
+    /// The target of a few images, overwritten. What is `ahead` is read next.
+    fn group<L: Load>(&self, source: &[f32], ahead: Ahead<'_>, load: L, target: &mut [f32]) {
         let (correlation, packed) = (self.correlation, self.weights);
         if self.winograd {
-            return winograd::group(self.set, &correlation, packed, [source, next], target, load);
+            return winograd::group(self.set, &correlation, packed, source, ahead, target, load);
         }
         let rows = 0..correlation.images().1[0];
         Band { correlation, source, packed, rows, load, target }.compute(self.set);
@@ -86,14 +87,14 @@ pub fn forward(
     let from = group * input.values.len() / shape.batch;
     let to = group * output.len() / shape.batch;
     let source = |k: usize| {
-        let (source, next) =
+        let (source, rest) =
             input.values[k * from..].split_at(from.min(input.values.len() - k * from));
-        (source, &next[..from.min(next.len())])
+        (source, Ahead::new(&[&rest[..from.min(rest.len())]]))
     };
     let Some(moments) = moments else {
         output.par_chunks_mut(to).enumerate().for_each(|(k, output)| {
-            let (source, next) = source(k);
-            prepared.group(source, next, input.normalise, output);
+            let (source, ahead) = source(k);
+            prepared.group(source, ahead, input.normalise, output);
         });
         return;
     };
@@ -101,8 +102,8 @@ pub fn forward(
     let partials = grown(partials, shape.batch.div_ceil(group) * moments.len());
     let targets = output.par_chunks_mut(to).zip(partials.par_chunks_mut(moments.len()));
     targets.enumerate().for_each(|(k, (output, partial))| {
-        let (source, next) = source(k);
-        prepared.group(source, next, input.normalise, output);
+        let (source, ahead) = source(k);
+        prepared.group(source, ahead, input.normalise, output);
         simd::run(prepared.set, GroupMoments { values: output, partial });
     });
     merge(partials, moments, to / shape.out_channels, output.len() / shape.out_channels);
@@ -128,25 +129,32 @@ pub fn input_gradient(
     let (from, to) = (group * shape.output_len() / shape.batch, group * target.len() / shape.batch);
     assert_eq!(sums.len(), 3 * shape.in_channels, "three sums of each channel");
     let partials = grown(partials, shape.batch.div_ceil(group) * sums.len());
-    let task = |k: usize, source: &[f32], gradient: &mut [f32], partial: &mut [f64]| {
-        prepared.group(source, &[], Identity, gradient);
+    // The task also knows what it reads next: to finish the gradient, and then the next group's.
+    let task = |k: usize, source: &[f32], next: [&[f32]; 2], gradient: &mut [f32], partial| {
         let finish = finish.rows(k * to..k * to + gradient.len());
+        let [a, b, c, d] = finish.reads();
+        let ahead = Ahead::new(&[a, b, c, d, next[0], next[1]]);
+        prepared.group(source, ahead, Identity, gradient);
         simd::run(set, FinishGroup { finish, gradient, partial });
     };
     let targets = target.par_chunks_mut(to).zip(partials.par_chunks_mut(sums.len())).enumerate();
+    let group = |k: usize, len: usize| (k * from).min(len)..((k + 1) * from).min(len);
     match gradient {
         OutputGradient::Stored(gradient) => {
-            shape.check(shape.input_len(), weight.len(), gradient.len());
-            targets.zip(gradient.par_chunks(from)).for_each(|((k, (target, partial)), source)| {
-                task(k, source, target, partial);
+            let len = gradient.len();
+            shape.check(shape.input_len(), weight.len(), len);
+            targets.for_each(|(k, (target, partial))| {
+                let [source, next] = [k, k + 1].map(|k| &gradient[group(k, len)]);
+                task(k, source, [next, &[]], target, partial);
             });
         }
         OutputGradient::Norm { norm, to: dz } => {
-            shape.check(shape.input_len(), weight.len(), dz.len());
+            let len = dz.len();
+            shape.check(shape.input_len(), weight.len(), len);
             targets.zip(dz.par_chunks_mut(from)).for_each(|((k, (target, partial)), dz)| {
-                let norm = norm.rows(k * from..k * from + dz.len());
+                let [norm, next] = [k, k + 1].map(|k| norm.rows(group(k, len)));
                 simd::run(set, ApplyNorm { norm, add: None, to: dz });
-                task(k, dz, target, partial);
+                task(k, dz, [next.gradient, next.input], target, partial);
             });
         }
     }

@@ -137,6 +137,12 @@ impl Finish<'_> {
         }
     }
 
+    /// What it reads beside the gradient.
+    pub(super) fn reads(&self) -> [&[f32]; 4] {
+        let [first, second] = self.norms.map(|norm| norm.map(|norm| norm.input));
+        [self.gate.map(|gate| gate.values), first, second, self.add].map(Option::unwrap_or_default)
+    }
+
     /// Whether there is nothing to do.
     pub(super) fn is_idle(&self) -> bool {
         *self == Self::default()

@@ -10,10 +10,11 @@ use super::blocks::{block_len, plane_len, transform_input, transform_output};
 use super::tiles::{Tile, Tiles};
 use super::transform::PRODUCTS;
 use super::weights;
+use crate::kernels::ahead::Ahead;
 use crate::kernels::conv::correlation::Correlation;
 use crate::kernels::conv::padded::{Load, Window};
 use crate::kernels::simd::{self, LANES, Task, Vector};
-use crate::kernels::tile::{multiply_short, zeros};
+use crate::kernels::tile::{Sums, multiply, zeros};
 use crate::kernels::{InstructionSet, Scratch, scratch};
 
 /// Tasks that a call is cut into at least, if the shape allows.
@@ -69,7 +70,7 @@ pub(in crate::kernels::conv) fn correlate<L: Load>(
                     images,
                     window,
                     source,
-                    next,
+                    ahead: Ahead::new(&[next]),
                     packed,
                     rows,
                     load,
@@ -100,12 +101,13 @@ pub(in crate::kernels::conv) fn prepare<'s>(
     weights
 }
 
-/// The whole target of a few images, in this thread. `next` is the source of those after them.
+/// The whole target of a few images, in this thread, which reads what is `ahead` next.
 pub(in crate::kernels::conv) fn group<L: Load>(
     set: InstructionSet,
     correlation: &Correlation,
     packed: &[f32],
-    [source, next]: [&[f32]; 2],
+    source: &[f32],
+    ahead: Ahead<'_>,
     target: &mut [f32],
     load: L,
 ) {
@@ -127,7 +129,7 @@ pub(in crate::kernels::conv) fn group<L: Load>(
             images,
             window,
             source,
-            next,
+            ahead,
             packed,
             rows,
             load,
@@ -148,8 +150,7 @@ struct Band<'a, L> {
     images: usize,
     window: Window,
     source: &'a [f32],
-    /// The source of the images after these, to be asked for ahead.
-    next: &'a [f32],
+    ahead: Ahead<'a>,
     packed: &'a [f32],
     rows: Range<usize>,
     load: L,
@@ -171,12 +172,14 @@ impl<L: Load> Task for Band<'_, L> {
         let in_rows = self.tiles.in_rows(&self.rows);
         let all = self.images * in_rows;
         let plane = plane_len(block, sources);
-        let mut next = self.next.chunks(self.next.len().div_ceil(all.div_ceil(block)).max(1));
+        let mut ahead = self.ahead.within(all.div_ceil(block) * PRODUCTS + 2 * all);
+        let mut sources_of = self.tiles.walk(self.rows.len());
+        let mut targets_of = sources_of;
         for first in (0..all).step_by(block) {
-            simd::prefetch(next.next().unwrap_or_default());
             let count = block.min(all - first);
             for number in 0..count {
-                let tile = self.tiles.tile(first + number, in_rows);
+                ahead.step();
+                let tile = sources_of.step();
                 self.prefetch_target(tile);
                 let from = tile.image * self.window.len()
                     + tile.row * self.window.row_len()
@@ -190,14 +193,16 @@ impl<L: Load> Task for Band<'_, L> {
                 }
             }
             match (V::ROWS, V::COLUMNS) {
-                (8, 2) => self.multiply::<V, 8, 2>(block, count),
-                (6, _) => self.multiply::<V, 6, 1>(block, count),
-                _ => self.multiply::<V, 2, 1>(block, count),
+                (8, 2) => self.multiply::<V, 8, 2>(block, count, &mut ahead),
+                (6, _) => self.multiply::<V, 6, 1>(block, count, &mut ahead),
+                _ => self.multiply::<V, 2, 1>(block, count, &mut ahead),
             }
             for number in 0..count {
+                ahead.step();
+                let tile = targets_of.step();
                 match self.tiles.side {
-                    4 => self.transform_output::<V, 4>(block, number, first + number, in_rows),
-                    _ => self.transform_output::<V, 2>(block, number, first + number, in_rows),
+                    4 => self.transform_output::<V, 4>(block, number, tile),
+                    _ => self.transform_output::<V, 2>(block, number, tile),
                 }
             }
         }
@@ -218,15 +223,25 @@ impl<L: Load> Band<'_, L> {
 
     /// The products of the first `count` tiles of the block, panel by panel.
     #[inline(always)]
-    fn multiply<V: Vector, const Q: usize, const N: usize>(&mut self, block: usize, count: usize) {
+    fn multiply<V: Vector, const Q: usize, const N: usize>(
+        &mut self,
+        block: usize,
+        count: usize,
+        ahead: &mut Ahead<'_>,
+    ) {
         let (sources, targets) = self.channels;
         for first in (0..targets).step_by(N * LANES) {
             let width = (N * LANES).min(targets - first);
             let panel = &self.packed[PRODUCTS * sources * first..][..PRODUCTS * sources * width];
             for j in 0..PRODUCTS {
+                if first == 0 {
+                    ahead.step();
+                }
                 let weights = &panel[j * sources * width..][..sources * width];
                 if width == N * LANES {
                     self.multiply_plane::<V, Q, N>(block, count, j, first, weights);
+                } else if block.is_multiple_of(16) {
+                    self.multiply_plane::<V, 16, 1>(block, count, j, first, weights);
                 } else {
                     self.multiply_plane::<V, Q, 1>(block, count, j, first, weights);
                 }
@@ -244,25 +259,22 @@ impl<L: Load> Band<'_, L> {
         weights: &[f32],
     ) {
         let (sources, targets) = self.channels;
-        let from = &self.block[j * plane_len(block, sources)..][..count * sources];
-        let to = &mut self.products[j * plane_len(block, targets)..][..count * targets];
+        let from = &self.block[j * plane_len(block, sources)..][..block * sources];
+        let to = &mut self.products[j * plane_len(block, targets)..][..block * targets];
+        // Whole register tiles: those beyond the last tile are multiplied as well, and never read.
         for tile in (0..count).step_by(Q) {
-            let mut x = [from.as_ptr(); Q];
+            let from = &from[tile * sources..][..Q * sources];
+            let to = &mut to[tile * targets + channel..][..(Q - 1) * targets + N * LANES];
+            // The places of all tiles are a constant distance from one address then.
+            let sums = match sources {
+                16 => products::<V, Q, N>(from, 16, weights),
+                32 => products::<V, Q, N>(from, 32, weights),
+                _ => products::<V, Q, N>(from, sources, weights),
+            };
             for q in 0..Q {
-                // Beyond the last tile the last is multiplied again, and not stored.
-                x[q] = x[q].wrapping_add((tile + q).min(count - 1) * sources);
-            }
-            let mut sums = zeros::<V, Q, 1, N>();
-            // SAFETY: each tile has `sources` values, and as many rows of 16 N weights.
-            unsafe { multiply_short(&mut sums, x, 1, weights.as_ptr(), N * LANES, sources) };
-            for q in 0..Q {
-                if tile + q == count {
-                    break;
-                }
                 for n in 0..N {
-                    let to = &mut to[(tile + q) * targets + channel + n * LANES..][..LANES];
-                    // SAFETY: `to` holds sixteen values.
-                    unsafe { sums[q][0][n].store(to.as_mut_ptr()) };
+                    // SAFETY: `to` holds 16 N channels of each of Q tiles.
+                    unsafe { sums[q][0][n].store(to.as_mut_ptr().add(q * targets + n * LANES)) };
                 }
             }
         }
@@ -274,12 +286,10 @@ impl<L: Load> Band<'_, L> {
         &mut self,
         block: usize,
         number: usize,
-        tile: usize,
-        in_rows: usize,
+        tile: Tile,
     ) {
         let targets = self.channels.1;
         let (plane, width) = (plane_len(block, targets), self.tiles.image[1]);
-        let tile = self.tiles.tile(tile, in_rows);
         let valid = self.tiles.inside(tile, self.rows.len());
         let pixel = self.tiles.pixel(tile, self.rows.len());
         debug_assert!(((pixel + (valid[0] - 1) * width + valid[1]) * targets) <= self.target.len());
@@ -291,4 +301,22 @@ impl<L: Load> Band<'_, L> {
             transform_output::<V, M>(from, plane, to, width * targets, valid, targets);
         }
     }
+}
+
+/// The products of Q neighbouring tiles of `sources` values and as many rows of 16 N weights.
+#[inline(always)]
+fn products<V: Vector, const Q: usize, const N: usize>(
+    tiles: &[f32],
+    sources: usize,
+    weights: &[f32],
+) -> Sums<V, Q, 1, N> {
+    assert!(tiles.len() == Q * sources && weights.len() == sources * N * LANES);
+    let mut x = [tiles.as_ptr(); Q];
+    for q in 0..Q {
+        x[q] = x[q].wrapping_add(q * sources);
+    }
+    let mut sums = zeros();
+    // SAFETY: as asserted.
+    unsafe { multiply(&mut sums, x, 1, weights.as_ptr(), N * LANES, sources) };
+    sums
 }

@@ -18,11 +18,35 @@ pub(super) struct Tiles {
 }
 
 /// One tile of a band: which image, and its first row (within the band) and column.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Tile {
     pub(super) image: usize,
     pub(super) row: usize,
     pub(super) column: usize,
+}
+
+/// The tiles of a band, one after the other: cheaper than their numbers, which are to be divided.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Walk {
+    next: Tile,
+    side: usize,
+    rows: usize,
+    width: usize,
+}
+
+impl Walk {
+    #[inline(always)]
+    pub(super) fn step(&mut self) -> Tile {
+        let tile = self.next;
+        self.next.column += self.side;
+        if self.next.column >= self.width {
+            (self.next.column, self.next.row) = (0, self.next.row + self.side);
+            if self.next.row >= self.rows {
+                (self.next.row, self.next.image) = (0, self.next.image + 1);
+            }
+        }
+        tile
+    }
 }
 
 impl Tiles {
@@ -43,12 +67,10 @@ impl Tiles {
         rows.len().div_ceil(self.side) * self.count[1]
     }
 
-    /// Tile number `number` of a band with `in_rows` tiles to an image.
+    /// All tiles of a band of `rows` rows, image by image, row by row; of as many images as it takes.
     #[inline(always)]
-    pub(super) fn tile(&self, number: usize, in_rows: usize) -> Tile {
-        let (image, within) = (number / in_rows, number % in_rows);
-        let (row, column) = (within / self.count[1], within % self.count[1]);
-        Tile { image, row: row * self.side, column: column * self.side }
+    pub(super) fn walk(&self, rows: usize) -> Walk {
+        Walk { next: Tile::default(), side: self.side, rows, width: self.image[1] }
     }
 
     /// Rows and columns of a tile inside a band of `rows` rows.

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::blocks::{block_len, plane_len, planes, transform_gradient, transform_input};
 use super::tiles::Tiles;
 use super::transform::{PRODUCTS, Square, weight_plane_adjoint};
+use crate::kernels::ahead::Ahead;
 use crate::kernels::conv::Conv2dShape;
 use crate::kernels::conv::correlation::{Correlation, Direction};
 use crate::kernels::conv::padded::Load;
@@ -127,20 +128,20 @@ impl<L: Load> Task for Chunk<'_, L> {
         let [height, width] = self.tiles.image;
         let gradient_len = height * width * outputs;
         let (side, in_rows) = (self.tiles.side, self.tiles.per_image());
-        let mut before = 0;
         let inputs_of = self.input.chunks(self.images * image_len);
-        let mut following = inputs_of.clone().skip(1);
-        for (input, gradient) in inputs_of.zip(self.gradient.chunks(self.images * gradient_len)) {
+        let gradients_of = self.gradient.chunks(self.images * gradient_len);
+        let mut following = inputs_of.clone().zip(gradients_of.clone()).skip(1);
+        for (input, gradient) in inputs_of.zip(gradients_of) {
             window.load::<V>(input, self.padded, self.load);
             let all = input.len() / image_len * in_rows;
-            let next = following.next().unwrap_or_default();
-            let mut next = next.chunks(next.len().div_ceil(all.div_ceil(BLOCK)).max(1));
+            let mut tiles = self.tiles.walk(height);
+            let next = <[_; 2]>::from(following.next().unwrap_or_default());
+            let mut ahead = Ahead::new(&next).within(all.div_ceil(BLOCK) * PRODUCTS + all);
             for first in (0..all).step_by(BLOCK) {
-                simd::prefetch(next.next().unwrap_or_default());
                 let count = BLOCK.min(all - first);
                 for number in 0..count {
-                    self.prefetch_gradient(before + first + number + BLOCK);
-                    let tile = self.tiles.tile(first + number, in_rows);
+                    ahead.step();
+                    let tile = tiles.step();
                     let from = tile.image * window.len()
                         + tile.row * window.row_len()
                         + tile.column * inputs;
@@ -163,34 +164,19 @@ impl<L: Load> Task for Chunk<'_, L> {
                         }
                     }
                 }
-                self.add::<V>(count);
+                self.add::<V>(count, &mut ahead);
             }
-            before += all;
         }
     }
 }
 
 impl<L: Load> Chunk<'_, L> {
-    /// Asks for the gradient of a tile of the chunk, if there are as many.
-    #[inline(always)]
-    fn prefetch_gradient(&self, number: usize) {
-        let [height, width] = self.tiles.image;
-        let outputs = self.channels.1;
-        let tile = self.tiles.tile(number, self.tiles.per_image());
-        let [rows, columns] = self.tiles.inside(tile, height);
-        for row in 0..rows {
-            let first = (self.tiles.pixel(tile, height) + row * width) * outputs;
-            if let Some(pixels) = self.gradient.get(first..first + columns * outputs) {
-                simd::prefetch(pixels);
-            }
-        }
-    }
-
     /// Adds the products of the first `count` tiles of the blocks to the partial sums.
     #[inline(always)]
-    fn add<V: Vector>(&mut self, count: usize) {
+    fn add<V: Vector>(&mut self, count: usize, ahead: &mut Ahead<'_>) {
         let outputs = self.channels.1;
         for j in 0..PRODUCTS {
+            ahead.step();
             for column in (0..outputs).step_by(V::COLUMNS * LANES) {
                 match (V::ROWS, (outputs - column) / LANES >= V::COLUMNS && V::COLUMNS == 2) {
                     (8, true) => self.plane::<V, 1, 8, 2>(j, column, count),
