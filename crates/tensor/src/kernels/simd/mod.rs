@@ -144,18 +144,18 @@ pub(crate) fn prefetch_at(values: &[f32], at: usize) {
     let _ = (values, at);
 }
 
-/// As [`prefetch`], of values that are not needed soon: into the second level of the cache, the first has
-/// no room for them.
+/// Asks for the cache lines of `len` values, which need not exist and are not needed soon: into the second
+/// level of the cache, as the first has no room for them.
 #[inline(always)]
-pub(crate) fn prefetch_far(values: &[f32]) {
+pub(crate) fn prefetch_far(start: *const f32, len: usize) {
     #[cfg(target_arch = "x86_64")]
-    for at in (0..values.len()).step_by(LANES) {
+    for at in (0..len).step_by(LANES) {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         // SAFETY: as above.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(values.as_ptr().wrapping_add(at).cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(start.wrapping_add(at).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = values;
+    let _ = (start, len);
 }
 
 /// Runs `task` with the vectors of `set`.

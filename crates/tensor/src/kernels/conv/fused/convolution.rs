@@ -57,7 +57,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// The target of a few images, overwritten. What is `ahead` is read next.
-    fn group<L: Load>(&self, source: &[f32], ahead: Ahead<'_>, load: L, target: &mut [f32]) {
+    fn group<L: Load>(&self, source: &[f32], ahead: Ahead, load: L, target: &mut [f32]) {
         let (correlation, packed) = (self.correlation, self.weights);
         if self.winograd {
             return winograd::group(self.set, &correlation, packed, source, ahead, target, load);
@@ -86,15 +86,10 @@ pub fn forward(
     let group = shape.group();
     let from = group * input.values.len() / shape.batch;
     let to = group * output.len() / shape.batch;
-    let source = |k: usize| {
-        let (source, rest) =
-            input.values[k * from..].split_at(from.min(input.values.len() - k * from));
-        (source, Ahead::new(&[&rest[..from.min(rest.len())]]))
-    };
+    let source = |k: usize| &input.values[k * from..input.values.len().min((k + 1) * from)];
     let Some(moments) = moments else {
         output.par_chunks_mut(to).enumerate().for_each(|(k, output)| {
-            let (source, ahead) = source(k);
-            prepared.group(source, ahead, input.normalise, output);
+            prepared.group(source(k), Ahead::new(&[]), input.normalise, output);
         });
         return;
     };
@@ -102,8 +97,7 @@ pub fn forward(
     let partials = grown(partials, shape.batch.div_ceil(group) * moments.len());
     let targets = output.par_chunks_mut(to).zip(partials.par_chunks_mut(moments.len()));
     targets.enumerate().for_each(|(k, (output, partial))| {
-        let (source, ahead) = source(k);
-        prepared.group(source, ahead, input.normalise, output);
+        prepared.group(source(k), Ahead::new(&[]), input.normalise, output);
         simd::run(prepared.set, GroupMoments { values: output, partial });
     });
     merge(partials, moments, to / shape.out_channels, output.len() / shape.out_channels);
@@ -129,32 +123,26 @@ pub fn input_gradient(
     let (from, to) = (group * shape.output_len() / shape.batch, group * target.len() / shape.batch);
     assert_eq!(sums.len(), 3 * shape.in_channels, "three sums of each channel");
     let partials = grown(partials, shape.batch.div_ceil(group) * sums.len());
-    // The task also knows what it reads next: to finish the gradient, and then the next group's.
-    let task = |k: usize, source: &[f32], next: [&[f32]; 2], gradient: &mut [f32], partial| {
+    let task = |k: usize, source: &[f32], norm: [&[f32]; 2], gradient: &mut [f32], partial| {
         let finish = finish.rows(k * to..k * to + gradient.len());
-        let [a, b, c, d] = finish.reads();
-        let ahead = Ahead::new(&[a, b, c, d, next[0], next[1]]);
+        let ahead = Ahead::new(&finish.reads()).and_behind(norm[0]).and_behind(norm[1]);
         prepared.group(source, ahead, Identity, gradient);
         simd::run(set, FinishGroup { finish, gradient, partial });
     };
     let targets = target.par_chunks_mut(to).zip(partials.par_chunks_mut(sums.len())).enumerate();
-    let group = |k: usize, len: usize| (k * from).min(len)..((k + 1) * from).min(len);
     match gradient {
         OutputGradient::Stored(gradient) => {
-            let len = gradient.len();
-            shape.check(shape.input_len(), weight.len(), len);
-            targets.for_each(|(k, (target, partial))| {
-                let [source, next] = [k, k + 1].map(|k| &gradient[group(k, len)]);
-                task(k, source, [next, &[]], target, partial);
+            shape.check(shape.input_len(), weight.len(), gradient.len());
+            targets.zip(gradient.par_chunks(from)).for_each(|((k, (target, partial)), source)| {
+                task(k, source, [&[]; 2], target, partial);
             });
         }
         OutputGradient::Norm { norm, to: dz } => {
-            let len = dz.len();
-            shape.check(shape.input_len(), weight.len(), len);
+            shape.check(shape.input_len(), weight.len(), dz.len());
             targets.zip(dz.par_chunks_mut(from)).for_each(|((k, (target, partial)), dz)| {
-                let [norm, next] = [k, k + 1].map(|k| norm.rows(group(k, len)));
+                let norm = norm.rows(k * from..k * from + dz.len());
                 simd::run(set, ApplyNorm { norm, add: None, to: dz });
-                task(k, dz, [next.gradient, next.input], target, partial);
+                task(k, dz, [norm.gradient, norm.input], target, partial);
             });
         }
     }

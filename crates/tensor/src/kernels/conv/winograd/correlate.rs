@@ -50,9 +50,6 @@ pub(in crate::kernels::conv) fn correlate<L: Load>(
     let row_len = target_len / tiles.image[0];
     target.par_chunks_mut(images * target_len).enumerate().for_each(|(group, target)| {
         let source = &source[group * images * source_len..];
-        // What this thread most likely does next.
-        let next = &source[(target.len() / target_len * source_len)..];
-        let next = &next[..next.len().min(images * source_len)];
         let source = &source[..target.len() / target_len * source_len];
         let band_len = if images == 1 { rows * row_len } else { target.len() };
         target.par_chunks_mut(band_len).enumerate().for_each(|(band, target)| {
@@ -70,7 +67,7 @@ pub(in crate::kernels::conv) fn correlate<L: Load>(
                     images,
                     window,
                     source,
-                    ahead: Ahead::new(&[next]),
+                    ahead: Ahead::new(&[]),
                     packed,
                     rows,
                     load,
@@ -101,13 +98,13 @@ pub(in crate::kernels::conv) fn prepare<'s>(
     weights
 }
 
-/// The whole target of a few images, in this thread, which reads what is `ahead` next.
+/// The whole target of a few images, in this thread, which goes on with what is `ahead` and behind these.
 pub(in crate::kernels::conv) fn group<L: Load>(
     set: InstructionSet,
     correlation: &Correlation,
     packed: &[f32],
     source: &[f32],
-    ahead: Ahead<'_>,
+    ahead: Ahead,
     target: &mut [f32],
     load: L,
 ) {
@@ -150,7 +147,7 @@ struct Band<'a, L> {
     images: usize,
     window: Window,
     source: &'a [f32],
-    ahead: Ahead<'a>,
+    ahead: Ahead,
     packed: &'a [f32],
     rows: Range<usize>,
     load: L,
@@ -172,7 +169,8 @@ impl<L: Load> Task for Band<'_, L> {
         let in_rows = self.tiles.in_rows(&self.rows);
         let all = self.images * in_rows;
         let plane = plane_len(block, sources);
-        let mut ahead = self.ahead.within(all.div_ceil(block) * PRODUCTS + 2 * all);
+        let ahead = self.ahead.and_behind(self.source).and_behind(self.target);
+        let mut ahead = ahead.within(all.div_ceil(block) * PRODUCTS + 2 * all);
         let mut sources_of = self.tiles.walk(self.rows.len());
         let mut targets_of = sources_of;
         for first in (0..all).step_by(block) {
@@ -227,7 +225,7 @@ impl<L: Load> Band<'_, L> {
         &mut self,
         block: usize,
         count: usize,
-        ahead: &mut Ahead<'_>,
+        ahead: &mut Ahead,
     ) {
         let (sources, targets) = self.channels;
         for first in (0..targets).step_by(N * LANES) {

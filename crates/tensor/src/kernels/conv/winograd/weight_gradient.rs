@@ -129,14 +129,12 @@ impl<L: Load> Task for Chunk<'_, L> {
         let gradient_len = height * width * outputs;
         let (side, in_rows) = (self.tiles.side, self.tiles.per_image());
         let inputs_of = self.input.chunks(self.images * image_len);
-        let gradients_of = self.gradient.chunks(self.images * gradient_len);
-        let mut following = inputs_of.clone().zip(gradients_of.clone()).skip(1);
-        for (input, gradient) in inputs_of.zip(gradients_of) {
+        for (input, gradient) in inputs_of.zip(self.gradient.chunks(self.images * gradient_len)) {
             window.load::<V>(input, self.padded, self.load);
             let all = input.len() / image_len * in_rows;
             let mut tiles = self.tiles.walk(height);
-            let next = <[_; 2]>::from(following.next().unwrap_or_default());
-            let mut ahead = Ahead::new(&next).within(all.div_ceil(BLOCK) * PRODUCTS + all);
+            let ahead = Ahead::new(&[]).and_behind(input).and_behind(gradient);
+            let mut ahead = ahead.within(all.div_ceil(BLOCK) * PRODUCTS + all);
             for first in (0..all).step_by(BLOCK) {
                 let count = BLOCK.min(all - first);
                 for number in 0..count {
@@ -173,7 +171,7 @@ impl<L: Load> Task for Chunk<'_, L> {
 impl<L: Load> Chunk<'_, L> {
     /// Adds the products of the first `count` tiles of the blocks to the partial sums.
     #[inline(always)]
-    fn add<V: Vector>(&mut self, count: usize, ahead: &mut Ahead<'_>) {
+    fn add<V: Vector>(&mut self, count: usize, ahead: &mut Ahead) {
         let outputs = self.channels.1;
         for j in 0..PRODUCTS {
             ahead.step();
