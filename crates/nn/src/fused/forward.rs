@@ -2,11 +2,12 @@
 
 use std::mem::take;
 
-use smoothout_tensor::kernels::fused;
+use smoothout_tensor::kernels::fused::{self, Combination, Input};
 
 use super::plan::Forward;
-use super::roles::Read;
+use super::roles::{Join, Read};
 use super::{Fused, WeightedSum};
+use crate::graph::Op;
 use crate::layers::batch_norm::EPSILON;
 use crate::parallel::grown;
 use crate::workspace::KEPT;
@@ -22,29 +23,26 @@ impl Fused<'_> {
         let (plan, slots) = (self.plan, self.run.slots());
         let gradients = if self.training { &plan.gradients[..] } else { &[] };
         workspace.prepare(self.network, self.batch, slots, gradients);
-        for step in &plan.forward {
+        let mut steps = plan.forward.iter().peekable();
+        while let Some(step) = steps.next() {
             match *step {
                 Forward::Plain { node } => self.run.forward_step(node, images, workspace)?,
                 Forward::Moments { norm } => self.moments(norm, images, workspace)?,
-                Forward::Weighted { node, norm, .. } => {
-                    if let Some(norm) = norm {
-                        self.check_rows(norm)?;
-                    }
-                    let slot = slots.of_value[node + 1];
-                    let mut output = take(&mut workspace.activations[slot]);
-                    self.weighted(step, images, &mut output[..self.run.len(node + 1)], workspace);
-                    workspace.activations[slot] = output;
-                }
+                Forward::Weighted { .. } => self.weighted(step, None, images, workspace)?,
                 Forward::Combine { value, join } => {
+                    // A convolution that reads it next writes it as well. In inference, its output may lie
+                    // where the operands do.
+                    if self.training
+                        && let Some(next) = steps.next_if(|next| self.convolves(next, value))
+                    {
+                        self.weighted(next, Some((value, join)), images, workspace)?;
+                        continue;
+                    }
                     let slot = slots.of_value[value];
                     let mut output = take(&mut workspace.activations[slot]);
-                    let (activations, kept) = (&workspace.activations, &workspace.kept);
-                    let first = Read::Normed { norm: join.norm, relu: false };
-                    let operand = |read| self.operand(images, activations, kept, read);
+                    let combination = self.combination(join, images, workspace);
                     let channels = self.network.shape_of(value)[2];
-                    let to = &mut output[..self.run.len(value)];
-                    let second = join.second.map(operand);
-                    fused::combine(operand(first), second, join.relu, channels, to);
+                    fused::combine(combination, channels, &mut output[..self.run.len(value)]);
                     workspace.activations[slot] = output;
                 }
             }
@@ -52,35 +50,79 @@ impl Fused<'_> {
         Ok(())
     }
 
+    /// Whether a step is the convolution of a stored value.
+    fn convolves(&self, step: &Forward, value: usize) -> bool {
+        let Forward::Weighted { node, input, .. } = *step else { return false };
+        let is_convolution = matches!(self.network.nodes[node].op, Op::Conv2d { .. });
+        is_convolution && input == Read::Stored(value)
+    }
+
+    /// A convolution or linear layer. A convolution may write its input first.
     fn weighted(
         &self,
         step: &Forward,
+        written: Option<(usize, Join)>,
         images: &[f32],
-        output: &mut [f32],
         workspace: &mut Workspace<f32>,
-    ) {
+    ) -> Result<(), NnError> {
         let Forward::Weighted { node: index, input, norm } = *step else {
             unreachable!("called for weighted sums only")
         };
+        if let Some(norm) = norm {
+            self.check_rows(norm)?;
+        }
+        let slots = self.run.slots();
+        let mut take_value = |value: usize| take(&mut workspace.activations[slots.of_value[value]]);
+        let mut output_buffer = take_value(index + 1);
+        let mut input_buffer = written.map(|(value, _)| take_value(value));
+        let output = &mut output_buffer[..self.run.len(index + 1)];
         let node = &self.network.nodes[index];
-        let channels = node.shape[2];
-        let Workspace { activations, kept, sums, partials, scratch, .. } = workspace;
-        let input = self.operand(images, activations, kept, input);
         let batch_statistics = self.mode.statistics == Statistics::Batch;
-        let moments = (norm.is_some() && batch_statistics).then(|| grown(sums, 2 * channels));
+        let mut sums = take(&mut workspace.sums);
+        let moments =
+            (norm.is_some() && batch_statistics).then(|| grown(&mut sums, 2 * node.shape[2]));
+        let mut partials = take(&mut workspace.partials);
+        let mut scratch = take(&mut workspace.scratch);
+        let operand = || self.operand(images, &workspace.activations, &workspace.kept, input);
         match self.weighted_sum(node) {
             WeightedSum::Conv2d { shape, weight } => {
+                let input = match (written, &mut input_buffer) {
+                    (Some((value, join)), Some(buffer)) => Input::Combined {
+                        combination: self.combination(join, images, workspace),
+                        to: &mut buffer[..self.run.len(value)],
+                    },
+                    _ => Input::Stored(operand()),
+                };
                 let weight = &self.w[weight];
+                let (partials, scratch) = (&mut partials, &mut scratch);
                 fused::forward(&shape, input, weight, output, moments, partials, scratch);
             }
             WeightedSum::Linear { extents, weight, bias } => {
-                let (weight, bias) = (&self.w[weight], &self.w[bias]);
-                fused::linear_forward(input, weight, bias, output, moments, partials, extents);
+                let (weight, bias, partials) = (&self.w[weight], &self.w[bias], &mut partials);
+                fused::linear_forward(operand(), weight, bias, output, moments, partials, extents);
             }
+        }
+        (workspace.sums, workspace.partials, workspace.scratch) = (sums, partials, scratch);
+        workspace.activations[slots.of_value[index + 1]] = output_buffer;
+        if let (Some((value, _)), Some(buffer)) = (written, input_buffer) {
+            workspace.activations[slots.of_value[value]] = buffer;
         }
         if let Some(norm) = norm {
             self.settle(norm, workspace);
         }
+        Ok(())
+    }
+
+    /// What a joined value is made of.
+    fn combination<'v>(
+        &'v self,
+        join: Join,
+        images: &'v [f32],
+        workspace: &'v Workspace<f32>,
+    ) -> Combination<'v> {
+        let operand = |read| self.operand(images, &workspace.activations, &workspace.kept, read);
+        let first = operand(Read::Normed { norm: join.norm, relu: false });
+        Combination { first, second: join.second.map(operand), relu: join.relu }
     }
 
     fn moments(

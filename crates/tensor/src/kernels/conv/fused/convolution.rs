@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::combine::{Combine, Input};
 use super::gradient::{ApplyNorm, Finish, FinishGroup, OutputGradient};
 use super::moments::{GroupMoments, merge};
 use super::normalise::Operand;
@@ -67,40 +68,60 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// The convolution of an operand. With `moments`, also the moments of the output's channels: first
-/// all means, then all sums of squared deviations.
+/// The convolution of an input. With `moments`, also the moments of the output's channels: first all
+/// means, then all sums of squared deviations.
 ///
 /// # Panics
 /// If a length is not what `shape` says.
 pub fn forward(
     shape: &Conv2dShape,
-    input: Operand<'_>,
+    input: Input<'_>,
     weight: &[f32],
     output: &mut [f32],
     moments: Option<&mut [f64]>,
     partials: &mut Vec<f64>,
     scratch: &mut Scratch<f32>,
 ) {
-    shape.check(input.values.len(), weight.len(), output.len());
     let prepared = Prepared::new(shape, Direction::Forward, weight, scratch);
-    let group = shape.group();
-    let from = group * input.values.len() / shape.batch;
-    let to = group * output.len() / shape.batch;
-    let source = |k: usize| &input.values[k * from..input.values.len().min((k + 1) * from)];
-    let Some(moments) = moments else {
-        output.par_chunks_mut(to).enumerate().for_each(|(k, output)| {
-            prepared.group(source(k), Ahead::new(&[]), input.normalise, output);
-        });
-        return;
+    let (group, set, channels) = (shape.group(), prepared.set, shape.in_channels);
+    let from = group * shape.input_len() / shape.batch;
+    let (to, output_len) = (group * output.len() / shape.batch, output.len());
+    // Without moments there is nothing to write to.
+    let of_group = moments.as_ref().map_or(1, |moments| moments.len());
+    let partials = grown(partials, shape.batch.div_ceil(group) * of_group);
+    let finish = |values: &[f32], partial: &mut [f64]| {
+        if moments.is_some() {
+            simd::run(set, GroupMoments { values, partial });
+        }
     };
-    assert_eq!(moments.len(), 2 * shape.out_channels, "two moments of each channel");
-    let partials = grown(partials, shape.batch.div_ceil(group) * moments.len());
-    let targets = output.par_chunks_mut(to).zip(partials.par_chunks_mut(moments.len()));
-    targets.enumerate().for_each(|(k, (output, partial))| {
-        prepared.group(source(k), Ahead::new(&[]), input.normalise, output);
-        simd::run(prepared.set, GroupMoments { values: output, partial });
-    });
-    merge(partials, moments, to / shape.out_channels, output.len() / shape.out_channels);
+    let targets = output.par_chunks_mut(to).zip(partials.par_chunks_mut(of_group));
+    match input {
+        Input::Stored(Operand { values, normalise }) => {
+            shape.check(values.len(), weight.len(), output_len);
+            targets.zip(values.par_chunks(from)).for_each(|((output, partial), source)| {
+                prepared.group(source, Ahead::new(&[]), normalise, output);
+                finish(output, partial);
+            });
+        }
+        Input::Combined { combination, to: y } => {
+            shape.check(y.len(), weight.len(), output_len);
+            combination.check(y.len());
+            let sources = y.par_chunks_mut(from).enumerate();
+            targets.zip(sources).for_each(|((target, partial), (k, y))| {
+                let combination = combination.rows(k * from..k * from + y.len());
+                let second = combination.second.map_or(&[][..], |second| second.values);
+                let ahead = Ahead::new(&[]).and_behind(combination.first.values).and_behind(second);
+                simd::run(set, Combine { combination, channels, output: y });
+                prepared.group(y, ahead, Identity, target);
+                finish(target, partial);
+            });
+        }
+    }
+    if let Some(moments) = moments {
+        assert_eq!(moments.len(), 2 * shape.out_channels, "two moments of each channel");
+        let rows = |values: usize| values / shape.out_channels;
+        merge(partials, moments, rows(to), rows(output_len));
+    }
 }
 
 /// The gradient of a convolution's input, finished; `sums` as in [`finish`](super::finish).

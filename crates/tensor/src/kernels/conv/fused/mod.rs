@@ -6,7 +6,8 @@
 //! before belongs to the pass that writes the tensor, what comes after to the pass that reads it.
 //!
 //! Forward, one pass for a convolution or linear layer with its norm: the input is normalised and
-//! rectified as it is read ([`Operand`]), zero padding coming after; the moments of the output are
+//! rectified as it is read ([`Operand`]), zero padding coming after, or written first if others read
+//! it as well ([`Input`]); the moments of the output are
 //! taken from each group of images as soon as it is written. Backward, one pass for the input
 //! gradient: dz is computed from the gradient d of the norm's output as it is read
 //! ([`NormGradient`]; a linear layer's in a pass before); the gradient of the input is finished
@@ -15,6 +16,7 @@
 //! Groups are fixed by shape, and their sums are merged in order: the same bits for any number of
 //! threads. All this is for `f32`.
 
+mod combine;
 mod convolution;
 mod gradient;
 mod lanes;
@@ -25,10 +27,11 @@ mod passes;
 #[cfg(test)]
 mod tests;
 
+pub use combine::{Combination, Input, combine};
 pub use convolution::{forward, input_gradient, weight_gradient};
 pub use gradient::{Finish, NormGradient, Normed, OutputGradient};
 pub(in crate::kernels) use lanes::{lanes, load, store};
 pub use linear::{linear_forward, linear_gradients, linear_weight_gradient};
 pub(in crate::kernels) use normalise::Affine;
 pub use normalise::{Normalise, Operand};
-pub use passes::{combine, finish, moments, norm_gradient};
+pub use passes::{finish, moments, norm_gradient};

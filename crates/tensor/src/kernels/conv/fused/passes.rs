@@ -4,18 +4,16 @@
 use rayon::prelude::*;
 
 use super::gradient::{ApplyNorm, Finish, FinishGroup, NormGradient};
-use super::lanes::{load, store};
 use super::moments::{GroupMoments, merge};
-use super::normalise::{Affine, Operand};
 use crate::kernels::InstructionSet;
 use crate::kernels::remaining::Remaining;
-use crate::kernels::simd::{self, LANES, Task, Vector};
+use crate::kernels::simd;
 
 /// Values of a piece of work: an L2 cache holds three such pieces.
 const PIECE: usize = 1 << 15;
 
 /// Values of a piece with whole rows.
-fn piece(channels: usize) -> usize {
+pub(super) fn piece(channels: usize) -> usize {
     (PIECE / channels).max(1) * channels
 }
 
@@ -44,73 +42,6 @@ pub fn moments(values: &[f32], moments: &mut [f64], partials: &mut Vec<f64>) {
         remaining.run(|| simd::run(set, GroupMoments { values, partial }));
     });
     merge(partials, moments, piece / channels, values.len() / channels);
-}
-
-/// `output = first + second`, then maybe `max(0, .)`: a norm's output, or the end of a residual
-/// block. All have `channels` columns.
-///
-/// # Panics
-/// If lengths differ.
-pub fn combine(
-    first: Operand<'_>,
-    second: Option<Operand<'_>>,
-    relu: bool,
-    channels: usize,
-    output: &mut [f32],
-) {
-    let set = InstructionSet::current();
-    assert_eq!(first.values.len(), output.len(), "length of the first operand");
-    if let Some(second) = second {
-        assert_eq!(second.values.len(), output.len(), "length of the second operand");
-    }
-    let piece = piece(channels);
-    output.par_chunks_mut(piece).enumerate().for_each(|(k, output)| {
-        let at = k * piece..k * piece + output.len();
-        let part = |operand: Operand<'_>| -> std::ops::Range<usize> {
-            debug_assert!(at.end <= operand.values.len());
-            at.clone()
-        };
-        let first = Operand { values: &first.values[part(first)], ..first };
-        let second = second.map(|o| Operand { values: &o.values[part(o)], ..o });
-        simd::run(set, Combine { first, second, relu, channels, output });
-    });
-}
-
-struct Combine<'a> {
-    first: Operand<'a>,
-    second: Option<Operand<'a>>,
-    relu: bool,
-    channels: usize,
-    output: &'a mut [f32],
-}
-
-impl Task for Combine<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        let Self { first, second, relu, channels, output } = self;
-        let other = second.and_then(|second| second.normalise);
-        for channel in (0..channels).step_by(LANES) {
-            let width = LANES.min(channels - channel);
-            let affine = first.normalise.as_ref().map(|n| Affine::<V>::new(n, channel, width));
-            let other = other.as_ref().map(|n| Affine::<V>::new(n, channel, width));
-            for at in (channel..output.len()).step_by(channels) {
-                let mut y: V = load(first.values, at, width);
-                if let Some(affine) = &affine {
-                    y = affine.apply(y);
-                }
-                if let Some(second) = &second {
-                    let mut x: V = load(second.values, at, width);
-                    if let Some(other) = &other {
-                        x = other.apply(x);
-                    }
-                    y = y.add(x);
-                }
-                store(if relu { y.relu() } else { y }, output, at, width);
-            }
-        }
-    }
 }
 
 /// Finishes a gradient in place; `sums` becomes s1, s2 of the first norm, s2 of the second, each

@@ -162,14 +162,20 @@ proptest! {
         let normalise = Normalise { mean: &mean, scale: &scale, shift: &shift, relu: true };
         let operand = Operand { values: &z, normalise: Some(normalise) };
         let mut x = vec![f32::NAN; z.len()];
-        combine(operand, None, false, channels[0], &mut x);
+        let combination = Combination { first: operand, second: None, relu: false };
+        combine(combination, channels[0], &mut x);
         let wide = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
         let (x, w64, mut y64) = (wide(&x), wide(&w), vec![0.0; d.len()]);
         f64::conv2d_forward(&shape, &x, &w64, &mut y64, &mut Scratch::new());
         let (scratch, partials) = (&mut Scratch::new(), &mut Vec::new());
         let (mut y, mut all) = (vec![f32::NAN; d.len()], vec![f64::NAN; 2 * channels[1]]);
-        forward(&shape, operand, &w, &mut y, Some(&mut all), partials, scratch);
+        forward(&shape, Input::Stored(operand), &w, &mut y, Some(&mut all), partials, scratch);
         near(&y, &y64, "output");
+        // Of the same values, computed as they are read: the same bits.
+        let (mut to, mut other) = (vec![f32::NAN; x.len()], vec![f32::NAN; y.len()]);
+        let input = Input::Combined { combination, to: &mut to };
+        forward(&shape, input, &w, &mut other, None, partials, scratch);
+        prop_assert!(wide(&to) == x && other == y, "combined");
         let mut again = vec![f64::NAN; all.len()];
         moments(&y, &mut again, partials);
         near(&single(&all), &again, "moments");
@@ -225,7 +231,7 @@ fn check_linear_layer([batch, inputs, outputs]: [usize; 3], biased: bool) {
     let normalise = Normalise { mean: &mean, scale: &scale, shift: &shift, relu: true };
     let operand = Operand { values: &z, normalise: Some(normalise) };
     let mut x = vec![f32::NAN; z.len()];
-    combine(operand, None, false, inputs, &mut x);
+    combine(Combination { first: operand, second: None, relu: false }, inputs, &mut x);
     let wide = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
     let (x64, w64, d64) = (wide(&x), wide(&w), wide(&d));
     let x64 = MatrixRef::new(&x64, batch, inputs);
