@@ -28,6 +28,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 WORKS = {
     "resnet44 b128": ("resnet44", 100, 128, False, 3, 4),
     "c3 b128": ("c3", 100, 128, False, 6, 8),
+    "c2 b128": ("c2", 10, 128, False, 2, 3),
     "f1 b128": ("f1", 10, 128, False, 40, 60),
     "f1 b4096": ("f1", 10, 4096, False, 4, 5),
     "resnet44 forward b500": ("resnet44", 100, 500, True, 3, 4),
@@ -66,6 +67,15 @@ def build(torch, name, classes):
                 fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels
                 module.weight.data.normal_(0, math.sqrt(2 / fan_out))
         return model, (3, 32, 32)
+    if name == "c2":
+        layers, inputs = [], 3
+        for outputs, dropouts in ((64, (0.3,)), (128, (0.4,)), (256, (0.4, 0.4)), (512, (0.4, 0.4)), (512, (0.4, 0.4))):
+            for dropout in (*dropouts, None):
+                layers += [nn.Conv2d(inputs, outputs, 3, 1, 1), nn.BatchNorm2d(outputs), nn.ReLU(True)]
+                layers += [nn.MaxPool2d(2) if dropout is None else nn.Dropout(dropout)]
+                inputs = outputs
+        layers += [nn.Flatten(), nn.Dropout(0.5), nn.Linear(512, 512), nn.BatchNorm1d(512), nn.ReLU(True)]
+        return nn.Sequential(*layers, nn.Dropout(0.5), nn.Linear(512, classes)), (3, 32, 32)
     if name == "c3":
         layers = []
         for inputs in (3, 64):
