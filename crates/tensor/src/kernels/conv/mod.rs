@@ -6,6 +6,7 @@ pub(super) mod double;
 pub mod fused;
 mod pack;
 pub(super) mod padded;
+mod patches;
 pub(super) mod plain;
 mod shape;
 mod split;
@@ -19,7 +20,49 @@ pub use shape::Conv2dShape;
 
 use super::{InstructionSet, KernelChoice, Scratch};
 use correlation::{Correlation, Direction};
-use padded::Identity;
+use padded::{Identity, Load};
+
+/// How a convolution is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Algorithm {
+    Direct,
+    /// Directly, as a product of matrices.
+    Patches,
+    Winograd,
+}
+
+impl Algorithm {
+    /// That of the forward pass or the input gradient.
+    fn of_correlation(
+        choice: KernelChoice,
+        set: InstructionSet,
+        shape: &Conv2dShape,
+        direction: Direction,
+    ) -> Self {
+        let target = match direction {
+            Direction::Forward => shape.output_image(),
+            Direction::InputGradient => shape.image,
+        };
+        if winograd::serves((choice, set), shape, target) {
+            Self::Winograd
+        } else if patches::serves(set, shape) {
+            Self::Patches
+        } else {
+            Self::Direct
+        }
+    }
+
+    /// That of the weight gradient.
+    fn of_weight_gradient(choice: KernelChoice, set: InstructionSet, shape: &Conv2dShape) -> Self {
+        if winograd::serves_weight_gradient((choice, set), shape) {
+            Self::Winograd
+        } else if patches::serves_weight_gradient(set, shape) {
+            Self::Patches
+        } else {
+            Self::Direct
+        }
+    }
+}
 
 /// The forward pass by `choice` of algorithm, with the vectors of `set`.
 pub(super) fn forward(
@@ -31,11 +74,12 @@ pub(super) fn forward(
     scratch: &mut Scratch<f32>,
 ) {
     shape.check(input.len(), weight.len(), output.len());
-    let correlation = Correlation::new(*shape, Direction::Forward);
-    if winograd::serves((choice, set), shape, shape.output_image()) {
-        winograd::correlate(set, correlation, input, weight, output, scratch, Identity);
-    } else {
-        direct::correlate(set, correlation, input, weight, output, scratch, Identity);
+    let (x, w, y, direction) = (input, weight, output, Direction::Forward);
+    let correlation = Correlation::new(*shape, direction);
+    match Algorithm::of_correlation(choice, set, shape, direction) {
+        Algorithm::Direct => direct::correlate(set, correlation, x, w, y, scratch, Identity),
+        Algorithm::Patches => patches::forward(set, shape, x, w, y, scratch, Identity),
+        Algorithm::Winograd => winograd::correlate(set, correlation, x, w, y, scratch, Identity),
     }
 }
 
@@ -49,12 +93,12 @@ pub(super) fn input_gradient(
     scratch: &mut Scratch<f32>,
 ) {
     shape.check(input_gradient.len(), weight.len(), output_gradient.len());
-    let correlation = Correlation::new(*shape, Direction::InputGradient);
-    let (g, dx) = (output_gradient, input_gradient);
-    if winograd::serves((choice, set), shape, shape.image) {
-        winograd::correlate(set, correlation, g, weight, dx, scratch, Identity);
-    } else {
-        direct::correlate(set, correlation, g, weight, dx, scratch, Identity);
+    let (w, g, dx, direction) = (weight, output_gradient, input_gradient, Direction::InputGradient);
+    let correlation = Correlation::new(*shape, direction);
+    match Algorithm::of_correlation(choice, set, shape, direction) {
+        Algorithm::Direct => direct::correlate(set, correlation, g, w, dx, scratch, Identity),
+        Algorithm::Patches => patches::input_gradient(set, shape, w, g, dx, scratch),
+        Algorithm::Winograd => winograd::correlate(set, correlation, g, w, dx, scratch, Identity),
     }
 }
 
@@ -68,9 +112,23 @@ pub(super) fn weight_gradient(
     scratch: &mut Scratch<f32>,
 ) {
     let (x, g, dw) = (input, output_gradient, weight_gradient);
-    if winograd::serves_weight_gradient(choice, shape) {
-        winograd::weight_gradient(set, shape, x, g, dw, scratch, Identity);
-    } else {
-        weight_gradient::direct(set, shape, x, g, dw, scratch, Identity);
+    loaded_weight_gradient((choice, set), shape, x, g, dw, scratch, Identity);
+}
+
+/// The same, of an input that is loaded somehow.
+fn loaded_weight_gradient<L: Load>(
+    (choice, set): (KernelChoice, InstructionSet),
+    shape: &Conv2dShape,
+    x: &[f32],
+    g: &[f32],
+    dw: &mut [f32],
+    scratch: &mut Scratch<f32>,
+    load: L,
+) {
+    shape.check(x.len(), dw.len(), g.len());
+    match Algorithm::of_weight_gradient(choice, set, shape) {
+        Algorithm::Direct => weight_gradient::direct(set, shape, x, g, dw, scratch, load),
+        Algorithm::Patches => patches::weight_gradient(set, shape, x, g, dw, scratch, load),
+        Algorithm::Winograd => winograd::weight_gradient(set, shape, x, g, dw, scratch, load),
     }
 }

@@ -58,6 +58,27 @@ impl Window {
         }
     }
 
+    /// Copies what `padded` has of an image to it, and zeros to the rest.
+    pub(super) fn crop(&self, padded: &[f32], image: &mut [f32]) {
+        let [_, width] = self.image;
+        image.fill(0.0);
+        let (first, last) = (self.columns.start.max(0), self.columns.end.min(width as isize));
+        if self.len() == 0 || first >= last {
+            return;
+        }
+        let [at, first, last] =
+            [first - self.columns.start, first, last].map(|column| column as usize * self.channels);
+        for (y, row) in self.rows.clone().zip(padded.chunks_exact(self.row_len())) {
+            let image = usize::try_from(y)
+                .ok()
+                .filter(|&y| y < self.image[0])
+                .map(|y| &mut image[y * width * self.channels..][first..last]);
+            if let Some(image) = image {
+                image.copy_from_slice(&row[at..][..last - first]);
+            }
+        }
+    }
+
     /// Copies row y of the rectangle.
     #[inline(always)]
     pub(super) fn load_row<V: Vector>(

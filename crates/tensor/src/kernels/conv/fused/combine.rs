@@ -57,6 +57,19 @@ pub enum Input<'a> {
     },
 }
 
+impl<'a> Input<'a> {
+    /// The input, written in a pass of its own if it is not stored.
+    pub(super) fn store(self, channels: usize) -> Operand<'a> {
+        match self {
+            Self::Stored(operand) => operand,
+            Self::Combined { combination, to } => {
+                combine(combination, channels, to);
+                Operand { values: to, normalise: None }
+            }
+        }
+    }
+}
+
 /// Writes `output`, of `channels` columns.
 ///
 /// # Panics

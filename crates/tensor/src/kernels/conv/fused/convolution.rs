@@ -6,12 +6,12 @@ use super::combine::{Combine, Input};
 use super::gradient::{ApplyNorm, Finish, FinishGroup, OutputGradient};
 use super::moments::{GroupMoments, merge};
 use super::normalise::Operand;
-use super::passes::{add_up, grown};
+use super::passes::{self, add_up, grown};
 use crate::kernels::ahead::Ahead;
 use crate::kernels::conv::correlation::{Correlation, Direction};
 use crate::kernels::conv::direct::{self, Band};
 use crate::kernels::conv::padded::{Identity, Load};
-use crate::kernels::conv::{Conv2dShape, weight_gradient as by_definition, winograd};
+use crate::kernels::conv::{Algorithm, Conv2dShape, loaded_weight_gradient, patches, winograd};
 use crate::kernels::simd;
 use crate::kernels::{InstructionSet, KernelChoice, Scratch};
 
@@ -38,6 +38,11 @@ struct Prepared<'a> {
     winograd: bool,
 }
 
+/// How a correlation is computed.
+fn algorithm(shape: &Conv2dShape, direction: Direction) -> Algorithm {
+    Algorithm::of_correlation(KernelChoice::current(), InstructionSet::current(), shape, direction)
+}
+
 impl<'a> Prepared<'a> {
     fn new(
         shape: &Conv2dShape,
@@ -47,8 +52,9 @@ impl<'a> Prepared<'a> {
     ) -> Self {
         let set = InstructionSet::current();
         let correlation = Correlation::new(*shape, direction);
-        let target = correlation.images().1;
-        let winograd = winograd::serves((KernelChoice::current(), set), shape, target);
+        let algorithm = algorithm(shape, direction);
+        assert_ne!(algorithm, Algorithm::Patches, "takes all images at once");
+        let winograd = algorithm == Algorithm::Winograd;
         let weights = if winograd {
             winograd::prepare(set, &correlation, weight, scratch)
         } else {
@@ -82,6 +88,16 @@ pub fn forward(
     partials: &mut Vec<f64>,
     scratch: &mut Scratch<f32>,
 ) {
+    if algorithm(shape, Direction::Forward) == Algorithm::Patches {
+        let Operand { values, normalise } = input.store(shape.in_channels);
+        shape.check(values.len(), weight.len(), output.len());
+        let set = InstructionSet::current();
+        patches::forward(set, shape, values, weight, output, scratch, normalise);
+        if let Some(moments) = moments {
+            passes::moments(output, moments, partials);
+        }
+        return;
+    }
     let prepared = Prepared::new(shape, Direction::Forward, weight, scratch);
     let (group, set, channels) = (shape.group(), prepared.set, shape.in_channels);
     let from = group * shape.input_len() / shape.batch;
@@ -139,6 +155,13 @@ pub fn input_gradient(
     partials: &mut Vec<f64>,
     scratch: &mut Scratch<f32>,
 ) {
+    if algorithm(shape, Direction::InputGradient) == Algorithm::Patches {
+        let gradient = gradient.store();
+        shape.check(target.len(), weight.len(), gradient.len());
+        let set = InstructionSet::current();
+        patches::input_gradient(set, shape, weight, gradient, target, scratch);
+        return passes::finish(finish, target, sums, partials);
+    }
     let prepared = Prepared::new(shape, Direction::InputGradient, weight, scratch);
     let (group, set) = (shape.group(), prepared.set);
     let (from, to) = (group * shape.output_len() / shape.batch, group * target.len() / shape.batch);
@@ -181,11 +204,7 @@ pub fn weight_gradient(
     weight_gradient: &mut [f32],
     scratch: &mut Scratch<f32>,
 ) {
-    let set = InstructionSet::current();
-    let (x, g, dw, load) = (input.values, gradient, weight_gradient, input.normalise);
-    if winograd::serves_weight_gradient(KernelChoice::current(), shape) {
-        winograd::weight_gradient(set, shape, x, g, dw, scratch, load);
-    } else {
-        by_definition::direct(set, shape, x, g, dw, scratch, load);
-    }
+    let ways = (KernelChoice::current(), InstructionSet::current());
+    let (x, g, load) = (input.values, gradient, input.normalise);
+    loaded_weight_gradient(ways, shape, x, g, weight_gradient, scratch, load);
 }

@@ -23,14 +23,25 @@ pub(super) fn serves(
     target: [usize; 2],
 ) -> bool {
     let most = if set == InstructionSet::Amx { [3, 10] } else { [3, 5] };
-    serves_below(most, choice, shape, target)
+    serves_below(most, choice, shape, target) && fits(choice, set, shape)
 }
 
 /// Whether a weight gradient runs here: where [`serves`] says so without a matrix unit, and the partial
 /// sums of at least four chunks of the batch stay small.
-pub(super) fn serves_weight_gradient(choice: KernelChoice, shape: &Conv2dShape) -> bool {
+pub(super) fn serves_weight_gradient(
+    (choice, set): (KernelChoice, InstructionSet),
+    shape: &Conv2dShape,
+) -> bool {
     let small = choice == KernelChoice::Winograd || weight_gradient::chunks(shape) >= 4;
-    serves_below([3, 5], choice, shape, shape.output_image()) && small
+    serves_below([3, 5], choice, shape, shape.output_image()) && small && fits(choice, set, shape)
+}
+
+/// Whether it is asked for, or no matrix unit would have to wait until all transformed weights have come
+/// from memory.
+fn fits(choice: KernelChoice, set: InstructionSet, shape: &Conv2dShape) -> bool {
+    const WEIGHTS: usize = 1 << 22;
+    let weights = transform::PRODUCTS * shape.in_channels * shape.out_channels;
+    choice == KernelChoice::Winograd || set != InstructionSet::Amx || weights <= WEIGHTS
 }
 
 /// Whether the algorithm applies, and is asked for or takes fewer products than this share of those of
