@@ -7,6 +7,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::blocks::{block_len, plane_len, transform_input, transform_output};
+use super::multiply::Planes;
 use super::tiles::{Tile, Tiles};
 use super::transform::PRODUCTS;
 use super::weights;
@@ -14,7 +15,6 @@ use crate::kernels::ahead::Ahead;
 use crate::kernels::conv::correlation::Correlation;
 use crate::kernels::conv::padded::{Load, Window};
 use crate::kernels::simd::{self, LANES, Task, Vector};
-use crate::kernels::tile::{Sums, multiply, zeros};
 use crate::kernels::{InstructionSet, Scratch, scratch};
 
 /// Tasks that a call is cut into at least, if the shape allows.
@@ -55,29 +55,7 @@ pub(in crate::kernels::conv) fn correlate<L: Load>(
         target.par_chunks_mut(band_len).enumerate().for_each(|(band, target)| {
             let images = source.len() / source_len;
             let rows = band * rows..band * rows + target.len() / row_len / images;
-            let window = tiles.window(&correlation, &rows);
-            let padded_len = (images * window.len()).next_multiple_of(LANES);
-            let len = padded_len + block_len(block, sources) + block_len(block, targets);
-            scratch::with_thread_buffer(len, |buffer| {
-                let (padded, blocks) = buffer.split_at_mut(padded_len);
-                let (block, products) = blocks.split_at_mut(block_len(block, sources));
-                let task = Band {
-                    tiles,
-                    channels: (sources, targets),
-                    images,
-                    window,
-                    source,
-                    ahead: Ahead::new(&[]),
-                    packed,
-                    rows,
-                    load,
-                    padded,
-                    block,
-                    products,
-                    target,
-                };
-                simd::run(set, task);
-            });
+            compute(set, &correlation, rows, packed, source, Ahead::new(&[]), target, load);
         });
     });
 }
@@ -108,11 +86,25 @@ pub(in crate::kernels::conv) fn group<L: Load>(
     target: &mut [f32],
     load: L,
 ) {
-    let tiles = Tiles::new(correlation);
-    let channels = correlation.channels();
+    let rows = 0..correlation.images().1[0];
+    compute(set, correlation, rows, packed, source, ahead, target, load);
+}
+
+/// Some rows of the target of a few images.
+#[expect(clippy::too_many_arguments, reason = "what a band is made of")]
+fn compute<L: Load>(
+    set: InstructionSet,
+    correlation: &Correlation,
+    rows: Range<usize>,
+    packed: &[f32],
+    source: &[f32],
+    ahead: Ahead,
+    target: &mut [f32],
+    load: L,
+) {
+    let (tiles, channels) = (Tiles::new(correlation), correlation.channels());
     let [height, width] = correlation.images().0;
     let images = source.len() / (height * width * channels.0);
-    let rows = 0..tiles.image[0];
     let window = tiles.window(correlation, &rows);
     let block = block_tiles(simd::register_tile(set).0, channels.0 + channels.1);
     let padded_len = (images * window.len()).next_multiple_of(LANES);
@@ -190,11 +182,8 @@ impl<L: Load> Task for Band<'_, L> {
                     transform_input::<V>(patch, self.window.row_len(), sources, to, plane);
                 }
             }
-            match (V::ROWS, V::COLUMNS) {
-                (8, 2) => self.multiply::<V, 8, 2>(block, count, &mut ahead),
-                (6, _) => self.multiply::<V, 6, 1>(block, count, &mut ahead),
-                _ => self.multiply::<V, 2, 1>(block, count, &mut ahead),
-            }
+            let planes = Planes { channels: self.channels, tiles: block, count };
+            planes.multiply::<V>(self.block, self.packed, self.products, &mut ahead);
             for number in 0..count {
                 ahead.step();
                 let tile = targets_of.step();
@@ -219,65 +208,6 @@ impl<L: Load> Band<'_, L> {
         }
     }
 
-    /// The products of the first `count` tiles of the block, panel by panel.
-    #[inline(always)]
-    fn multiply<V: Vector, const Q: usize, const N: usize>(
-        &mut self,
-        block: usize,
-        count: usize,
-        ahead: &mut Ahead,
-    ) {
-        let (sources, targets) = self.channels;
-        for first in (0..targets).step_by(N * LANES) {
-            let width = (N * LANES).min(targets - first);
-            let panel = &self.packed[PRODUCTS * sources * first..][..PRODUCTS * sources * width];
-            for j in 0..PRODUCTS {
-                if first == 0 {
-                    ahead.step();
-                }
-                let weights = &panel[j * sources * width..][..sources * width];
-                if width == N * LANES {
-                    self.multiply_plane::<V, Q, N>(block, count, j, first, weights);
-                } else if block.is_multiple_of(16) {
-                    self.multiply_plane::<V, 16, 1>(block, count, j, first, weights);
-                } else {
-                    self.multiply_plane::<V, Q, 1>(block, count, j, first, weights);
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn multiply_plane<V: Vector, const Q: usize, const N: usize>(
-        &mut self,
-        block: usize,
-        count: usize,
-        j: usize,
-        channel: usize,
-        weights: &[f32],
-    ) {
-        let (sources, targets) = self.channels;
-        let from = &self.block[j * plane_len(block, sources)..][..block * sources];
-        let to = &mut self.products[j * plane_len(block, targets)..][..block * targets];
-        // Whole register tiles: those beyond the last tile are multiplied as well, and never read.
-        for tile in (0..count).step_by(Q) {
-            let from = &from[tile * sources..][..Q * sources];
-            let to = &mut to[tile * targets + channel..][..(Q - 1) * targets + N * LANES];
-            // The places of all tiles are a constant distance from one address then.
-            let sums = match sources {
-                16 => products::<V, Q, N>(from, 16, weights),
-                32 => products::<V, Q, N>(from, 32, weights),
-                _ => products::<V, Q, N>(from, sources, weights),
-            };
-            for q in 0..Q {
-                for n in 0..N {
-                    // SAFETY: `to` holds 16 N channels of each of Q tiles.
-                    unsafe { sums[q][0][n].store(to.as_mut_ptr().add(q * targets + n * LANES)) };
-                }
-            }
-        }
-    }
-
     /// Transforms the products of a tile back to the part of it inside the image.
     #[inline(always)]
     fn transform_output<V: Vector, const M: usize>(
@@ -299,22 +229,4 @@ impl<L: Load> Band<'_, L> {
             transform_output::<V, M>(from, plane, to, width * targets, valid, targets);
         }
     }
-}
-
-/// The products of Q neighbouring tiles of `sources` values and as many rows of 16 N weights.
-#[inline(always)]
-fn products<V: Vector, const Q: usize, const N: usize>(
-    tiles: &[f32],
-    sources: usize,
-    weights: &[f32],
-) -> Sums<V, Q, 1, N> {
-    assert!(tiles.len() == Q * sources && weights.len() == sources * N * LANES);
-    let mut x = [tiles.as_ptr(); Q];
-    for q in 0..Q {
-        x[q] = x[q].wrapping_add(q * sources);
-    }
-    let mut sums = zeros();
-    // SAFETY: as asserted.
-    unsafe { multiply(&mut sums, x, 1, weights.as_ptr(), N * LANES, sources) };
-    sums
 }

@@ -3,6 +3,7 @@
 
 mod blocks;
 mod correlate;
+mod multiply;
 mod tiles;
 mod transform;
 mod weight_gradient;
