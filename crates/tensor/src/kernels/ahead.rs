@@ -80,5 +80,8 @@ mod tests {
             assert_eq!([0, 1, 2].map(|k| ahead.places[k].1), left);
         }
         assert_eq!(ahead.places[0].0, some.as_ptr_range().end);
+        // As many as an input gradient has.
+        let all: Vec<_> = values.chunks(15).collect();
+        assert_eq!(Ahead::new(&all).and_behind(&values).within(1).count, 8);
     }
 }

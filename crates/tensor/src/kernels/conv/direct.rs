@@ -75,10 +75,12 @@ impl Correlation {
     /// How many images and how many rows of each a task takes.
     fn cut(&self) -> (usize, usize) {
         let [height, width] = self.images().1;
+        let pixels = height * width;
         // Each pair of phases has weights of its own.
-        let pixels = (height * width / (self.phases(0) * self.phases(1))).max(1);
-        if pixels < PIXELS {
-            return (PIXELS.div_ceil(pixels).min(self.batch().div_ceil(TASKS)), height);
+        let of_phases = (pixels / (self.phases(0) * self.phases(1))).max(1);
+        let images = PIXELS.div_ceil(of_phases).min(self.batch().div_ceil(TASKS));
+        if images > 1 || pixels < PIXELS {
+            return (images, height);
         }
         let bands = TASKS.div_ceil(self.batch()).min(pixels / PIXELS);
         (1, height.div_ceil(bands))

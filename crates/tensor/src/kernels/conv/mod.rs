@@ -4,9 +4,9 @@ mod correlation;
 mod direct;
 pub(super) mod double;
 pub mod fused;
+mod im2col;
 mod pack;
 pub(super) mod padded;
-mod patches;
 pub(super) mod plain;
 mod shape;
 mod split;
@@ -26,8 +26,8 @@ use padded::{Identity, Load};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Algorithm {
     Direct,
-    /// Directly, as a product of matrices.
-    Patches,
+    /// Directly, as a product of matrices of patches.
+    Im2col,
     Winograd,
 }
 
@@ -45,8 +45,8 @@ impl Algorithm {
         };
         if winograd::serves((choice, set), shape, target) {
             Self::Winograd
-        } else if patches::serves(set, shape) {
-            Self::Patches
+        } else if im2col::serves(set, shape) {
+            Self::Im2col
         } else {
             Self::Direct
         }
@@ -54,10 +54,10 @@ impl Algorithm {
 
     /// That of the weight gradient.
     fn of_weight_gradient(choice: KernelChoice, set: InstructionSet, shape: &Conv2dShape) -> Self {
-        if winograd::serves_weight_gradient((choice, set), shape) {
+        if winograd::serves_weight_gradient(choice, shape) {
             Self::Winograd
-        } else if patches::serves_weight_gradient(set, shape) {
-            Self::Patches
+        } else if im2col::serves_weight_gradient(set, shape) {
+            Self::Im2col
         } else {
             Self::Direct
         }
@@ -78,7 +78,7 @@ pub(super) fn forward(
     let correlation = Correlation::new(*shape, direction);
     match Algorithm::of_correlation(choice, set, shape, direction) {
         Algorithm::Direct => direct::correlate(set, correlation, x, w, y, scratch, Identity),
-        Algorithm::Patches => patches::forward(set, shape, x, w, y, scratch, Identity),
+        Algorithm::Im2col => im2col::forward(set, shape, x, w, y, scratch, Identity),
         Algorithm::Winograd => winograd::correlate(set, correlation, x, w, y, scratch, Identity),
     }
 }
@@ -97,7 +97,7 @@ pub(super) fn input_gradient(
     let correlation = Correlation::new(*shape, direction);
     match Algorithm::of_correlation(choice, set, shape, direction) {
         Algorithm::Direct => direct::correlate(set, correlation, g, w, dx, scratch, Identity),
-        Algorithm::Patches => patches::input_gradient(set, shape, w, g, dx, scratch),
+        Algorithm::Im2col => im2col::input_gradient(set, shape, w, g, dx, scratch),
         Algorithm::Winograd => winograd::correlate(set, correlation, g, w, dx, scratch, Identity),
     }
 }
@@ -128,7 +128,7 @@ fn loaded_weight_gradient<L: Load>(
     shape.check(x.len(), dw.len(), g.len());
     match Algorithm::of_weight_gradient(choice, set, shape) {
         Algorithm::Direct => weight_gradient::direct(set, shape, x, g, dw, scratch, load),
-        Algorithm::Patches => patches::weight_gradient(set, shape, x, g, dw, scratch, load),
+        Algorithm::Im2col => im2col::weight_gradient(set, shape, x, g, dw, scratch, load),
         Algorithm::Winograd => winograd::weight_gradient(set, shape, x, g, dw, scratch, load),
     }
 }

@@ -145,8 +145,14 @@ fn every_way_to_cut_the_work_is_the_definition() {
 
 #[test]
 fn threads_do_not_change_the_bits() {
-    let shape = three(21, 12, [32, 48], 1);
-    for choice in [KernelChoice::Direct, KernelChoice::Winograd] {
+    let (large, small) = (three(21, 12, [32, 48], 1), three(21, 4, [32, 48], 1));
+    let strided = three(21, 12, [16, 32], 2);
+    for (choice, shape) in [
+        (KernelChoice::Direct, large),
+        (KernelChoice::Direct, small),
+        (KernelChoice::Direct, strided),
+        (KernelChoice::Winograd, large),
+    ] {
         let how = (choice, InstructionSet::detected());
         let (x, w) = (values(shape.input_len(), 1), values(shape.weight_len(), 2));
         let g = values(shape.output_len(), 3);

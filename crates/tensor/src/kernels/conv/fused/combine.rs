@@ -22,13 +22,10 @@ pub struct Combination<'a> {
 impl Combination<'_> {
     /// Some of the rows.
     pub(super) fn rows(&self, range: std::ops::Range<usize>) -> Self {
-        let rows = |operand: Operand<'_>| -> std::ops::Range<usize> {
-            debug_assert!(range.end <= operand.values.len());
-            range.clone()
-        };
+        let Self { first, second, .. } = *self;
         Self {
-            first: Operand { values: &self.first.values[rows(self.first)], ..self.first },
-            second: self.second.map(|o| Operand { values: &o.values[rows(o)], ..o }),
+            first: Operand { values: &first.values[range.clone()], ..first },
+            second: second.map(|second| Operand { values: &second.values[range], ..second }),
             ..*self
         }
     }
@@ -58,6 +55,20 @@ pub enum Input<'a> {
 }
 
 impl<'a> Input<'a> {
+    /// How many values it has.
+    ///
+    /// # Panics
+    /// If what it is made of has others.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Stored(operand) => operand.values.len(),
+            Self::Combined { combination, to } => {
+                combination.check(to.len());
+                to.len()
+            }
+        }
+    }
+
     /// The input, written in a pass of its own if it is not stored.
     pub(super) fn store(self, channels: usize) -> Operand<'a> {
         match self {

@@ -11,7 +11,7 @@ use crate::kernels::ahead::Ahead;
 use crate::kernels::conv::correlation::{Correlation, Direction};
 use crate::kernels::conv::direct::{self, Band};
 use crate::kernels::conv::padded::{Identity, Load};
-use crate::kernels::conv::{Algorithm, Conv2dShape, loaded_weight_gradient, patches, winograd};
+use crate::kernels::conv::{Algorithm, Conv2dShape, im2col, loaded_weight_gradient, winograd};
 use crate::kernels::simd;
 use crate::kernels::{InstructionSet, KernelChoice, Scratch};
 
@@ -29,48 +29,44 @@ impl Conv2dShape {
     }
 }
 
+/// The instructions and the algorithm of a correlation, asked for once: both may be chosen anew meanwhile.
+fn way(shape: &Conv2dShape, direction: Direction) -> (InstructionSet, Algorithm) {
+    let (choice, set) = (KernelChoice::current(), InstructionSet::current());
+    (set, Algorithm::of_correlation(choice, set, shape, direction))
+}
+
 /// A correlation of which groups of images can be computed on their own.
 struct Prepared<'a> {
     set: InstructionSet,
+    algorithm: Algorithm,
     correlation: Correlation,
     /// Packed, and transformed if Winograd's algorithm runs.
     weights: &'a [f32],
-    winograd: bool,
-}
-
-/// How a correlation is computed.
-fn algorithm(shape: &Conv2dShape, direction: Direction) -> Algorithm {
-    Algorithm::of_correlation(KernelChoice::current(), InstructionSet::current(), shape, direction)
 }
 
 impl<'a> Prepared<'a> {
     fn new(
-        shape: &Conv2dShape,
-        direction: Direction,
+        (set, algorithm): (InstructionSet, Algorithm),
+        correlation: Correlation,
         weight: &[f32],
         scratch: &'a mut Scratch<f32>,
     ) -> Self {
-        let set = InstructionSet::current();
-        let correlation = Correlation::new(*shape, direction);
-        let algorithm = algorithm(shape, direction);
-        assert_ne!(algorithm, Algorithm::Patches, "takes all images at once");
-        let winograd = algorithm == Algorithm::Winograd;
-        let weights = if winograd {
-            winograd::prepare(set, &correlation, weight, scratch)
-        } else {
-            direct::prepare(set, &correlation, weight, scratch)
+        let weights = match algorithm {
+            Algorithm::Direct => direct::prepare(set, &correlation, weight, scratch),
+            Algorithm::Winograd => winograd::prepare(set, &correlation, weight, scratch),
+            Algorithm::Im2col => unreachable!("takes all images at once"),
         };
-        Self { set, correlation, weights, winograd }
+        Self { set, algorithm, correlation, weights }
     }
 
-    /// The target of a few images, overwritten. What is `ahead` is read next.
+    /// The target of a few images, overwritten. Winograd's algorithm asks for what is `ahead`.
     fn group<L: Load>(&self, source: &[f32], ahead: Ahead, load: L, target: &mut [f32]) {
-        let (correlation, packed) = (self.correlation, self.weights);
-        if self.winograd {
-            return winograd::group(self.set, &correlation, packed, source, ahead, target, load);
+        let Self { set, correlation, weights: packed, .. } = *self;
+        if self.algorithm == Algorithm::Winograd {
+            return winograd::group(set, &correlation, packed, source, ahead, target, load);
         }
         let rows = 0..correlation.images().1[0];
-        Band { correlation, source, packed, rows, load, target }.compute(self.set);
+        Band { correlation, source, packed, rows, load, target }.compute(set);
     }
 }
 
@@ -88,21 +84,25 @@ pub fn forward(
     partials: &mut Vec<f64>,
     scratch: &mut Scratch<f32>,
 ) {
-    if algorithm(shape, Direction::Forward) == Algorithm::Patches {
+    shape.check(input.len(), weight.len(), output.len());
+    if let Some(moments) = &moments {
+        assert_eq!(moments.len(), 2 * shape.out_channels, "two moments of each channel");
+    }
+    let (set, algorithm) = way(shape, Direction::Forward);
+    if algorithm == Algorithm::Im2col {
         let Operand { values, normalise } = input.store(shape.in_channels);
-        shape.check(values.len(), weight.len(), output.len());
-        let set = InstructionSet::current();
-        patches::forward(set, shape, values, weight, output, scratch, normalise);
+        im2col::forward(set, shape, values, weight, output, scratch, normalise);
         if let Some(moments) = moments {
             passes::moments(output, moments, partials);
         }
         return;
     }
-    let prepared = Prepared::new(shape, Direction::Forward, weight, scratch);
-    let (group, set, channels) = (shape.group(), prepared.set, shape.in_channels);
+    let correlation = Correlation::new(*shape, Direction::Forward);
+    let prepared = Prepared::new((set, algorithm), correlation, weight, scratch);
+    let (group, channels) = (shape.group(), shape.in_channels);
     let from = group * shape.input_len() / shape.batch;
     let (to, output_len) = (group * output.len() / shape.batch, output.len());
-    // Without moments there is nothing to write to.
+    // Without moments one value of each group is not used: there are no chunks of none.
     let of_group = moments.as_ref().map_or(1, |moments| moments.len());
     let partials = grown(partials, shape.batch.div_ceil(group) * of_group);
     let finish = |values: &[f32], partial: &mut [f64]| {
@@ -113,15 +113,12 @@ pub fn forward(
     let targets = output.par_chunks_mut(to).zip(partials.par_chunks_mut(of_group));
     match input {
         Input::Stored(Operand { values, normalise }) => {
-            shape.check(values.len(), weight.len(), output_len);
             targets.zip(values.par_chunks(from)).for_each(|((output, partial), source)| {
                 prepared.group(source, Ahead::new(&[]), normalise, output);
                 finish(output, partial);
             });
         }
         Input::Combined { combination, to: y } => {
-            shape.check(y.len(), weight.len(), output_len);
-            combination.check(y.len());
             let sources = y.par_chunks_mut(from).enumerate();
             targets.zip(sources).for_each(|((target, partial), (k, y))| {
                 let combination = combination.rows(k * from..k * from + y.len());
@@ -134,7 +131,6 @@ pub fn forward(
         }
     }
     if let Some(moments) = moments {
-        assert_eq!(moments.len(), 2 * shape.out_channels, "two moments of each channel");
         let rows = |values: usize| values / shape.out_channels;
         merge(partials, moments, rows(to), rows(output_len));
     }
@@ -155,17 +151,17 @@ pub fn input_gradient(
     partials: &mut Vec<f64>,
     scratch: &mut Scratch<f32>,
 ) {
-    if algorithm(shape, Direction::InputGradient) == Algorithm::Patches {
-        let gradient = gradient.store();
-        shape.check(target.len(), weight.len(), gradient.len());
-        let set = InstructionSet::current();
-        patches::input_gradient(set, shape, weight, gradient, target, scratch);
+    shape.check(target.len(), weight.len(), gradient.len());
+    assert_eq!(sums.len(), 3 * shape.in_channels, "three sums of each channel");
+    let (set, algorithm) = way(shape, Direction::InputGradient);
+    if algorithm == Algorithm::Im2col {
+        im2col::input_gradient(set, shape, weight, gradient.store(), target, scratch);
         return passes::finish(finish, target, sums, partials);
     }
-    let prepared = Prepared::new(shape, Direction::InputGradient, weight, scratch);
-    let (group, set) = (shape.group(), prepared.set);
+    let correlation = Correlation::new(*shape, Direction::InputGradient);
+    let prepared = Prepared::new((set, algorithm), correlation, weight, scratch);
+    let group = shape.group();
     let (from, to) = (group * shape.output_len() / shape.batch, group * target.len() / shape.batch);
-    assert_eq!(sums.len(), 3 * shape.in_channels, "three sums of each channel");
     let partials = grown(partials, shape.batch.div_ceil(group) * sums.len());
     let task = |k: usize, source: &[f32], norm: [&[f32]; 2], gradient: &mut [f32], partial| {
         let finish = finish.rows(k * to..k * to + gradient.len());
@@ -176,13 +172,11 @@ pub fn input_gradient(
     let targets = target.par_chunks_mut(to).zip(partials.par_chunks_mut(sums.len())).enumerate();
     match gradient {
         OutputGradient::Stored(gradient) => {
-            shape.check(shape.input_len(), weight.len(), gradient.len());
             targets.zip(gradient.par_chunks(from)).for_each(|((k, (target, partial)), source)| {
                 task(k, source, [&[]; 2], target, partial);
             });
         }
         OutputGradient::Norm { norm, to: dz } => {
-            shape.check(shape.input_len(), weight.len(), dz.len());
             targets.zip(dz.par_chunks_mut(from)).for_each(|((k, (target, partial)), dz)| {
                 let norm = norm.rows(k * from..k * from + dz.len());
                 simd::run(set, ApplyNorm { norm, add: None, to: dz });

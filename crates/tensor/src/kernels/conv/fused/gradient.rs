@@ -50,6 +50,14 @@ pub enum OutputGradient<'a> {
 }
 
 impl<'a> OutputGradient<'a> {
+    /// How many values it has.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Stored(gradient) => gradient.len(),
+            Self::Norm { to, .. } => to.len(),
+        }
+    }
+
     /// The gradient, computed and written in a pass of its own if it is not stored.
     pub fn store(self) -> &'a [f32] {
         match self {
@@ -124,16 +132,13 @@ pub struct Finish<'a> {
 impl Finish<'_> {
     /// Some of the rows.
     pub(super) fn rows(&self, range: std::ops::Range<usize>) -> Self {
-        let part = |values: &'_ [f32]| -> std::ops::Range<usize> {
-            debug_assert!(range.end <= values.len());
-            range.clone()
-        };
+        let part = || range.clone();
         Self {
-            add: self.add.map(|add| &add[part(add)]),
-            gate: self.gate.map(|gate| Operand { values: &gate.values[part(gate.values)], ..gate }),
-            norms: self.norms.map(|norm| {
-                norm.map(|norm| Normed { input: &norm.input[part(norm.input)], ..norm })
-            }),
+            add: self.add.map(|add| &add[part()]),
+            gate: self.gate.map(|gate| Operand { values: &gate.values[part()], ..gate }),
+            norms: self
+                .norms
+                .map(|norm| norm.map(|norm| Normed { input: &norm.input[part()], ..norm })),
         }
     }
 

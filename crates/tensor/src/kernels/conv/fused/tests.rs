@@ -171,11 +171,23 @@ proptest! {
         let (mut y, mut all) = (vec![f32::NAN; d.len()], vec![f64::NAN; 2 * channels[1]]);
         forward(&shape, Input::Stored(operand), &w, &mut y, Some(&mut all), partials, scratch);
         near(&y, &y64, "output");
-        // Of the same values, computed as they are read: the same bits.
-        let (mut to, mut other) = (vec![f32::NAN; x.len()], vec![f32::NAN; y.len()]);
-        let input = Input::Combined { combination, to: &mut to };
-        forward(&shape, input, &w, &mut other, None, partials, scratch);
-        prop_assert!(wide(&to) == x && other == y, "combined");
+        // Of a residual block's end, written before and on the way: the same bits.
+        let second = values(z.len(), 0.83);
+        let second = Some(Operand { values: &second, normalise: None });
+        let combination = Combination { first: operand, second, relu: true };
+        let mut end = vec![f32::NAN; z.len()];
+        combine(combination, channels[0], &mut end);
+        let mut found = [0, 1].map(|_| (vec![f32::NAN; y.len()], vec![f64::NAN; all.len()]));
+        let mut to = vec![f32::NAN; z.len()];
+        let stored = Operand { values: &end, normalise: None };
+        for (input, (y, moments)) in
+            [Input::Stored(stored), Input::Combined { combination, to: &mut to }]
+                .into_iter()
+                .zip(&mut found)
+        {
+            forward(&shape, input, &w, y, Some(moments), partials, scratch);
+        }
+        prop_assert!(to == end && found[0] == found[1], "combined");
         let mut again = vec![f64::NAN; all.len()];
         moments(&y, &mut again, partials);
         near(&single(&all), &again, "moments");

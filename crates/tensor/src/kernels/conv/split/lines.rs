@@ -73,7 +73,7 @@ impl<'a, L: Load> Lines<'a, L> {
         let (in_field, place) = grid.line(image, line);
         let first = grid.number(&place) * pixel + some.start / 2;
         let behind = first + some.len().next_multiple_of(TERMS) / 2;
-        assert!(behind <= field && in_field < grid.stride[0], "inside of a field");
+        assert!(behind <= field, "inside of a field");
         let lanes = &mut self.planes[in_field * field + first..];
         split::<V>(&self.line[some.clone()], lanes, part);
         self.done = some.end;

@@ -1,9 +1,10 @@
 //! A slab of a weight gradient: a few images of the input and of the gradient, split.
 //!
 //! A pair of terms is a pixel and the one that is half of the slab away, so that all taps find pairs that
-//! are split once. The input x has a plane for each part, each of the grid's fields, each source pixel of a
-//! pixel of the grid and each sixteen channels: (pixels of the grid, 16 lanes). The gradient g is cut into tiles of sixteen channels (the rows) by the pairs of sixteen
-//! neighbouring pixels (the lanes): (sixteens of channels, steps, parts).
+//! are split once. The input x has planes of (pixels of the grid, 16 lanes): for each part, each field of the
+//! grid, each source pixel of a pixel, and each sixteen channels. The gradient g is cut into tiles of
+//! sixteen channels (the rows) by the pairs of sixteen neighbouring pixels (the lanes): (sixteens of
+//! channels, steps, parts).
 
 use super::super::Conv2dShape;
 use super::super::correlation::{Correlation, Direction};
@@ -117,6 +118,7 @@ impl Slab {
             for (v, first) in (0..pixel).step_by(channels).enumerate() {
                 for (sixteen, channel) in (0..channels).step_by(LANES).enumerate() {
                     let (at, width) = (first + channel, LANES.min(channels - channel));
+                    // The tap (u, v) below the stride is in the field u, and is source pixel v.
                     let lanes = &mut planes[self.tap(in_field, v, sixteen)..];
                     let lanes = lanes_of_parts(lanes, self.part()).take(plane / LANES);
                     for (lanes, (one, other)) in lanes.zip(one.clone().zip(other.clone())) {

@@ -55,7 +55,10 @@ pub(in crate::kernels::conv) fn correlate<L: Load>(
         target.par_chunks_mut(band_len).enumerate().for_each(|(band, target)| {
             let images = source.len() / source_len;
             let rows = band * rows..band * rows + target.len() / row_len / images;
-            compute(set, &correlation, rows, packed, source, Ahead::new(&[]), target, load);
+            let ahead = Ahead::new(&[]);
+            let ahead =
+                if bands == 1 { ahead.and_behind(source).and_behind(target) } else { ahead };
+            compute(set, &correlation, rows, packed, source, ahead, target, load);
         });
     });
 }
@@ -76,7 +79,8 @@ pub(in crate::kernels::conv) fn prepare<'s>(
     weights
 }
 
-/// The whole target of a few images, in this thread, which goes on with what is `ahead` and behind these.
+/// The whole target of a few images, in this thread. What it reads and writes next is what is `ahead`, and
+/// behind this source and this target.
 pub(in crate::kernels::conv) fn group<L: Load>(
     set: InstructionSet,
     correlation: &Correlation,
@@ -87,6 +91,7 @@ pub(in crate::kernels::conv) fn group<L: Load>(
     load: L,
 ) {
     let rows = 0..correlation.images().1[0];
+    let ahead = ahead.and_behind(source).and_behind(target);
     compute(set, correlation, rows, packed, source, ahead, target, load);
 }
 
@@ -161,8 +166,7 @@ impl<L: Load> Task for Band<'_, L> {
         let in_rows = self.tiles.in_rows(&self.rows);
         let all = self.images * in_rows;
         let plane = plane_len(block, sources);
-        let ahead = self.ahead.and_behind(self.source).and_behind(self.target);
-        let mut ahead = ahead.within(all.div_ceil(block) * PRODUCTS + 2 * all);
+        let mut ahead = self.ahead.within(all.div_ceil(block) * PRODUCTS + 2 * all);
         let mut sources_of = self.tiles.walk(self.rows.len());
         let mut targets_of = sources_of;
         for first in (0..all).step_by(block) {

@@ -29,12 +29,9 @@ pub(super) fn serves(
 
 /// Whether a weight gradient runs here: where [`serves`] says so without a matrix unit, and the partial
 /// sums of at least four chunks of the batch stay small.
-pub(super) fn serves_weight_gradient(
-    (choice, set): (KernelChoice, InstructionSet),
-    shape: &Conv2dShape,
-) -> bool {
+pub(super) fn serves_weight_gradient(choice: KernelChoice, shape: &Conv2dShape) -> bool {
     let small = choice == KernelChoice::Winograd || weight_gradient::chunks(shape) >= 4;
-    serves_below([3, 5], choice, shape, shape.output_image()) && small && fits(choice, set, shape)
+    serves_below([3, 5], choice, shape, shape.output_image()) && small
 }
 
 /// Whether it is asked for, or no matrix unit would have to wait until all transformed weights have come

@@ -21,15 +21,30 @@ impl Planes {
     #[inline(always)]
     pub(super) fn multiply<V: Vector>(
         &self,
-        block: &[f32],
+        block: &mut [f32],
         weights: &[f32],
         products: &mut [f32],
         ahead: &mut Ahead,
     ) {
+        self.clear_rest::<V>(block);
         match (V::ROWS, V::COLUMNS) {
             (8, 2) => self.panels::<V, 8, 2>(block, weights, products, ahead),
             (6, _) => self.panels::<V, 6, 1>(block, weights, products, ahead),
             _ => self.panels::<V, 2, 1>(block, weights, products, ahead),
+        }
+    }
+
+    /// Zeros after the last tile, up to a whole register tile: those are multiplied as well, and not read.
+    /// What is left there by others may be subnormal numbers, which take a hundred times as long.
+    #[inline(always)]
+    fn clear_rest<V: Vector>(&self, block: &mut [f32]) {
+        let sources = self.channels.0;
+        let rows = if self.tiles.is_multiple_of(16) { 16 } else { V::ROWS };
+        let end = self.count.next_multiple_of(rows).min(self.tiles);
+        if self.count < end {
+            for plane in block.chunks_exact_mut(plane_len(self.tiles, sources)) {
+                plane[self.count * sources..end * sources].fill(0.0);
+            }
         }
     }
 
@@ -73,7 +88,6 @@ impl Planes {
         first: usize,
     ) {
         let (sources, targets) = self.channels;
-        // Whole register tiles: those beyond the last tile are multiplied as well, and never read.
         for tile in (0..self.count).step_by(Q) {
             let from = &block[tile * sources..][..Q * sources];
             let to = &mut products[tile * targets + first..][..(Q - 1) * targets + N * LANES];
