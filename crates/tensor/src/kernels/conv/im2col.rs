@@ -55,6 +55,12 @@ impl Conv2dShape {
         self.batch.div_ceil(self.batch.div_ceil(most))
     }
 
+    /// Values of the input and of the output of so many images.
+    fn of_group(&self) -> [usize; 2] {
+        let image = [self.input_len() / self.batch, self.pixels() * self.out_channels];
+        image.map(|values| self.images_at_a_time() * values)
+    }
+
     /// The padded source of an image.
     fn window(&self) -> Window {
         Correlation::new(*self, Direction::Forward).window(&(0..self.output_image()[0]))
@@ -78,10 +84,8 @@ pub(super) fn forward<L: Load>(
     let (w, patches) = buffers(shape, scratch);
     reorder(shape, weight, w);
     let w = MatrixRef::new(w, outputs, depth).transposed();
-    let groups = input.chunks(shape.images_at_a_time() * shape.input_len() / shape.batch);
-    for (input, output) in
-        groups.zip(output.chunks_mut(shape.images_at_a_time() * shape.pixels() * outputs))
-    {
+    let [of_input, of_output] = shape.of_group();
+    for (input, output) in input.chunks(of_input).zip(output.chunks_mut(of_output)) {
         let rows = output.len() / outputs;
         let patches = &mut patches[..rows * depth];
         gather(set, shape, input, patches, load);
@@ -106,10 +110,9 @@ pub(super) fn input_gradient(
     let (w, patches) = buffers(shape, scratch);
     reorder(shape, weight, w);
     let w = MatrixRef::new(w, outputs, depth);
-    let groups = output_gradient.chunks(shape.images_at_a_time() * shape.pixels() * outputs);
-    let inputs =
-        input_gradient.chunks_mut(shape.images_at_a_time() * shape.input_len() / shape.batch);
-    for (dy, dx) in groups.zip(inputs) {
+    let [of_input, of_output] = shape.of_group();
+    let groups = output_gradient.chunks(of_output).zip(input_gradient.chunks_mut(of_input));
+    for (dy, dx) in groups {
         let rows = dy.len() / outputs;
         let patches = &mut patches[..rows * depth];
         let dy = MatrixRef::new(dy, rows, outputs);
@@ -133,9 +136,9 @@ pub(super) fn weight_gradient<L: Load>(
     }
     let (depth, outputs) = (shape.depth(), shape.out_channels);
     let (dw, patches) = buffers(shape, scratch);
-    let groups = input.chunks(shape.images_at_a_time() * shape.input_len() / shape.batch);
-    let gradients = output_gradient.chunks(shape.images_at_a_time() * shape.pixels() * outputs);
-    for (k, (input, dy)) in groups.zip(gradients).enumerate() {
+    let [of_input, of_output] = shape.of_group();
+    let groups = input.chunks(of_input).zip(output_gradient.chunks(of_output));
+    for (k, (input, dy)) in groups.enumerate() {
         let rows = dy.len() / outputs;
         let patches = &mut patches[..rows * depth];
         gather(set, shape, input, patches, load);
