@@ -182,7 +182,7 @@ def main():
             })
     if args.only in "threads":
         compare("threads: resnet44 b128", args.rounds, {
-            f"{threads} threads": lambda threads=threads: ours(program, "resnet44 b128", threads) for threads in (1, 2)
+            f"{threads} threads": lambda threads=threads: ours(program, "resnet44 b128", threads, steps=12) for threads in (1, 2)
         })
     if args.only in "ghost batches":
         name, classes = "resnet44", 100

@@ -16,9 +16,9 @@ use crate::kernels::simd;
 use crate::kernels::{InstructionSet, KernelChoice, Scratch};
 
 /// Pixels of a group, if its images are small.
-const PIXELS: usize = 1024;
+const PIXELS: usize = 512;
 /// Tasks that a batch is cut into at least, if it has as many images.
-const TASKS: usize = 16;
+const TASKS: usize = 32;
 
 impl Conv2dShape {
     /// Images of a group.
