@@ -8,7 +8,7 @@ use super::passes::piece;
 use crate::kernels::InstructionSet;
 use crate::kernels::simd::{self, LANES, Task, Vector};
 
-/// `y = first + second`, then maybe `max(0, .)`. All have the same shape.
+/// `y = first + second`, then maybe `max(0, .)`: (rows, channels) tensors of the same length.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Combination<'a> {
     /// The first operand.
@@ -49,7 +49,7 @@ pub enum Input<'a> {
     Combined {
         /// What it is made of.
         combination: Combination<'a>,
-        /// y.
+        /// The tensor, overwritten.
         to: &'a mut [f32],
     },
 }
@@ -81,7 +81,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Writes `output`, of `channels` columns.
+/// Writes `output` (rows, `channels`), in parallel.
 ///
 /// # Panics
 /// If lengths differ.

@@ -25,7 +25,7 @@ pub(super) struct Tile {
     pub(super) column: usize,
 }
 
-/// The tiles of a band, one after the other: cheaper than their numbers, which are to be divided.
+/// The tiles of a band, one after the other. To find a tile by its number takes two divisions.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Walk {
     next: Tile,
