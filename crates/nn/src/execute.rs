@@ -14,6 +14,7 @@ use crate::layers::{
 };
 use crate::parallel::{copy, grown};
 use crate::plan::{BackwardStep, IMAGES, Slots};
+use crate::times::Part;
 use crate::{BatchLoss, Mode, Network, NnError, Statistics, Workspace};
 
 /// One evaluation of a network: what stays the same from node to node.
@@ -90,6 +91,7 @@ impl<'a, R: Real> Run<'a, R> {
     ) -> Result<(), NnError> {
         let gradients = if self.training { &self.network.plan.gradients[..] } else { &[] };
         workspace.prepare(self.network, self.batch, self.slots, gradients);
+        workspace.watch.skip();
         (0..self.network.nodes.len())
             .try_for_each(|node| self.forward_step(node, images, workspace))
     }
@@ -110,6 +112,7 @@ impl<'a, R: Real> Run<'a, R> {
         }
         let result = self.forward_node(index, node, images, output, workspace);
         workspace.activations[slot] = buffer;
+        workspace.watch.lap(index, Part::Forward);
         result
     }
 
@@ -232,6 +235,7 @@ impl<'a, R: Real> Run<'a, R> {
         gradient: &mut [R],
         workspace: &mut Workspace<R>,
     ) {
+        workspace.watch.skip();
         for step in &self.network.plan.backward {
             self.backward_node(step, images, gradient, workspace);
         }
@@ -261,6 +265,9 @@ impl<'a, R: Real> Run<'a, R> {
             }
         } else {
             self.parameter_gradients(node, images, dy, gradient, workspace);
+            if matches!(node.op, Op::Conv2d { .. }) {
+                workspace.watch.lap(step.node, Part::WeightGradient);
+            }
             if let Some(target) = step.input {
                 let mut dx_buffer = take(&mut workspace.gradients[target.slot]);
                 let dx = &mut dx_buffer[..self.len(node.input)];
@@ -272,6 +279,7 @@ impl<'a, R: Real> Run<'a, R> {
             }
         }
         workspace.gradients[step.output] = dy_buffer;
+        workspace.watch.lap(step.node, Part::InputGradient);
     }
 
     /// dy becomes dx.

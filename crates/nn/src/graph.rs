@@ -101,6 +101,12 @@ impl Node {
         };
         std::iter::once(self.input).chain(other)
     }
+
+    /// As many passes as a step takes over its weights: forward, and the gradients of the weights and of the
+    /// input, unless these are the images.
+    pub(crate) fn training_passes(&self) -> usize {
+        if self.input == 0 { 2 } else { 3 }
+    }
 }
 
 /// The kernel's description of a convolution over a batch.

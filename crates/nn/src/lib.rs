@@ -24,6 +24,7 @@ mod network;
 mod parallel;
 mod plan;
 mod sequential;
+mod times;
 mod window;
 mod workspace;
 
@@ -34,5 +35,6 @@ pub use examine::NonFinite;
 pub use mode::{BatchLoss, Mode, Statistics};
 pub use network::Network;
 pub use sequential::Sequential;
+pub use times::LayerTime;
 pub use window::Window;
 pub use workspace::Workspace;

@@ -96,11 +96,11 @@ impl Network {
     /// [`multiply_adds`](Self::multiply_adds): three times those of the forward pass, but twice for
     /// a layer that reads the images, whose input needs no gradient.
     pub fn training_multiply_adds(&self) -> usize {
-        let passes = |node: &Node| if node.input == 0 { 2 } else { 3 };
-        self.nodes.iter().map(|node| passes(node) * self.node_multiply_adds(node)).sum()
+        let nodes = self.nodes.iter();
+        nodes.map(|node| node.training_passes() * self.node_multiply_adds(node)).sum()
     }
 
-    fn node_multiply_adds(&self, node: &Node) -> usize {
+    pub(crate) fn node_multiply_adds(&self, node: &Node) -> usize {
         match &node.op {
             Op::Linear { layer, .. } => layer.inputs * layer.outputs,
             Op::Conv2d { window, .. } => {

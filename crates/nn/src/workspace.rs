@@ -7,6 +7,7 @@ use smoothout_tensor::kernels::{Aligned, Scratch};
 use crate::Network;
 use crate::graph::{Op, elements};
 use crate::plan::Slots;
+use crate::times::Watch;
 
 /// Values that a batch norm keeps for each channel: mean and 1/std, and what the fused executor adds.
 pub(crate) const KEPT: usize = 5;
@@ -34,6 +35,7 @@ pub struct Workspace<R: Real> {
     /// Of the gradient that was written last.
     pub(crate) gradient_squared_norm: f64,
     pub(crate) scratch: Scratch<R>,
+    pub(crate) watch: Watch,
 }
 
 impl<R: Real> Workspace<R> {
@@ -53,6 +55,7 @@ impl<R: Real> Workspace<R> {
             sums: Vec::new(),
             gradient_squared_norm: 0.0,
             scratch: Scratch::new(),
+            watch: Watch::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use ndarray::Array4;
-use smoothout_nn::{Mode, Network};
+use smoothout_nn::{LayerTime, Mode, Network};
 use smoothout_optim::{Optimizer, StepError};
 use smoothout_tensor::{Purpose, StreamKey, fill_gaussian};
 
@@ -20,8 +20,18 @@ pub struct StepTimer {
     pub steps: usize,
 }
 
+/// What was found.
+#[derive(Debug, Clone)]
+pub struct Timing {
+    /// Milliseconds of each round.
+    pub ms: Vec<f64>,
+    /// What the rounds' layers took together, as far as they ran one after the other: of ghost batches side by
+    /// side, the mean of those in flight.
+    pub layers: Vec<LayerTime>,
+}
+
 impl StepTimer {
-    /// Milliseconds of each update (ghost batches, backward passes, optimiser) on a batch of
+    /// The time of each update (ghost batches, backward passes, optimiser) on a batch of
     /// `batch_size` images.
     ///
     /// # Errors
@@ -31,7 +41,7 @@ impl StepTimer {
         experiment: &Experiment,
         network: &Network,
         batch_size: usize,
-    ) -> Result<Vec<f64>, TrainError> {
+    ) -> Result<Timing, TrainError> {
         let (images, labels) = random_batch(experiment, network, batch_size);
         let mut w = network.initial_parameters(experiment.seed);
         let mut buffers = network.initial_buffers();
@@ -42,7 +52,7 @@ impl StepTimer {
         let capacity = experiment.ghosts.capacity();
         let mut scratch: Vec<_> =
             (0..in_flight.max(1)).map(|_| GhostScratch::new(network, capacity)).collect();
-        self.times(|round| {
+        self.times(network, &mut scratch, |round, scratch| {
             let key = StreamKey::new(experiment.seed, Purpose::Dropout).step(round as u64);
             let mut oracle = BatchOracle::new(
                 network,
@@ -54,26 +64,22 @@ impl StepTimer {
                 &mut tally,
             );
             let failed = |source: StepError<_>| TrainError::Step { epoch: 1, first: None, source };
-            optimizer.step(&mut w, &mut oracle, &mut scratch, 1e-3).map_err(failed)?;
+            optimizer.step(&mut w, &mut oracle, scratch, 1e-3).map_err(failed)?;
             Ok(())
         })
     }
 
-    /// Milliseconds of each forward pass in evaluation, on the experiment's batch size.
+    /// The time of each forward pass in evaluation, on the experiment's batch size.
     ///
     /// # Errors
     /// If the network cannot be evaluated.
-    pub fn forward(
-        self,
-        experiment: &Experiment,
-        network: &Network,
-    ) -> Result<Vec<f64>, TrainError> {
+    pub fn forward(self, experiment: &Experiment, network: &Network) -> Result<Timing, TrainError> {
         let (images, labels) = random_batch(experiment, network, experiment.batch_size);
         let w = network.initial_parameters(experiment.seed);
         let buffers = network.initial_buffers();
-        let mut scratch = GhostScratch::new(network, experiment.batch_size);
-        self.times(|_| {
-            let (mode, workspace) = (Mode::evaluate(&buffers), &mut scratch.workspace);
+        let mut scratch = [GhostScratch::new(network, experiment.batch_size)];
+        self.times(network, &mut scratch, |_, scratch| {
+            let (mode, workspace) = (Mode::evaluate(&buffers), &mut scratch[0].workspace);
             network.loss(&w, mode, images.view(), &labels, workspace)?;
             Ok(())
         })
@@ -81,18 +87,43 @@ impl StepTimer {
 
     fn times(
         self,
-        mut round: impl FnMut(usize) -> Result<(), TrainError>,
-    ) -> Result<Vec<f64>, TrainError> {
-        let mut times = Vec::with_capacity(self.steps);
-        for number in 0..self.warm_up + self.steps {
-            let start = Instant::now();
-            round(number)?;
-            if number >= self.warm_up {
-                times.push(start.elapsed().as_secs_f64() * 1e3);
-            }
+        network: &Network,
+        scratch: &mut [GhostScratch],
+        mut round: impl FnMut(usize, &mut [GhostScratch]) -> Result<(), TrainError>,
+    ) -> Result<Timing, TrainError> {
+        for number in 0..self.warm_up {
+            round(number, scratch)?;
         }
-        Ok(times)
+        scratch.iter_mut().for_each(|scratch| scratch.workspace.time_layers(network));
+        let mut ms = Vec::with_capacity(self.steps);
+        for number in 0..self.steps {
+            let start = Instant::now();
+            round(self.warm_up + number, scratch)?;
+            ms.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        let layers = scratch.iter().map(|scratch| scratch.workspace.layer_times(network));
+        Ok(Timing { ms, layers: mean(layers) })
     }
+}
+
+/// The mean time of each layer.
+fn mean(runs: impl ExactSizeIterator<Item = Vec<LayerTime>>) -> Vec<LayerTime> {
+    let count = runs.len() as u32;
+    let add = |mut sum: Vec<LayerTime>, run: Vec<LayerTime>| {
+        for (sum, layer) in sum.iter_mut().zip(run) {
+            sum.forward += layer.forward;
+            sum.input_gradient += layer.input_gradient;
+            sum.weight_gradient += layer.weight_gradient;
+        }
+        sum
+    };
+    let mut layers = runs.reduce(add).unwrap_or_default();
+    for layer in &mut layers {
+        layer.forward /= count;
+        layer.input_gradient /= count;
+        layer.weight_gradient /= count;
+    }
+    layers
 }
 
 fn random_batch(

@@ -11,6 +11,7 @@ use super::{Fused, WeightedSum, kept};
 use crate::graph::Op;
 use crate::layers::batch_norm::EPSILON;
 use crate::parallel::{column_sums, grown};
+use crate::times::Part;
 use crate::workspace::KEPT;
 use crate::{Statistics, Workspace};
 
@@ -23,6 +24,7 @@ impl Fused<'_> {
         workspace: &mut Workspace<f32>,
     ) {
         workspace.gradient_squared_norm = 0.0;
+        workspace.watch.skip();
         for step in &self.plan.backward {
             match step {
                 Backward::Plain(step) => {
@@ -31,14 +33,15 @@ impl Fused<'_> {
                 Backward::Weighted { .. } => {
                     self.weighted_gradients(step, images, gradient, workspace);
                 }
-                Backward::Norm { norm, gradient: from, add, to } => {
-                    self.coefficients(*norm, gradient, workspace);
+                Backward::Norm { norm: index, gradient: from, add, to } => {
+                    self.coefficients(*index, gradient, workspace);
                     let mut buffer = take(&mut workspace.gradients[*to]);
-                    let output = &mut buffer[..self.run.len(norm + 1)];
+                    let output = &mut buffer[..self.run.len(index + 1)];
                     let add = add.map(|slot| &workspace.gradients[slot][..output.len()]);
-                    let norm = self.norm_gradient(*norm, *from, images, workspace);
+                    let norm = self.norm_gradient(*index, *from, images, workspace);
                     fused::norm_gradient(norm, add, output);
                     workspace.gradients[*to] = buffer;
+                    workspace.watch.lap(*index, Part::InputGradient);
                 }
                 Backward::Finish { value, slot, finishing } => {
                     let mut buffer = take(&mut workspace.gradients[*slot]);
@@ -51,6 +54,7 @@ impl Fused<'_> {
                     self.norm_parameters(finishing, &sums, gradient);
                     workspace.gradients[*slot] = buffer;
                     (workspace.sums, workspace.partials) = (sums, partials);
+                    workspace.watch.lap(value - 1, Part::InputGradient);
                 }
             }
         }
@@ -122,9 +126,11 @@ impl Fused<'_> {
                     }
                     None => _ = from.store(),
                 }
+                workspace.watch.lap(*index, Part::InputGradient);
                 let dy = &output_buffer[..self.run.len(index + 1)];
                 let to = &mut parameter_gradient[weight];
                 fused::weight_gradient(&shape, input, dy, to, &mut scratch);
+                workspace.watch.lap(*index, Part::WeightGradient);
             }
             WeightedSum::Linear { extents, weight, bias } => {
                 let w = &self.w[weight.clone()];
@@ -151,6 +157,7 @@ impl Fused<'_> {
         if let (Some(slot), Some(buffer)) = (input_slot, input_buffer) {
             workspace.gradients[slot] = buffer;
         }
+        workspace.watch.lap(*index, Part::InputGradient);
     }
 
     /// The gradient of a bias whose sum a norm reads: `sum dz`, which is 0 if the norm takes the

@@ -10,6 +10,7 @@ use super::{Fused, WeightedSum};
 use crate::graph::Op;
 use crate::layers::batch_norm::EPSILON;
 use crate::parallel::grown;
+use crate::times::Part;
 use crate::workspace::KEPT;
 use crate::{NnError, Statistics, Workspace};
 
@@ -24,10 +25,14 @@ impl Fused<'_> {
         let gradients = if self.training { &plan.gradients[..] } else { &[] };
         workspace.prepare(self.network, self.batch, slots, gradients);
         let mut steps = plan.forward.iter().peekable();
+        workspace.watch.skip();
         while let Some(step) = steps.next() {
             match *step {
                 Forward::Plain { node } => self.run.forward_step(node, images, workspace)?,
-                Forward::Moments { norm } => self.moments(norm, images, workspace)?,
+                Forward::Moments { norm } => {
+                    self.moments(norm, images, workspace)?;
+                    workspace.watch.lap(norm, Part::Forward);
+                }
                 Forward::Weighted { .. } => self.weighted(step, None, images, workspace)?,
                 Forward::Combine { value, join } => {
                     // A convolution that reads it next writes it as well. In inference, its output may lie
@@ -44,6 +49,7 @@ impl Fused<'_> {
                     let channels = self.network.shape_of(value)[2];
                     fused::combine(combination, channels, &mut output[..self.run.len(value)]);
                     workspace.activations[slot] = output;
+                    workspace.watch.lap(value - 1, Part::Forward);
                 }
             }
         }
@@ -111,6 +117,7 @@ impl Fused<'_> {
         if let Some(norm) = norm {
             self.settle(norm, workspace);
         }
+        workspace.watch.lap(index, Part::Forward);
         Ok(())
     }
 

@@ -5,9 +5,10 @@ use serde::Serialize;
 use smoothout_nn::Network;
 use smoothout_tensor::kernels::{kernels_in_use, machine};
 
+use super::layers::{self, LayerRow, Table};
 use super::{BadInput, Compute};
 use crate::experiment::{ExperimentSpec, Method};
-use crate::timing::StepTimer;
+use crate::timing::{StepTimer, Timing};
 
 /// Measure.
 #[derive(Debug, Subcommand)]
@@ -40,6 +41,9 @@ pub(super) struct StepCommand {
     /// Time the forward pass in evaluation instead
     #[arg(long)]
     forward: bool,
+    /// Show the time of each layer as well
+    #[arg(long)]
+    layers: bool,
     /// Print one JSON object on the last line
     #[arg(long)]
     json: bool,
@@ -65,6 +69,9 @@ struct StepTimes {
     rss_mb: Option<f64>,
     threads: usize,
     kernels: String,
+    /// With `--layers`: means over the updates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layers: Option<Vec<LayerRow>>,
 }
 
 impl StepCommand {
@@ -82,7 +89,7 @@ impl StepCommand {
         let experiment = spec.resolve()?;
         let network = Network::by_name(&experiment.model, spec.classes.unwrap_or(10))?;
         let batch_size = experiment.batch_size;
-        let mut times = self.compute.run(|| {
+        let Timing { ms: mut times, layers } = self.compute.run(|| {
             let step = StepTimer { warm_up: self.warm_up, steps: self.steps };
             if self.forward {
                 Ok(step.forward(&experiment, &network)?)
@@ -90,6 +97,7 @@ impl StepCommand {
                 Ok(step.updates(&experiment, &network, batch_size)?)
             }
         })?;
+        let mean = times.iter().sum::<f64>() / times.len() as f64;
         times.sort_by(f64::total_cmp);
         let ms = times[times.len() / 2];
         let multiply_adds =
@@ -109,10 +117,15 @@ impl StepCommand {
             rss_mb: peak_memory_mb(),
             threads: self.compute.threads.unwrap_or_else(rayon::current_num_threads),
             kernels: kernels_in_use(),
+            layers: self.layers.then(|| layers::rows(&layers, times.len(), batch_size * gradients)),
         };
         if self.json {
             println!("{}", serde_json::to_string(&result)?);
         } else {
+            if let Some(rows) = &result.layers {
+                println!("milliseconds of an update, {mean:.3} in the mean");
+                println!("{}", Table { rows, ms: mean });
+            }
             println!(
                 "{} {}, batch {} in ghost batches of {}: {:.2} ms ({:.2} to {:.2}), {:.1} images/s, \
                  {:.1} GFLOP/s, {} MB, {} threads, {}",

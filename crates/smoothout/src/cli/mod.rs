@@ -5,6 +5,7 @@ mod compare;
 mod data;
 mod eval;
 mod landscape;
+mod layers;
 mod models;
 mod progress;
 mod reproduce;

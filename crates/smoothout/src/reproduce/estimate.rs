@@ -48,7 +48,7 @@ impl Estimate {
         let ghost = experiment.ghosts.size().min(LARGEST_GHOST);
         let batch = ghost * rayon::current_num_threads().min(experiment.batch_size / ghost).max(1);
         let timer = StepTimer { warm_up: 1, steps: 3 };
-        let mut times = timer.updates(experiment, &network, batch)?;
+        let mut times = timer.updates(experiment, &network, batch)?.ms;
         times.sort_by(f64::total_cmp);
         let speed = times[times.len() / 2] / 1e3 / (batch * experiment.gradients()) as f64;
         self.speeds.insert(key, speed);

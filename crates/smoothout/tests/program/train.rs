@@ -340,7 +340,42 @@ fn updates_are_timed() {
             assert!(times[field].as_f64().unwrap() > 0.0, "{field} of {times}");
         }
         assert!(times["kernels"].is_string() && times["threads"].as_u64().unwrap() > 0);
+        assert!(times["layers"].is_null());
     }
+}
+
+#[test]
+fn layers_are_timed() {
+    let words = ["bench", "step", "--model", "c1", "--batch-size", "8", "--steps", "1", "--layers"];
+    for (more, gradients) in [
+        (&["--kernels", "auto"][..], true),
+        (&["--kernels", "scalar"], true),
+        (&["--forward"], false),
+        (&["--method", "adasmoothout", "--ghost-batch-size", "4"], true),
+    ] {
+        let output = smoothout(&[&words[..], more, &["--json"]].concat());
+        success(&output);
+        let times: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let layers = times["layers"].as_array().unwrap();
+        let second = layers.iter().find(|layer| layer["kind"] == "conv 5x5, 64 to 64").unwrap();
+        assert_eq!((&second["count"], &second["output"][2]), (&1.into(), &64.into()));
+        assert!(second["forward_ms"].as_f64().unwrap() > 0.0);
+        for field in ["input_gradient_ms", "weight_gradient_ms"] {
+            assert_eq!(second[field].as_f64().unwrap() > 0.0, gradients, "{field} of {second}");
+        }
+        let ms = |layer: &Value| {
+            ["forward_ms", "input_gradient_ms", "weight_gradient_ms"]
+                .iter()
+                .map(|field| layer[field].as_f64().unwrap())
+                .sum::<f64>()
+        };
+        let sum: f64 = layers.iter().map(ms).sum();
+        assert!(sum <= times["ms"].as_f64().unwrap() * 1.0001, "{times}");
+    }
+    let output = smoothout(&words);
+    success(&output);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("max pool 3x3, stride 2") && text.contains("the rest"), "{text}");
 }
 
 #[test]

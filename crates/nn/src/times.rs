@@ -1,0 +1,173 @@
+//! Where the time of an evaluation goes, layer by layer.
+//!
+//! A [`Workspace`] that was asked to has a watch. Whenever a step of the forward or backward pass is
+//! done, the time since the last one is that of the step's node. The work of batch norms, ReLUs and
+//! sums that a neighbour's pass does is in that neighbour's time.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use smoothout_tensor::Real;
+
+use crate::graph::{Node, Op};
+use crate::{Network, Window, Workspace};
+
+/// What a layer's time is spent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Forward,
+    InputGradient,
+    WeightGradient,
+}
+
+/// A watch that is off until [`start`](Self::start).
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Watch {
+    /// Of each node, and of each [`Part`].
+    times: Vec<[Duration; 3]>,
+    last: Option<Instant>,
+}
+
+impl Watch {
+    fn start(&mut self, nodes: usize) {
+        self.times.clear();
+        self.times.resize(nodes, [Duration::ZERO; 3]);
+        self.last = Some(Instant::now());
+    }
+
+    /// What was done since the last call is nobody's.
+    pub(crate) fn skip(&mut self) {
+        if let Some(last) = &mut self.last {
+            *last = Instant::now();
+        }
+    }
+
+    /// What was done since the last call is this part of a node.
+    pub(crate) fn lap(&mut self, node: usize, part: Part) {
+        if let Some(last) = &mut self.last {
+            let now = Instant::now();
+            self.times[node][part as usize] += now - *last;
+            *last = now;
+        }
+    }
+}
+
+/// What a layer is and how long it took, as [`Workspace::layer_times`] reports it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerTime {
+    /// As in the names of its parameters.
+    pub name: String,
+    /// What it computes, in words: "conv 3x3, 16 to 32, stride 2".
+    pub kind: String,
+    /// Height, width and channels of its output.
+    pub output: [usize; 3],
+    /// Of one image, as [`Network::training_multiply_adds`] counts them, or after forward passes alone as
+    /// [`Network::multiply_adds`] does.
+    pub multiply_adds: usize,
+    /// The forward pass.
+    pub forward: Duration,
+    /// The gradient of its input, and what makes that of its output from a norm's. Of a linear layer, and of
+    /// one without weights, the whole backward pass.
+    pub input_gradient: Duration,
+    /// The gradient of a convolution's weights.
+    pub weight_gradient: Duration,
+}
+
+impl LayerTime {
+    /// All of its time.
+    pub fn total(&self) -> Duration {
+        self.forward + self.input_gradient + self.weight_gradient
+    }
+}
+
+impl<R: Real> Workspace<R> {
+    /// From now on evaluations with this workspace add up the time of each layer, from zero. It costs two
+    /// looks at the clock a layer.
+    ///
+    /// ```
+    /// use ndarray::Array4;
+    /// use smoothout_nn::{Mode, Network, Workspace};
+    ///
+    /// let network = Network::by_name("c1", 10)?;
+    /// let w: Vec<f32> = network.initial_parameters(1);
+    /// let images = Array4::zeros((4, 32, 32, 3));
+    /// let mut workspace = Workspace::new(&network, 4);
+    /// workspace.time_layers(&network);
+    /// network.loss(&w, Mode::batch(), images.view(), &[3, 1, 4, 1], &mut workspace)?;
+    /// let layers = workspace.layer_times(&network);
+    /// assert_eq!(layers[0].kind, "conv 5x5, 3 to 64");
+    /// assert!(!layers[0].forward.is_zero() && layers[0].weight_gradient.is_zero());
+    /// # Ok::<(), smoothout_nn::NnError>(())
+    /// ```
+    pub fn time_layers(&mut self, network: &Network) {
+        self.watch.start(network.nodes.len());
+    }
+
+    /// The layers and their times, in the order of the forward pass; zero for those whose work is done by
+    /// others. Empty without [`time_layers`](Self::time_layers).
+    pub fn layer_times(&self, network: &Network) -> Vec<LayerTime> {
+        let layers = network.nodes.iter().zip(&self.watch.times);
+        layers
+            .map(|(node, &[forward, input_gradient, weight_gradient])| {
+                let went_back = !(input_gradient + weight_gradient).is_zero();
+                let passes = if went_back { node.training_passes() } else { 1 };
+                LayerTime {
+                    name: node.name.clone(),
+                    kind: Kind { node, channels: network.shape_of(node.input)[2] }.to_string(),
+                    output: node.shape,
+                    multiply_adds: passes * network.node_multiply_adds(node),
+                    forward,
+                    input_gradient,
+                    weight_gradient,
+                }
+            })
+            .collect()
+    }
+}
+
+/// A node that reads so many channels, in words.
+struct Kind<'a> {
+    node: &'a Node,
+    channels: usize,
+}
+
+impl fmt::Display for Kind<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { node, channels } = self;
+        let outputs = node.shape[2];
+        match &node.op {
+            Op::Linear { layer, .. } => write!(f, "linear, {} to {outputs}", layer.inputs),
+            Op::Conv2d { window, .. } => {
+                write!(f, "conv {}, {channels} to {outputs}", extents(window.kernel))?;
+                stride(window, [1, 1], f)
+            }
+            Op::BatchNorm { .. } => write!(f, "batch norm"),
+            Op::Relu => write!(f, "ReLU"),
+            Op::NoisyRelu { .. } => write!(f, "noisy ReLU"),
+            Op::Dropout { p } => write!(f, "dropout {p}"),
+            Op::MaxPool { window } => {
+                write!(f, "max pool {}", extents(window.kernel))?;
+                stride(window, window.kernel, f)
+            }
+            Op::AveragePool { window } => {
+                write!(f, "average pool {}", extents(window.kernel))?;
+                stride(window, window.kernel, f)
+            }
+            Op::Flatten => write!(f, "flatten"),
+            Op::Add { .. } => write!(f, "sum"),
+        }
+    }
+}
+
+/// The stride of a window, unless it is the usual one.
+fn stride(window: &Window, usual: [usize; 2], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match window.stride {
+        stride if stride == usual => Ok(()),
+        [rows, columns] if rows == columns => write!(f, ", stride {rows}"),
+        stride => write!(f, ", stride {}", extents(stride)),
+    }
+}
+
+fn extents([height, width]: [usize; 2]) -> String {
+    format!("{height}x{width}")
+}
