@@ -14,7 +14,7 @@ use crate::layers::{
 };
 use crate::parallel::{copy, grown};
 use crate::plan::{BackwardStep, IMAGES, Slots};
-use crate::times::Part;
+use crate::times::Pass;
 use crate::{BatchLoss, Mode, Network, NnError, Statistics, Workspace};
 
 /// One evaluation of a network: what stays the same from node to node.
@@ -112,7 +112,7 @@ impl<'a, R: Real> Run<'a, R> {
         }
         let result = self.forward_node(index, node, images, output, workspace);
         workspace.activations[slot] = buffer;
-        workspace.watch.lap(index, Part::Forward);
+        workspace.watch.lap(index, Pass::Forward);
         result
     }
 
@@ -265,9 +265,6 @@ impl<'a, R: Real> Run<'a, R> {
             }
         } else {
             self.parameter_gradients(node, images, dy, gradient, workspace);
-            if matches!(node.op, Op::Conv2d { .. }) {
-                workspace.watch.lap(step.node, Part::WeightGradient);
-            }
             if let Some(target) = step.input {
                 let mut dx_buffer = take(&mut workspace.gradients[target.slot]);
                 let dx = &mut dx_buffer[..self.len(node.input)];
@@ -279,7 +276,7 @@ impl<'a, R: Real> Run<'a, R> {
             }
         }
         workspace.gradients[step.output] = dy_buffer;
-        workspace.watch.lap(step.node, Part::InputGradient);
+        workspace.watch.lap(step.node, Pass::Backward);
     }
 
     /// dy becomes dx.

@@ -14,24 +14,23 @@ use crate::{Network, Window, Workspace};
 
 /// What a layer's time is spent on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum Pass {
     Forward,
-    InputGradient,
-    WeightGradient,
+    Backward,
 }
 
 /// A watch that is off until [`start`](Self::start).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Watch {
-    /// Of each node, and of each [`Part`].
-    times: Vec<[Duration; 3]>,
+    /// Of each node, and of each [`Pass`].
+    times: Vec<[Duration; 2]>,
     last: Option<Instant>,
 }
 
 impl Watch {
     fn start(&mut self, nodes: usize) {
         self.times.clear();
-        self.times.resize(nodes, [Duration::ZERO; 3]);
+        self.times.resize(nodes, [Duration::ZERO; 2]);
         self.last = Some(Instant::now());
     }
 
@@ -42,11 +41,11 @@ impl Watch {
         }
     }
 
-    /// What was done since the last call is this part of a node.
-    pub(crate) fn lap(&mut self, node: usize, part: Part) {
+    /// What was done since the last call is this pass of a node.
+    pub(crate) fn lap(&mut self, node: usize, pass: Pass) {
         if let Some(last) = &mut self.last {
             let now = Instant::now();
-            self.times[node][part as usize] += now - *last;
+            self.times[node][pass as usize] += now - *last;
             *last = now;
         }
     }
@@ -66,17 +65,14 @@ pub struct LayerTime {
     pub multiply_adds: usize,
     /// The forward pass.
     pub forward: Duration,
-    /// The gradient of its input, and what makes that of its output from a norm's. Of a linear layer, and of
-    /// one without weights, the whole backward pass.
-    pub input_gradient: Duration,
-    /// The gradient of a convolution's weights.
-    pub weight_gradient: Duration,
+    /// The gradients of its input and of its parameters.
+    pub backward: Duration,
 }
 
 impl LayerTime {
     /// All of its time.
     pub fn total(&self) -> Duration {
-        self.forward + self.input_gradient + self.weight_gradient
+        self.forward + self.backward
     }
 }
 
@@ -96,7 +92,7 @@ impl<R: Real> Workspace<R> {
     /// network.loss(&w, Mode::batch(), images.view(), &[3, 1, 4, 1], &mut workspace)?;
     /// let layers = workspace.layer_times(&network);
     /// assert_eq!(layers[0].kind, "conv 5x5, 3 to 64");
-    /// assert!(!layers[0].forward.is_zero() && layers[0].weight_gradient.is_zero());
+    /// assert!(!layers[0].forward.is_zero() && layers[0].backward.is_zero());
     /// # Ok::<(), smoothout_nn::NnError>(())
     /// ```
     pub fn time_layers(&mut self, network: &Network) {
@@ -108,17 +104,15 @@ impl<R: Real> Workspace<R> {
     pub fn layer_times(&self, network: &Network) -> Vec<LayerTime> {
         let layers = network.nodes.iter().zip(&self.watch.times);
         layers
-            .map(|(node, &[forward, input_gradient, weight_gradient])| {
-                let went_back = !(input_gradient + weight_gradient).is_zero();
-                let passes = if went_back { node.training_passes() } else { 1 };
+            .map(|(node, &[forward, backward])| {
+                let passes = if backward.is_zero() { 1 } else { node.training_passes() };
                 LayerTime {
                     name: node.name.clone(),
                     kind: Kind { node, channels: network.shape_of(node.input)[2] }.to_string(),
                     output: node.shape,
                     multiply_adds: passes * network.node_multiply_adds(node),
                     forward,
-                    input_gradient,
-                    weight_gradient,
+                    backward,
                 }
             })
             .collect()

@@ -112,16 +112,14 @@ fn mean(runs: impl ExactSizeIterator<Item = Vec<LayerTime>>) -> Vec<LayerTime> {
     let add = |mut sum: Vec<LayerTime>, run: Vec<LayerTime>| {
         for (sum, layer) in sum.iter_mut().zip(run) {
             sum.forward += layer.forward;
-            sum.input_gradient += layer.input_gradient;
-            sum.weight_gradient += layer.weight_gradient;
+            sum.backward += layer.backward;
         }
         sum
     };
     let mut layers = runs.reduce(add).unwrap_or_default();
     for layer in &mut layers {
         layer.forward /= count;
-        layer.input_gradient /= count;
-        layer.weight_gradient /= count;
+        layer.backward /= count;
     }
     layers
 }

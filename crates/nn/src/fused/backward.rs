@@ -11,7 +11,7 @@ use super::{Fused, WeightedSum, kept};
 use crate::graph::Op;
 use crate::layers::batch_norm::EPSILON;
 use crate::parallel::{column_sums, grown};
-use crate::times::Part;
+use crate::times::Pass;
 use crate::workspace::KEPT;
 use crate::{Statistics, Workspace};
 
@@ -41,7 +41,7 @@ impl Fused<'_> {
                     let norm = self.norm_gradient(*index, *from, images, workspace);
                     fused::norm_gradient(norm, add, output);
                     workspace.gradients[*to] = buffer;
-                    workspace.watch.lap(*index, Part::InputGradient);
+                    workspace.watch.lap(*index, Pass::Backward);
                 }
                 Backward::Finish { value, slot, finishing } => {
                     let mut buffer = take(&mut workspace.gradients[*slot]);
@@ -54,7 +54,7 @@ impl Fused<'_> {
                     self.norm_parameters(finishing, &sums, gradient);
                     workspace.gradients[*slot] = buffer;
                     (workspace.sums, workspace.partials) = (sums, partials);
-                    workspace.watch.lap(value - 1, Part::InputGradient);
+                    workspace.watch.lap(value - 1, Pass::Backward);
                 }
             }
         }
@@ -119,18 +119,14 @@ impl Fused<'_> {
         match self.weighted_sum(node) {
             WeightedSum::Conv2d { shape, weight } => {
                 let w = &self.w[weight.clone()];
-                match target {
-                    Some((to, finish, sums)) => {
-                        let (partials, scratch) = (&mut partials, &mut scratch);
-                        fused::input_gradient(&shape, w, from, to, finish, sums, partials, scratch);
-                    }
-                    None => _ = from.store(),
-                }
-                workspace.watch.lap(*index, Part::InputGradient);
-                let dy = &output_buffer[..self.run.len(index + 1)];
                 let to = &mut parameter_gradient[weight];
-                fused::weight_gradient(&shape, input, dy, to, &mut scratch);
-                workspace.watch.lap(*index, Part::WeightGradient);
+                let (partials, scratch) = (&mut partials, &mut scratch);
+                match target {
+                    Some(target) => {
+                        fused::gradients(&shape, w, from, input, target, partials, to, scratch);
+                    }
+                    None => fused::weight_gradient(&shape, input, from.store(), to, scratch),
+                }
             }
             WeightedSum::Linear { extents, weight, bias } => {
                 let w = &self.w[weight.clone()];
@@ -157,7 +153,7 @@ impl Fused<'_> {
         if let (Some(slot), Some(buffer)) = (input_slot, input_buffer) {
             workspace.gradients[slot] = buffer;
         }
-        workspace.watch.lap(*index, Part::InputGradient);
+        workspace.watch.lap(*index, Pass::Backward);
     }
 
     /// The gradient of a bias whose sum a norm reads: `sum dz`, which is 0 if the norm takes the

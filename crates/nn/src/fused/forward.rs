@@ -10,7 +10,7 @@ use super::{Fused, WeightedSum};
 use crate::graph::Op;
 use crate::layers::batch_norm::EPSILON;
 use crate::parallel::grown;
-use crate::times::Part;
+use crate::times::Pass;
 use crate::workspace::KEPT;
 use crate::{NnError, Statistics, Workspace};
 
@@ -31,7 +31,7 @@ impl Fused<'_> {
                 Forward::Plain { node } => self.run.forward_step(node, images, workspace)?,
                 Forward::Moments { norm } => {
                     self.moments(norm, images, workspace)?;
-                    workspace.watch.lap(norm, Part::Forward);
+                    workspace.watch.lap(norm, Pass::Forward);
                 }
                 Forward::Weighted { .. } => self.weighted(step, None, images, workspace)?,
                 Forward::Combine { value, join } => {
@@ -49,7 +49,7 @@ impl Fused<'_> {
                     let channels = self.network.shape_of(value)[2];
                     fused::combine(combination, channels, &mut output[..self.run.len(value)]);
                     workspace.activations[slot] = output;
-                    workspace.watch.lap(value - 1, Part::Forward);
+                    workspace.watch.lap(value - 1, Pass::Forward);
                 }
             }
         }
@@ -117,7 +117,7 @@ impl Fused<'_> {
         if let Some(norm) = norm {
             self.settle(norm, workspace);
         }
-        workspace.watch.lap(index, Part::Forward);
+        workspace.watch.lap(index, Pass::Forward);
         Ok(())
     }
 

@@ -18,15 +18,14 @@ pub(super) struct LayerRow {
     kind: String,
     output: [usize; 3],
     forward_ms: f64,
-    input_gradient_ms: f64,
-    weight_gradient_ms: f64,
+    backward_ms: f64,
     /// Multiply-adds of direct convolution count as two, whatever the kernels do; none in layers without.
     gflops: Option<f64>,
 }
 
 impl LayerRow {
     fn ms(&self) -> f64 {
-        self.forward_ms + self.input_gradient_ms + self.weight_gradient_ms
+        self.forward_ms + self.backward_ms
     }
 }
 
@@ -44,8 +43,7 @@ pub(super) fn rows(layers: &[LayerTime], updates: usize, images: usize) -> Vec<L
                 kind: layer.kind.clone(),
                 output: layer.output,
                 forward_ms: 0.0,
-                input_gradient_ms: 0.0,
-                weight_gradient_ms: 0.0,
+                backward_ms: 0.0,
                 gflops: None,
             };
             rows.push((row, 0.0));
@@ -54,8 +52,7 @@ pub(super) fn rows(layers: &[LayerTime], updates: usize, images: usize) -> Vec<L
         let (row, operations) = &mut rows[at];
         row.count += 1;
         row.forward_ms += ms(layer.forward);
-        row.input_gradient_ms += ms(layer.input_gradient);
-        row.weight_gradient_ms += ms(layer.weight_gradient);
+        row.backward_ms += ms(layer.backward);
         *operations += 2.0 * (layer.multiply_adds * images) as f64;
     }
     let rate = |(mut row, operations): (LayerRow, f64)| {
@@ -77,28 +74,20 @@ impl fmt::Display for Table<'_> {
         let share = |ms: f64| 100.0 * ms / self.ms;
         writeln!(
             f,
-            "{:>5}  {:kind$}  {:>12}  {:>8}  {:>14}  {:>15}  {:>6}  {:>7}",
-            "count",
-            "layer",
-            "output",
-            "forward",
-            "input gradient",
-            "weight gradient",
-            "share",
-            "GFLOP/s"
+            "{:>5}  {:kind$}  {:>12}  {:>8}  {:>8}  {:>6}  {:>7}",
+            "count", "layer", "output", "forward", "backward", "share", "GFLOP/s"
         )?;
         for row in self.rows {
             let [height, width, channels] = row.output;
             let ms = |ms: f64| if ms > 0.0 { format!("{ms:.3}") } else { String::new() };
             writeln!(
                 f,
-                "{:>5}  {:kind$}  {:>12}  {:>8}  {:>14}  {:>15}  {:>5.1}%  {:>7}",
+                "{:>5}  {:kind$}  {:>12}  {:>8}  {:>8}  {:>5.1}%  {:>7}",
                 row.count,
                 row.kind,
                 format!("{height}x{width}x{channels}"),
                 ms(row.forward_ms),
-                ms(row.input_gradient_ms),
-                ms(row.weight_gradient_ms),
+                ms(row.backward_ms),
                 share(row.ms()),
                 row.gflops.map_or(String::new(), |gflops| format!("{gflops:.1}"))
             )?;
@@ -112,29 +101,26 @@ impl fmt::Display for Table<'_> {
 mod tests {
     use super::*;
 
-    fn layer(kind: &str, milliseconds: [u64; 3], multiply_adds: usize) -> LayerTime {
-        let [forward, input_gradient, weight_gradient] = milliseconds.map(Duration::from_millis);
+    fn layer(kind: &str, milliseconds: [u64; 2], multiply_adds: usize) -> LayerTime {
+        let [forward, backward] = milliseconds.map(Duration::from_millis);
         let (name, kind, output) = (kind.to_uppercase(), kind.to_owned(), [8, 8, 16]);
-        LayerTime { name, kind, output, multiply_adds, forward, input_gradient, weight_gradient }
+        LayerTime { name, kind, output, multiply_adds, forward, backward }
     }
 
     #[test]
     fn layers_alike_are_one_row_and_idle_ones_none() {
         let layers = [
-            layer("conv", [2, 4, 6], 3_000_000),
-            layer("batch norm", [0, 0, 0], 0),
-            layer("pool", [10, 0, 0], 0),
-            layer("conv", [4, 2, 0], 3_000_000),
+            layer("conv", [2, 10], 3_000_000),
+            layer("batch norm", [0, 0], 0),
+            layer("pool", [10, 0], 0),
+            layer("conv", [4, 2], 3_000_000),
         ];
         // Two updates of five images each.
         let rows = rows(&layers, 2, 5);
         assert_eq!(rows.len(), 2);
         let conv = &rows[0];
         assert_eq!((conv.name.as_str(), conv.count, conv.kind.as_str()), ("CONV", 2, "conv"));
-        assert_eq!(
-            [conv.forward_ms, conv.input_gradient_ms, conv.weight_gradient_ms],
-            [3.0, 3.0, 3.0]
-        );
+        assert_eq!([conv.forward_ms, conv.backward_ms], [3.0, 6.0]);
         // 2 operations x 6 M x 5 images in 9 ms.
         assert!((conv.gflops.unwrap() - 60.0 / 9.0).abs() < 1e-9);
         assert_eq!((rows[1].count, rows[1].forward_ms, rows[1].gflops), (1, 5.0, None));

@@ -1,17 +1,16 @@
-//! The passes of a convolution, a group of images to a task.
+//! The forward pass of a convolution, a group of images to a task.
 
 use rayon::prelude::*;
 
 use super::combine::{Combine, Input};
-use super::gradient::{ApplyNorm, Finish, FinishGroup, OutputGradient};
 use super::moments::{GroupMoments, merge};
 use super::normalise::Operand;
-use super::passes::{self, add_up, grown};
+use super::passes::{self, grown};
 use crate::kernels::ahead::Ahead;
 use crate::kernels::conv::correlation::{Correlation, Direction};
 use crate::kernels::conv::direct::{self, Band};
 use crate::kernels::conv::padded::{Identity, Load};
-use crate::kernels::conv::{Algorithm, Conv2dShape, im2col, loaded_weight_gradient, winograd};
+use crate::kernels::conv::{Algorithm, Conv2dShape, im2col, winograd};
 use crate::kernels::simd;
 use crate::kernels::{InstructionSet, KernelChoice, Scratch};
 
@@ -22,21 +21,15 @@ const TASKS: usize = 32;
 
 impl Conv2dShape {
     /// Images of a group.
-    fn group(&self) -> usize {
+    pub(super) fn group(&self) -> usize {
         let pixels = |image: [usize; 2]| image[0] * image[1];
         let pixels = pixels(self.image).max(pixels(self.output_image())).max(1);
         (PIXELS / pixels).min(self.batch.div_ceil(TASKS)).max(1)
     }
 }
 
-/// The instructions and the algorithm of a correlation, asked for once: both may be chosen anew meanwhile.
-fn way(shape: &Conv2dShape, direction: Direction) -> (InstructionSet, Algorithm) {
-    let (choice, set) = (KernelChoice::current(), InstructionSet::current());
-    (set, Algorithm::of_correlation(choice, set, shape, direction))
-}
-
 /// A correlation of which groups of images can be computed on their own.
-struct Prepared<'a> {
+pub(super) struct Prepared<'a> {
     set: InstructionSet,
     algorithm: Algorithm,
     correlation: Correlation,
@@ -45,7 +38,7 @@ struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    fn new(
+    pub(super) fn new(
         (set, algorithm): (InstructionSet, Algorithm),
         correlation: Correlation,
         weight: &[f32],
@@ -53,14 +46,17 @@ impl<'a> Prepared<'a> {
     ) -> Self {
         let weights = match algorithm {
             Algorithm::Direct => direct::prepare(set, &correlation, weight, scratch),
-            Algorithm::Winograd => winograd::prepare(set, &correlation, weight, scratch),
+            Algorithm::Winograd => {
+                let buffer = scratch.take(winograd::prepared_len(&correlation));
+                winograd::prepare(set, &correlation, weight, buffer)
+            }
             Algorithm::Im2col => unreachable!("takes all images at once"),
         };
         Self { set, algorithm, correlation, weights }
     }
 
     /// The target of a few images, overwritten. Winograd's algorithm asks for what is `ahead`.
-    fn group<L: Load>(&self, source: &[f32], ahead: Ahead, load: L, target: &mut [f32]) {
+    pub(super) fn group<L: Load>(&self, source: &[f32], ahead: Ahead, load: L, target: &mut [f32]) {
         let Self { set, correlation, weights: packed, .. } = *self;
         if self.algorithm == Algorithm::Winograd {
             return winograd::group(set, &correlation, packed, source, ahead, target, load);
@@ -88,7 +84,8 @@ pub fn forward(
     if let Some(moments) = &moments {
         assert_eq!(moments.len(), 2 * shape.out_channels, "two moments of each channel");
     }
-    let (set, algorithm) = way(shape, Direction::Forward);
+    let (choice, set) = (KernelChoice::current(), InstructionSet::current());
+    let algorithm = Algorithm::of_correlation(choice, set, shape, Direction::Forward);
     if algorithm == Algorithm::Im2col {
         let Operand { values, normalise } = input.store(shape.in_channels);
         im2col::forward(set, shape, values, weight, output, scratch, normalise);
@@ -114,7 +111,8 @@ pub fn forward(
     match input {
         Input::Stored(Operand { values, normalise }) => {
             targets.zip(values.par_chunks(from)).for_each(|((output, partial), source)| {
-                prepared.group(source, Ahead::new(&[]), normalise, output);
+                let ahead = Ahead::new(&[]).and_behind(source).and_behind(output);
+                prepared.group(source, ahead, normalise, output);
                 finish(output, partial);
             });
         }
@@ -124,6 +122,7 @@ pub fn forward(
                 let combination = combination.rows(k * from..k * from + y.len());
                 let second = combination.second.map_or(&[][..], |second| second.values);
                 let ahead = Ahead::new(&[]).and_behind(combination.first.values).and_behind(second);
+                let ahead = ahead.and_behind(y).and_behind(target);
                 simd::run(set, Combine { combination, channels, output: y });
                 prepared.group(y, ahead, Identity, target);
                 finish(target, partial);
@@ -134,71 +133,4 @@ pub fn forward(
         let rows = |values: usize| values / shape.out_channels;
         merge(partials, moments, rows(to), rows(output_len));
     }
-}
-
-/// The gradient of a convolution's input, finished; `sums` as in [`finish`](super::finish).
-///
-/// # Panics
-/// If a length is not what `shape` says.
-#[expect(clippy::too_many_arguments, reason = "each is a tensor of the formula")]
-pub fn input_gradient(
-    shape: &Conv2dShape,
-    weight: &[f32],
-    gradient: OutputGradient<'_>,
-    target: &mut [f32],
-    finish: Finish<'_>,
-    sums: &mut [f64],
-    partials: &mut Vec<f64>,
-    scratch: &mut Scratch<f32>,
-) {
-    shape.check(target.len(), weight.len(), gradient.len());
-    assert_eq!(sums.len(), 3 * shape.in_channels, "three sums of each channel");
-    let (set, algorithm) = way(shape, Direction::InputGradient);
-    if algorithm == Algorithm::Im2col {
-        im2col::input_gradient(set, shape, weight, gradient.store(), target, scratch);
-        return passes::finish(finish, target, sums, partials);
-    }
-    let correlation = Correlation::new(*shape, Direction::InputGradient);
-    let prepared = Prepared::new((set, algorithm), correlation, weight, scratch);
-    let group = shape.group();
-    let (from, to) = (group * shape.output_len() / shape.batch, group * target.len() / shape.batch);
-    let partials = grown(partials, shape.batch.div_ceil(group) * sums.len());
-    let task = |k: usize, source: &[f32], norm: [&[f32]; 2], gradient: &mut [f32], partial| {
-        let finish = finish.rows(k * to..k * to + gradient.len());
-        let ahead = Ahead::new(&finish.reads()).and_behind(norm[0]).and_behind(norm[1]);
-        prepared.group(source, ahead, Identity, gradient);
-        simd::run(set, FinishGroup { finish, gradient, partial });
-    };
-    let targets = target.par_chunks_mut(to).zip(partials.par_chunks_mut(sums.len())).enumerate();
-    match gradient {
-        OutputGradient::Stored(gradient) => {
-            targets.zip(gradient.par_chunks(from)).for_each(|((k, (target, partial)), source)| {
-                task(k, source, [&[]; 2], target, partial);
-            });
-        }
-        OutputGradient::Norm { norm, to: dz } => {
-            targets.zip(dz.par_chunks_mut(from)).for_each(|((k, (target, partial)), dz)| {
-                let norm = norm.rows(k * from..k * from + dz.len());
-                simd::run(set, ApplyNorm { norm, add: None, to: dz });
-                task(k, dz, [norm.gradient, norm.input], target, partial);
-            });
-        }
-    }
-    add_up(partials, sums);
-}
-
-/// The gradient of a convolution's weight (overwritten), given that of its output.
-///
-/// # Panics
-/// If a length is not what `shape` says.
-pub fn weight_gradient(
-    shape: &Conv2dShape,
-    input: Operand<'_>,
-    gradient: &[f32],
-    weight_gradient: &mut [f32],
-    scratch: &mut Scratch<f32>,
-) {
-    let ways = (KernelChoice::current(), InstructionSet::current());
-    let (x, g, load) = (input.values, gradient, input.normalise);
-    loaded_weight_gradient(ways, shape, x, g, weight_gradient, scratch, load);
 }

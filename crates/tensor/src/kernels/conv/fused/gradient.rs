@@ -40,11 +40,11 @@ impl<'a> NormGradient<'a> {
 pub enum OutputGradient<'a> {
     /// As it is.
     Stored(&'a [f32]),
-    /// The gradient of a norm's input, which the layer's output is; written to `to` as well.
+    /// The gradient of a norm's input, which the layer's output is.
     Norm {
         /// Where it comes from.
         norm: NormGradient<'a>,
-        /// dz.
+        /// Room for dz.
         to: &'a mut [f32],
     },
 }

@@ -19,6 +19,7 @@
 mod combine;
 mod convolution;
 mod gradient;
+mod gradients;
 mod lanes;
 mod linear;
 mod moments;
@@ -28,8 +29,9 @@ mod passes;
 mod tests;
 
 pub use combine::{Combination, Input, combine};
-pub use convolution::{forward, input_gradient, weight_gradient};
+pub use convolution::forward;
 pub use gradient::{Finish, NormGradient, Normed, OutputGradient};
+pub use gradients::{gradients, weight_gradient};
 pub(in crate::kernels) use lanes::{lanes, load, store};
 pub use linear::{linear_forward, linear_gradients, linear_weight_gradient};
 pub(in crate::kernels) use normalise::Affine;

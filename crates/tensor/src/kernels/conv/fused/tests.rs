@@ -150,11 +150,12 @@ proptest! {
         batch in 1..20_usize,
         image in [2..9_usize, 2..9_usize],
         channels in prop_oneof![Just([16, 16]), Just([32, 16]), Just([3, 5]), Just([16, 20])],
+        kernel in prop_oneof![Just(3_usize), Just(5)],
         stride in 1..3_usize,
     ) {
         let shape = Conv2dShape {
             batch, image, in_channels: channels[0], out_channels: channels[1],
-            kernel: [3; 2], stride: [stride; 2], padding: [1; 2],
+            kernel: [kernel; 2], stride: [stride; 2], padding: [kernel / 2; 2],
         };
         let (z, w) = (values(shape.input_len(), 0.37), values(shape.weight_len(), 0.77));
         let d = values(shape.output_len(), 0.19);
@@ -203,8 +204,17 @@ proptest! {
         let first = Normed { input: &z, mean: &mean, inverse_std: &scale };
         let finishing = Finish { add: None, gate: Some(operand), norms: [Some(first), None] };
         let from = OutputGradient::Norm { norm, to: &mut dz };
-        input_gradient(&shape, &w, from, &mut dx, finishing, &mut sums, partials, scratch);
-        prop_assert_eq!(&dz, &expected);
+        let mut dw = vec![f32::NAN; w.len()];
+        let target = (&mut dx[..], finishing, &mut sums[..]);
+        gradients(&shape, &w, from, operand, target, partials, &mut dw, scratch);
+        let dz = expected;
+        // Of the same gradient, stored: the same bits.
+        let (mut dx_again, mut sums_again) = (vec![f32::NAN; dx.len()], vec![f64::NAN; sums.len()]);
+        let mut dw_again = vec![f32::NAN; w.len()];
+        let (from, scratch_again) = (OutputGradient::Stored(&dz), &mut Scratch::new());
+        let target = (&mut dx_again[..], finishing, &mut sums_again[..]);
+        gradients(&shape, &w, from, operand, target, partials, &mut dw_again, scratch_again);
+        prop_assert!(dx == dx_again && sums == sums_again && dw == dw_again, "stored");
         let mut dx64 = vec![0.0; z.len()];
         f64::conv2d_input_gradient(&shape, &w64, &wide(&dz), &mut dx64, &mut Scratch::new());
         for (dx, x) in dx64.iter_mut().zip(&x) {
@@ -215,10 +225,11 @@ proptest! {
         finish(Finish { gate: None, ..finishing }, &mut dx, &mut sums_again, partials);
         near_by(&single(&sums), &sums_again, sums_scale(&dx, channels[0]), "sums");
 
-        let (mut dw, mut dw64) = (vec![f32::NAN; w.len()], vec![0.0; w.len()]);
-        weight_gradient(&shape, operand, &dz, &mut dw, scratch);
+        let mut dw64 = vec![0.0; w.len()];
         f64::conv2d_weight_gradient(&shape, &x, &wide(&dz), &mut dw64, &mut Scratch::new());
         near(&dw, &dw64, "weight gradient");
+        weight_gradient(&shape, operand, &dz, &mut dw, scratch);
+        near(&dw, &dw64, "weight gradient alone");
     }
 
     /// A linear layer of few rows and of many, which are finished group by group.

@@ -41,7 +41,8 @@ pub(in crate::kernels::conv) fn correlate<L: Load>(
     }
     let tiles = Tiles::new(&correlation);
     let (sources, targets) = correlation.channels();
-    let (packed, batch) = (prepare(set, &correlation, weight, scratch), correlation.batch());
+    let packed = scratch.take(prepared_len(&correlation));
+    let (packed, batch) = (prepare(set, &correlation, weight, packed), correlation.batch());
     let (source_len, target_len) = (source.len() / batch, target.len() / batch);
     let block = block_tiles(simd::register_tile(set).0, sources + targets);
     let bands = TASKS.div_ceil(batch).min(tiles.per_image() / block).max(1);
@@ -63,24 +64,26 @@ pub(in crate::kernels::conv) fn correlate<L: Load>(
     });
 }
 
+/// Values of the buffer that [`prepare`] takes.
+pub(in crate::kernels::conv) fn prepared_len(correlation: &Correlation) -> usize {
+    let (sources, targets) = correlation.channels();
+    correlation.packed_len() + PRODUCTS * sources * targets
+}
+
 /// The transformed weights of a correlation, for [`group`].
-pub(in crate::kernels::conv) fn prepare<'s>(
+pub(in crate::kernels::conv) fn prepare<'b>(
     set: InstructionSet,
     correlation: &Correlation,
     weight: &[f32],
-    scratch: &'s mut Scratch<f32>,
-) -> &'s [f32] {
-    let (sources, targets) = correlation.channels();
-    let packed_len = correlation.packed_len();
-    let weights = scratch.take(packed_len + PRODUCTS * sources * targets);
-    let (packed, weights) = weights.split_at_mut(packed_len);
+    buffer: &'b mut [f32],
+) -> &'b [f32] {
+    let (packed, weights) = buffer.split_at_mut(correlation.packed_len());
     correlation.pack(weight, simd::columns(set), packed);
     weights::transform(set, correlation, packed, weights);
     weights
 }
 
-/// The whole target of a few images, in this thread. What it reads and writes next is what is `ahead`, and
-/// behind this source and this target.
+/// The whole target of a few images, in this thread. What is read or written next is `ahead`.
 pub(in crate::kernels::conv) fn group<L: Load>(
     set: InstructionSet,
     correlation: &Correlation,
@@ -91,7 +94,6 @@ pub(in crate::kernels::conv) fn group<L: Load>(
     load: L,
 ) {
     let rows = 0..correlation.images().1[0];
-    let ahead = ahead.and_behind(source).and_behind(target);
     compute(set, correlation, rows, packed, source, ahead, target, load);
 }
 

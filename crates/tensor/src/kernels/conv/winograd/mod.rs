@@ -9,8 +9,8 @@ mod transform;
 mod weight_gradient;
 mod weights;
 
-pub(super) use correlate::{correlate, group, prepare};
-pub(super) use weight_gradient::weight_gradient;
+pub(super) use correlate::{correlate, group, prepare, prepared_len};
+pub(super) use weight_gradient::{Chunks, weight_gradient};
 
 use super::Conv2dShape;
 use crate::kernels::simd::LANES;
@@ -27,10 +27,11 @@ pub(super) fn serves(
     serves_below(most, choice, shape, target) && fits(choice, set, shape)
 }
 
-/// Whether a weight gradient runs here: where [`serves`] says so without a matrix unit, and the partial
-/// sums of at least four chunks of the batch stay small.
+/// Whether a weight gradient runs here: where [`serves`] says so without a matrix unit, for batches of a few
+/// images and more, if the sums stay near.
 pub(super) fn serves_weight_gradient(choice: KernelChoice, shape: &Conv2dShape) -> bool {
-    let small = choice == KernelChoice::Winograd || weight_gradient::chunks(shape) >= 4;
+    let small = shape.in_channels * shape.out_channels <= 128 * 128 && shape.batch >= 4;
+    let small = choice == KernelChoice::Winograd || small;
     serves_below([3, 5], choice, shape, shape.output_image()) && small
 }
 

@@ -1,8 +1,9 @@
 //! The weight gradient: `dw = G^T [sum over tiles (B^T d B) * (A g A^T)] G`.
 //!
 //! In each of the 36 planes, the sum over tiles is a product of matrices, (source channels, tiles)
-//! by (tiles, target channels). The batch is cut into chunks by shape only; every block of tiles
-//! starts from zero and is added to its chunk's partial sum, and the chunks are added in order.
+//! by (tiles, target channels). The batch is cut into chunks by shape only. The planes of a chunk's
+//! sums stay with its thread, which adds a group of images after the other, each block of tiles from zero;
+//! then they are transformed to taps, of which there are fewer, and the chunks are added in order.
 
 use rayon::prelude::*;
 
@@ -12,23 +13,17 @@ use super::transform::{PRODUCTS, Square, weight_plane_adjoint};
 use crate::kernels::ahead::Ahead;
 use crate::kernels::conv::Conv2dShape;
 use crate::kernels::conv::correlation::{Correlation, Direction};
-use crate::kernels::conv::padded::Load;
-use crate::kernels::simd::{self, LANES, Task, Vector};
+use crate::kernels::conv::padded::{Load, Window};
+use crate::kernels::simd::{self, LANES, Simd, Task, Vector};
 use crate::kernels::tile::{Sums, multiply_short, zeros};
 use crate::kernels::{InstructionSet, Scratch, scratch};
 
 /// Chunks of the batch, if it has as many images.
-const CHUNKS: usize = 8;
-/// The most elements that all partial sums together may have: four chunks of 128 by 128 channels.
-const PARTIAL: usize = 4 * PRODUCTS * 128 * 128;
+const CHUNKS: usize = 32;
+/// The most elements that all partial sums together may have, unless four chunks have more.
+const PARTIAL: usize = 1 << 21;
 /// Tiles to a block.
 const BLOCK: usize = 32;
-
-/// Chunks that the batch of a shape is cut into.
-pub(super) fn chunks(shape: &Conv2dShape) -> usize {
-    let partial = PRODUCTS * shape.in_channels * shape.out_channels;
-    CHUNKS.min(PARTIAL / partial).min(shape.batch)
-}
 
 /// The weight gradient, in parallel.
 pub(in crate::kernels::conv) fn weight_gradient<L: Load>(
@@ -45,131 +40,236 @@ pub(in crate::kernels::conv) fn weight_gradient<L: Load>(
         weight_gradient.fill(0.0);
         return;
     }
-    let correlation = Correlation::new(*shape, Direction::Forward);
-    let tiles = Tiles::new(&correlation);
-    let (inputs, outputs) = (shape.in_channels, shape.out_channels);
-    let partial_len = PRODUCTS * inputs * outputs;
-    let chunk = shape.batch.div_ceil(chunks(shape).max(1));
-    let images = BLOCK.div_ceil(tiles.per_image()).min(chunk);
-    let window = tiles.window(&correlation, &(0..tiles.image[0]));
-    let padded_len = (images * window.len()).next_multiple_of(LANES);
-    let buffer_len = padded_len + block_len(BLOCK, inputs) + block_len(BLOCK, outputs);
-
-    let partials = scratch.take(shape.batch.div_ceil(chunk) * partial_len);
-    let input = input.par_chunks(input.len() / shape.batch * chunk);
-    let gradient = output_gradient.par_chunks(output_gradient.len() / shape.batch * chunk);
-    partials.par_chunks_mut(partial_len).zip(input.zip(gradient)).for_each(
-        |(partial, (input, gradient))| {
-            scratch::with_thread_buffer(buffer_len, |buffer| {
-                let channels = (inputs, outputs);
-                let (padded, blocks) = buffer.split_at_mut(padded_len);
-                let (block, gradient_block) = blocks.split_at_mut(block_len(BLOCK, inputs));
-                let task = Chunk {
-                    correlation,
-                    tiles,
-                    channels,
-                    images,
-                    input,
-                    gradient,
-                    load,
-                    padded,
-                    block,
-                    gradient_block,
-                    partial,
-                };
-                simd::run(set, task);
-            });
-        },
-    );
-
-    let (sum, rest) = partials.split_at_mut(partial_len);
-    const PIECE: usize = 1 << 12;
-    sum.par_chunks_mut(PIECE).enumerate().for_each(|(piece, sum)| {
-        for partial in rest.chunks_exact(partial_len) {
-            let partial = &partial[piece * PIECE..][..sum.len()];
-            sum.iter_mut().zip(partial).for_each(|(sum, value)| *sum += value);
-        }
+    let chunks = Chunks::new(set, shape, 1);
+    let [input_len, gradient_len] = [input, output_gradient].map(|all| all.len() / shape.batch);
+    let partials = scratch.take(chunks.partials_len());
+    let inputs = input.par_chunks(chunks.images * input_len);
+    let gradients = output_gradient.par_chunks(chunks.images * gradient_len);
+    let parts = partials.par_chunks_mut(chunks.partial_len());
+    parts.zip(inputs.zip(gradients)).for_each(|(partial, (input, gradient))| {
+        chunks.sum(partial, |sums| {
+            let groups = input.chunks(chunks.group * input_len);
+            for (input, gradient) in groups.zip(gradient.chunks(chunks.group * gradient_len)) {
+                let ahead = Ahead::new(&[]).and_behind(input).and_behind(gradient);
+                sums.add(input, gradient, load, ahead);
+            }
+        });
     });
-    let (sum, taps) = (&*sum, shape.kernel[0]);
-    let filters = weight_gradient.par_chunks_mut(LANES * inputs * taps * taps);
-    filters.enumerate().for_each(|(panel, filters)| {
-        simd::run(set, Filters { taps, inputs, outputs, first: panel * LANES, sum, filters });
-    });
+    chunks.merge(partials, weight_gradient);
 }
 
-/// A chunk of images: the unit of work of one thread.
-struct Chunk<'a, L> {
+/// How the batch of a weight gradient is cut.
+pub(in crate::kernels::conv) struct Chunks {
+    set: InstructionSet,
     correlation: Correlation,
+    tiles: Tiles,
+    taps: usize,
+    /// Of input and output.
+    channels: (usize, usize),
+    batch: usize,
+    /// Images of a group, whole blocks of tiles if there are as many.
+    pub(in crate::kernels::conv) group: usize,
+    /// Images of a chunk, whole groups.
+    pub(in crate::kernels::conv) images: usize,
+}
+
+impl Chunks {
+    /// Groups have at least so many images.
+    pub(in crate::kernels::conv) fn new(
+        set: InstructionSet,
+        shape: &Conv2dShape,
+        least: usize,
+    ) -> Self {
+        let correlation = Correlation::new(*shape, Direction::Forward);
+        let tiles = Tiles::new(&correlation);
+        let chunks = CHUNKS.min(PARTIAL / shape.weight_len()).max(4);
+        let group = BLOCK.div_ceil(tiles.per_image()).max(least).min(shape.batch);
+        Self {
+            set,
+            correlation,
+            tiles,
+            taps: shape.kernel[0],
+            channels: (shape.in_channels, shape.out_channels),
+            batch: shape.batch,
+            group,
+            images: shape.batch.div_ceil(chunks).next_multiple_of(group),
+        }
+    }
+
+    /// Values of the partial sums of a chunk, (taps, taps, input channels, output channels).
+    pub(in crate::kernels::conv) fn partial_len(&self) -> usize {
+        self.taps * self.taps * self.channels.0 * self.channels.1
+    }
+
+    /// Values of those of all chunks.
+    pub(in crate::kernels::conv) fn partials_len(&self) -> usize {
+        self.batch.div_ceil(self.images) * self.partial_len()
+    }
+
+    /// The partial sums of a chunk, whose groups `add_all` adds.
+    pub(in crate::kernels::conv) fn sum(
+        &self,
+        partial: &mut [f32],
+        add_all: impl FnOnce(&mut ChunkSums<'_>),
+    ) {
+        let plane = self.plane();
+        scratch::with_thread_buffer(PRODUCTS * plane, |sums| {
+            add_all(&mut ChunkSums { chunks: self, is_first: true, sums });
+            let taps = self.taps;
+            simd::run(self.set, TapSums { taps, from: sums, from_plane: plane, to: partial });
+        });
+    }
+
+    /// Values from a plane of sums to the next: a cache line further apart than they are long.
+    fn plane(&self) -> usize {
+        self.channels.0 * self.channels.1 + LANES
+    }
+
+    /// Adds the chunks up, and sorts the sums as weights (O, I, taps, taps) are.
+    pub(in crate::kernels::conv) fn merge(
+        &self,
+        partials: &mut [f32],
+        weight_gradient: &mut [f32],
+    ) {
+        const PIECE: usize = 1 << 12;
+        let (sum, rest) = partials.split_at_mut(self.partial_len());
+        sum.par_chunks_mut(PIECE).enumerate().for_each(|(piece, sum)| {
+            for partial in rest.chunks_exact(self.partial_len()) {
+                let partial = &partial[piece * PIECE..][..sum.len()];
+                sum.iter_mut().zip(partial).for_each(|(sum, value)| *sum += value);
+            }
+        });
+        let (sum, (inputs, outputs)) = (&*sum, self.channels);
+        let taps = self.taps * self.taps;
+        let filters = weight_gradient.par_chunks_mut(LANES * inputs * taps);
+        filters.enumerate().for_each(|(panel, filters)| {
+            for i in 0..inputs {
+                for tap in 0..taps {
+                    let from = &sum[(tap * inputs + i) * outputs + panel * LANES..][..LANES];
+                    for (lane, &value) in from.iter().enumerate() {
+                        filters[(lane * inputs + i) * taps + tap] = value;
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// The sums of a chunk so far: 36 planes of (input channels, output channels).
+pub(in crate::kernels::conv) struct ChunkSums<'a> {
+    chunks: &'a Chunks,
+    /// Nothing was added yet; what they hold does not count.
+    is_first: bool,
+    sums: &'a mut [f32],
+}
+
+impl ChunkSums<'_> {
+    /// Adds a few images. What is read or written next is `ahead`.
+    pub(in crate::kernels::conv) fn add<L: Load>(
+        &mut self,
+        input: &[f32],
+        gradient: &[f32],
+        load: L,
+        ahead: Ahead,
+    ) {
+        let Chunks { tiles, ref correlation, channels, .. } = *self.chunks;
+        let (inputs, outputs) = channels;
+        let images = gradient.len() / (tiles.image[0] * tiles.image[1] * outputs);
+        let window = tiles.window(correlation, &(0..tiles.image[0]));
+        let padded_len = (images * window.len()).next_multiple_of(LANES);
+        let len = padded_len + block_len(BLOCK, inputs) + block_len(BLOCK, outputs);
+        scratch::with_thread_buffer(len, |buffer| {
+            let (padded, blocks) = buffer.split_at_mut(padded_len);
+            let (block, gradient_block) = blocks.split_at_mut(block_len(BLOCK, inputs));
+            let task = Group {
+                tiles,
+                channels,
+                images,
+                window,
+                input,
+                gradient,
+                load,
+                ahead,
+                padded,
+                block,
+                gradient_block,
+                is_first: self.is_first,
+                sums_plane: self.chunks.plane(),
+                sums: self.sums,
+            };
+            simd::run(self.chunks.set, task);
+        });
+        self.is_first = false;
+    }
+}
+
+/// A few images, which are padded together.
+struct Group<'a, L> {
     tiles: Tiles,
     /// Of input and output.
     channels: (usize, usize),
-    /// Images that are padded together.
     images: usize,
+    window: Window,
     input: &'a [f32],
     gradient: &'a [f32],
     load: L,
+    ahead: Ahead,
     /// Working memory: the padded input, a transformed block of it, and one of the gradient.
     padded: &'a mut [f32],
     block: &'a mut [f32],
     gradient_block: &'a mut [f32],
-    /// (36, input channels, output channels).
-    partial: &'a mut [f32],
+    /// The first block is not added to the sums but becomes them.
+    is_first: bool,
+    sums_plane: usize,
+    sums: &'a mut [f32],
 }
 
-impl<L: Load> Task for Chunk<'_, L> {
+impl<L: Load> Task for Group<'_, L> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(mut self) {
-        self.partial.fill(0.0);
-        let window = self.tiles.window(&self.correlation, &(0..self.tiles.image[0]));
         let (inputs, outputs) = self.channels;
-        let image_len = window.image[0] * window.image[1] * inputs;
         let [height, width] = self.tiles.image;
-        let gradient_len = height * width * outputs;
-        let (side, in_rows) = (self.tiles.side, self.tiles.per_image());
-        let inputs_of = self.input.chunks(self.images * image_len);
-        for (input, gradient) in inputs_of.zip(self.gradient.chunks(self.images * gradient_len)) {
-            window.load::<V>(input, self.padded, self.load);
-            let all = input.len() / image_len * in_rows;
-            let mut tiles = self.tiles.walk(height);
-            let ahead = Ahead::new(&[]).and_behind(input).and_behind(gradient);
-            let mut ahead = ahead.within(all.div_ceil(BLOCK) * PRODUCTS + all);
-            for first in (0..all).step_by(BLOCK) {
-                let count = BLOCK.min(all - first);
-                for number in 0..count {
-                    ahead.step();
-                    let tile = tiles.step();
-                    let from = tile.image * window.len()
-                        + tile.row * window.row_len()
-                        + tile.column * inputs;
-                    let pixel = self.tiles.pixel(tile, height);
-                    let valid = self.tiles.inside(tile, height);
-                    // SAFETY: the window holds the patch of each tile; the gradient holds the
-                    // valid pixels; the blocks have room for `BLOCK` tiles.
-                    unsafe {
-                        let patch = self.padded.as_ptr().add(from);
-                        let to = self.block.as_mut_ptr().add(number * inputs);
-                        let plane = plane_len(BLOCK, inputs);
-                        transform_input::<V>(patch, window.row_len(), inputs, to, plane);
-                        let from = gradient.as_ptr().add(pixel * outputs);
-                        let to = self.gradient_block.as_mut_ptr().add(number * outputs);
-                        let (row, plane) = (width * outputs, plane_len(BLOCK, outputs));
-                        if side == 4 {
-                            transform_gradient::<V, 4>(from, row, valid, outputs, to, plane);
-                        } else {
-                            transform_gradient::<V, 2>(from, row, valid, outputs, to, plane);
-                        }
+        self.window.load::<V>(self.input, self.padded, self.load);
+        let all = self.images * self.tiles.per_image();
+        let mut tiles = self.tiles.walk(height);
+        let mut ahead = self.ahead.within(all.div_ceil(BLOCK) * PRODUCTS + all);
+        for first in (0..all).step_by(BLOCK) {
+            let count = BLOCK.min(all - first);
+            for number in 0..count {
+                ahead.step();
+                let tile = tiles.step();
+                let from = tile.image * self.window.len()
+                    + tile.row * self.window.row_len()
+                    + tile.column * inputs;
+                let pixel = self.tiles.pixel(tile, height);
+                let valid = self.tiles.inside(tile, height);
+                // SAFETY: the window holds the patch of each tile; the gradient holds the
+                // valid pixels; the blocks have room for `BLOCK` tiles.
+                unsafe {
+                    let patch = self.padded.as_ptr().add(from);
+                    let to = self.block.as_mut_ptr().add(number * inputs);
+                    let plane = plane_len(BLOCK, inputs);
+                    transform_input::<V>(patch, self.window.row_len(), inputs, to, plane);
+                    let from = self.gradient.as_ptr().add(pixel * outputs);
+                    let to = self.gradient_block.as_mut_ptr().add(number * outputs);
+                    let (row, plane) = (width * outputs, plane_len(BLOCK, outputs));
+                    if self.tiles.side == 4 {
+                        transform_gradient::<V, 4>(from, row, valid, outputs, to, plane);
+                    } else {
+                        transform_gradient::<V, 2>(from, row, valid, outputs, to, plane);
                     }
                 }
-                self.add::<V>(count, &mut ahead);
             }
+            self.add::<V>(count, &mut ahead);
+            self.is_first = false;
         }
     }
 }
 
-impl<L: Load> Chunk<'_, L> {
-    /// Adds the products of the first `count` tiles of the blocks to the partial sums.
+impl<L: Load> Group<'_, L> {
+    /// Adds the products of the first `count` tiles of the blocks to the sums.
     #[inline(always)]
     fn add<V: Vector>(&mut self, count: usize, ahead: &mut Ahead) {
         let outputs = self.channels.1;
@@ -198,7 +298,7 @@ impl<L: Load> Chunk<'_, L> {
         let (inputs, outputs) = self.channels;
         let x = &self.block[j * plane_len(BLOCK, inputs)..][..count * inputs];
         let g = &self.gradient_block[j * plane_len(BLOCK, outputs)..][..count * outputs];
-        let partial = &mut self.partial[j * inputs * outputs..][..inputs * outputs];
+        let all = &mut self.sums[j * self.sums_plane..][..inputs * outputs];
         for channel in (0..inputs).step_by(Q * B) {
             let mut from = [x.as_ptr(); Q];
             for q in 0..Q {
@@ -215,10 +315,13 @@ impl<L: Load> Chunk<'_, L> {
                 for b in 0..B {
                     for n in 0..N {
                         let at = (channel + q * B + b) * outputs + column + n * LANES;
-                        let to = &mut partial[at..][..LANES];
+                        let to = &mut all[at..][..LANES];
                         // SAFETY: `to` holds sixteen values.
                         unsafe {
-                            let sum = V::load(to.as_ptr()).add(sums[q][b][n]);
+                            let mut sum = sums[q][b][n];
+                            if !self.is_first {
+                                sum = V::load(to.as_ptr()).add(sum);
+                            }
                             sum.store(to.as_mut_ptr());
                         }
                     }
@@ -228,19 +331,16 @@ impl<L: Load> Chunk<'_, L> {
     }
 }
 
-/// Sixteen filters of the weight gradient, from the sums of all chunks.
-struct Filters<'a> {
+/// From the planes of sums to those of taps.
+struct TapSums<'a> {
     taps: usize,
-    inputs: usize,
-    outputs: usize,
-    /// The first of the sixteen.
-    first: usize,
-    sum: &'a [f32],
-    /// (16, input channels, taps, taps).
-    filters: &'a mut [f32],
+    from: &'a [f32],
+    from_plane: usize,
+    /// (taps, taps, input channels, output channels).
+    to: &'a mut [f32],
 }
 
-impl Task for Filters<'_> {
+impl Task for TapSums<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -252,24 +352,17 @@ impl Task for Filters<'_> {
     }
 }
 
-impl Filters<'_> {
+impl TapSums<'_> {
     #[inline(always)]
     fn transform<V: Vector, const R: usize>(self) {
-        let plane = self.inputs * self.outputs;
-        assert!(self.sum.len() == PRODUCTS * plane && self.first + LANES <= self.outputs);
-        for i in 0..self.inputs {
-            let mut w = [[0.0; LANES]; 25];
-            // SAFETY: `sum` has 36 planes of (input channels, output channels), and `w` room for
-            // the taps.
+        let plane = self.to.len() / (R * R);
+        assert!(plane <= self.from_plane && self.from.len() >= PRODUCTS * self.from_plane);
+        let (from, to) = (planes(self.from_plane), Square::whole([R * plane, plane]));
+        for at in (0..plane).step_by(V::Register::WIDTH) {
+            // SAFETY: planes are whole vectors long; `from` has 36 of them and `to` R R.
             unsafe {
-                let from = self.sum.as_ptr().add(i * self.outputs + self.first);
-                let to = (w.as_mut_ptr().cast(), Square::whole([R * LANES, LANES]));
-                weight_plane_adjoint::<V, R>((from, planes(plane)), to);
-            }
-            for (tap, lanes) in w[..R * R].iter().enumerate() {
-                for (lane, value) in lanes.iter().enumerate() {
-                    self.filters[(lane * self.inputs + i) * R * R + tap] = *value;
-                }
+                let (sums, taps) = (self.from.as_ptr().add(at), self.to.as_mut_ptr().add(at));
+                weight_plane_adjoint::<V::Register, R>((sums, from), (taps, to));
             }
         }
     }
