@@ -3,8 +3,8 @@
 use std::mem::take;
 use std::ops::Range;
 
-use smoothout_tensor::Real;
 use smoothout_tensor::kernels::Aligned;
+use smoothout_tensor::{Real, StreamKey};
 
 use crate::graph::{Node, Op, conv_shape, elements};
 use crate::layers::batch_norm::Moments;
@@ -12,7 +12,7 @@ use crate::layers::{
     add, average_pool, batch_norm, conv2d, cross_entropy, dropout, flatten, max_pool, noisy_relu,
     relu,
 };
-use crate::parallel::{copy, grown};
+use crate::parallel::copy;
 use crate::plan::{BackwardStep, IMAGES, Slots};
 use crate::times::Pass;
 use crate::{BatchLoss, Mode, Network, NnError, Statistics, Workspace};
@@ -53,6 +53,11 @@ impl<'a, R: Real> Run<'a, R> {
     /// The buffers of the values.
     pub(crate) fn slots(&self) -> &'a Slots {
         self.slots
+    }
+
+    /// The stream of a node's noise, if random layers are on.
+    fn noise(&self, node: usize) -> Option<StreamKey> {
+        self.mode.noise.map(|key| key.block(node as u64))
     }
 
     /// The number of images.
@@ -125,22 +130,18 @@ impl<'a, R: Real> Run<'a, R> {
         workspace: &mut Workspace<R>,
     ) -> Result<(), NnError> {
         let w = self.w;
-        let noise = self.mode.noise.map(|key| key.block(index as u64));
+        let noise = self.noise(index);
         let shape = self.network.shape_of(node.input);
         let image = [node.shape[0], node.shape[1]];
         match &node.op {
             Op::Relu => relu::forward(output),
             Op::NoisyRelu { noise: width } => match noise {
-                Some(key) => {
-                    let slopes = grown(&mut workspace.kept[index], output.len());
-                    noisy_relu::forward(*width, key, output, slopes);
-                }
+                Some(key) => noisy_relu::forward(*width, key, output),
                 None => relu::forward(output),
             },
             Op::Dropout { p } => {
                 if let Some(key) = noise {
-                    let mask = grown(&mut workspace.kept[index], output.len());
-                    dropout::forward(*p, key, output, mask);
+                    dropout::apply(*p, key, output);
                 }
             }
             Op::Add { other } => {
@@ -290,15 +291,20 @@ impl<'a, R: Real> Run<'a, R> {
         workspace: &mut Workspace<R>,
     ) {
         let output = self.value(images, &workspace.activations, index + 1);
-        let kept = &workspace.kept[index];
+        let noise = self.noise(index);
         match &node.op {
             Op::Relu => relu::backward(output, dy),
-            Op::NoisyRelu { .. } if self.mode.noise.is_none() => relu::backward(output, dy),
-            Op::NoisyRelu { .. } => noisy_relu::backward(output, &kept[..dy.len()], dy),
-            Op::Dropout { .. } if self.mode.noise.is_some() => {
-                dropout::backward(&kept[..dy.len()], dy);
+            Op::NoisyRelu { noise: width } => match noise {
+                Some(key) => noisy_relu::backward(*width, key, output, dy),
+                None => relu::backward(output, dy),
+            },
+            Op::Dropout { p } => {
+                if let Some(key) = noise {
+                    dropout::apply(*p, key, dy);
+                }
             }
             Op::BatchNorm { gamma, beta, .. } => {
+                let kept = &workspace.kept[index];
                 let (mean, inverse_std) = kept[..2 * node.shape[2]].split_at(node.shape[2]);
                 let (gamma_gradient, beta_gradient) = pair(gradient, gamma, beta);
                 batch_norm::backward(
@@ -312,7 +318,7 @@ impl<'a, R: Real> Run<'a, R> {
                     &mut workspace.partials,
                 );
             }
-            // A sum, and dropout that is off, hand dy on.
+            // A sum hands dy on.
             _ => {}
         }
     }

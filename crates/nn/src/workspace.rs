@@ -25,7 +25,7 @@ pub struct Workspace<R: Real> {
     /// The logits of a batch that is evaluated without gradient.
     pub(crate) logits: Vec<R>,
     pub(crate) gradients: Vec<Aligned<R>>,
-    /// What the backward pass of each node keeps besides activations.
+    /// What each batch norm keeps, channel by channel.
     pub(crate) kept: Vec<Vec<R>>,
     pub(crate) argmax: Vec<Vec<u32>>,
     pub(crate) batch_statistics: Vec<R>,

@@ -46,4 +46,4 @@ pub use num_traits::Float;
 pub use perturbation::{Distribution, Geometry, Perturbation, PerturbationKey};
 pub use real::Real;
 pub use selection::Selection;
-pub use stream::{Purpose, StreamKey, fill_gaussian, fill_uniform};
+pub use stream::{Purpose, StreamKey, fill_gaussian, fill_uniform, zip_uniform};

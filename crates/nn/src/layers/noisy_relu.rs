@@ -6,25 +6,37 @@
 //! # Differences
 //! Theirs draws slopes in evaluation too; here evaluation is an ordinary ReLU.
 
-use smoothout_tensor::{Real, StreamKey, fill_uniform};
+use smoothout_tensor::{Real, StreamKey, zip_uniform};
 
-use crate::parallel;
+use super::relu;
 
-/// values: in x, out y; slopes: out s, kept for the backward pass.
-pub(crate) fn forward<R: Real>(noise: f64, key: StreamKey, values: &mut [R], slopes: &mut [R]) {
-    fill_uniform(key, slopes);
-    let noise = R::from_f64(noise);
-    parallel::map(slopes, |u| R::one() + noise * u);
-    parallel::map_with(values, slopes, |x, s| {
-        let y = s * x;
-        if y <= R::zero() { R::zero() } else { y }
-    });
+/// values: in x, out y.
+pub(crate) fn forward<R: Real>(noise: f64, key: StreamKey, values: &mut [R]) {
+    scale(noise, key, values);
+    relu::forward(values);
 }
 
-/// gradient: in dy, out dx = dy s [y > 0]. Keeps y and s.
-pub(crate) fn backward<R: Real>(output: &[R], slopes: &[R], gradient: &mut [R]) {
-    parallel::map_with(gradient, slopes, |dy, s| dy * s);
-    parallel::map_with(gradient, output, |dx, y| if y > R::zero() { dx } else { R::zero() });
+/// gradient: in dy, out dx = dy s [y > 0]. Keeps y; s is drawn again.
+pub(crate) fn backward<R: Real>(noise: f64, key: StreamKey, output: &[R], gradient: &mut [R]) {
+    scale(noise, key, gradient);
+    relu::backward(output, gradient);
+}
+
+/// Times the slopes.
+fn scale<R: Real>(noise: f64, key: StreamKey, values: &mut [R]) {
+    let noise = R::from_f64(noise);
+    zip_uniform(
+        key,
+        values,
+        #[inline(always)]
+        |values, u| {
+            // A copy, as in dropout.
+            let (one, noise) = (R::one(), noise);
+            for (value, &u) in values.iter_mut().zip(u) {
+                *value = (one + noise * u) * *value;
+            }
+        },
+    );
 }
 
 #[cfg(test)]
@@ -36,21 +48,22 @@ mod tests {
 
     const KEY: fn() -> StreamKey = || StreamKey::new(3, Purpose::Dropout);
 
-    fn run(noise: f64, x: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let (mut y, mut slopes) = (x.to_vec(), vec![0.0; x.len()]);
-        forward(noise, KEY(), &mut y, &mut slopes);
-        (y, slopes)
+    fn run(noise: f64, x: &[f64]) -> Vec<f64> {
+        let mut y = x.to_vec();
+        forward(noise, KEY(), &mut y);
+        y
     }
 
     #[test]
     fn gradient_matches_differences() {
         for (len, noise) in [(5, 0.1), (40, 0.5)] {
             let (x, g) = (wave(len, 0.7), wave(len, 1.1));
-            let (y, slopes) = run(noise, &x);
-            assert!(slopes.iter().all(|s| (s - 1.0).abs() < noise));
+            let y = run(noise, &x);
+            let slopes = y.iter().zip(&x).map(|(y, x)| y / x);
+            assert!(slopes.filter(|&s| s != 0.0).all(|s| (s - 1.0).abs() < noise));
             let mut dx = g.clone();
-            backward(&y, &slopes, &mut dx);
-            check("noisy relu", &x, &dx, |x| dot(&run(noise, x).0, &g));
+            backward(noise, KEY(), &y, &mut dx);
+            check("noisy relu", &x, &dx, |x| dot(&run(noise, x), &g));
         }
     }
 
@@ -59,6 +72,6 @@ mod tests {
         let x = wave(100, 0.3);
         let mut plain = x.clone();
         relu::forward(&mut plain);
-        assert_eq!(run(0.0, &x).0, plain);
+        assert_eq!(run(0.0, &x), plain);
     }
 }

@@ -20,8 +20,8 @@ use rayon::prelude::*;
 
 use crate::Real;
 use crate::box_muller::{pair_f32, pair_f64};
-use crate::kernels::InstructionSet;
 use crate::kernels::simd::{self, Task, Vector};
+use crate::kernels::{InstructionSet, vectorised};
 
 /// How many numbers of a stream share one set of lanes.
 pub(crate) const CHUNK: usize = 4096;
@@ -273,6 +273,32 @@ pub fn fill_uniform<R: Real>(key: StreamKey, out: &mut [R]) {
 /// Fills `out` with independent standard normal numbers (Box and Muller), as [`fill_uniform`] does.
 pub fn fill_gaussian<R: Real>(key: StreamKey, out: &mut [R]) {
     fill_chunks(R::fill_chunk_gaussian, key, out, |_, _| ());
+}
+
+/// Calls `f(values, u)` for pieces of `values` and as many numbers each, those that [`fill_uniform`]
+/// would write in their place: for numbers that are used once. `f` is compiled for each instruction set if
+/// it can be inlined.
+///
+/// ```
+/// use smoothout_tensor::{Purpose, StreamKey, fill_uniform, zip_uniform};
+///
+/// let key = StreamKey::new(1, Purpose::Dropout);
+/// let (mut u, mut sums) = ([0.0_f32; 9], [1.0; 9]);
+/// fill_uniform(key, &mut u);
+/// zip_uniform(key, &mut sums, |sums, u| sums.iter_mut().zip(u).for_each(|(sum, u)| *sum += u));
+/// assert_eq!(sums, u.map(|u| 1.0 + u));
+/// ```
+pub fn zip_uniform<R: Real>(
+    key: StreamKey,
+    values: &mut [R],
+    f: impl Fn(&mut [R], &[R]) + Send + Sync,
+) {
+    values.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, values)| {
+        let mut numbers = [R::zero(); CHUNK];
+        let u = &mut numbers[..values.len()];
+        R::fill_chunk(key, chunk, u);
+        vectorised(|| f(values, u));
+    });
 }
 
 /// Fills `out` chunk by chunk, and calls `then(at, chunk)` for each, which begins at `at`, while it is
