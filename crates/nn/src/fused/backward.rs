@@ -117,7 +117,7 @@ impl Fused<'_> {
             _ => None,
         };
         match self.weighted_sum(node) {
-            WeightedSum::Conv2d { shape, weight } => {
+            WeightedSum::Conv2d { shape, weight, bias } => {
                 let w = &self.w[weight.clone()];
                 let to = &mut parameter_gradient[weight];
                 let (partials, scratch) = (&mut partials, &mut scratch);
@@ -126,6 +126,9 @@ impl Fused<'_> {
                         fused::gradients(&shape, w, from, input, target, partials, to, scratch);
                     }
                     None => fused::weight_gradient(&shape, input, from.store(), to, scratch),
+                }
+                if let Some((norm, _)) = norm {
+                    self.shift_gradient(*norm, bias, parameter_gradient);
                 }
             }
             WeightedSum::Linear { extents, weight, bias } => {

@@ -91,7 +91,7 @@ impl Fused<'_> {
         let mut scratch = take(&mut workspace.scratch);
         let operand = || self.operand(images, &workspace.activations, &workspace.kept, input);
         match self.weighted_sum(node) {
-            WeightedSum::Conv2d { shape, weight } => {
+            WeightedSum::Conv2d { shape, weight, .. } => {
                 let input = match (written, &mut input_buffer) {
                     (Some((value, join)), Some(buffer)) => Input::Combined {
                         combination: self.combination(join, images, workspace),
@@ -115,7 +115,11 @@ impl Fused<'_> {
             workspace.activations[slots.of_value[value]] = buffer;
         }
         if let Some(norm) = norm {
-            self.settle(norm, workspace);
+            let missing = match &node.op {
+                Op::Conv2d { bias, .. } => &self.w[bias.clone()],
+                _ => &[],
+            };
+            self.settle(norm, missing, workspace);
         }
         workspace.watch.lap(index, Pass::Forward);
         Ok(())
@@ -146,7 +150,7 @@ impl Fused<'_> {
             let values = self.run.value(images, activations, node.input);
             fused::moments(values, grown(sums, 2 * node.shape[2]), partials);
         }
-        self.settle(norm, workspace);
+        self.settle(norm, &[], workspace);
         Ok(())
     }
 
@@ -159,24 +163,26 @@ impl Fused<'_> {
         Ok(())
     }
 
-    /// What a norm keeps, from the moments in `sums` or the running statistics.
-    fn settle(&self, norm: usize, workspace: &mut Workspace<f32>) {
+    /// What a norm keeps, from the moments in `sums` or the running statistics. From its input, as it is stored,
+    /// a bias may be missing.
+    fn settle(&self, norm: usize, missing: &[f32], workspace: &mut Workspace<f32>) {
         let (node, ranges) = self.norm(norm);
         let channels = node.shape[2];
         let rows = (self.run.len(norm + 1) / channels) as f64;
         let kept = &mut workspace.kept[norm][..KEPT * channels];
         for c in 0..channels {
+            let missing = missing.get(c).map_or(0.0, |&bias| f64::from(bias));
             let (mean, variance) = match self.mode.statistics {
                 Statistics::Batch => {
                     let (mean, squares) = (workspace.sums[c], workspace.sums[channels + c]);
                     let statistics = &mut workspace.batch_statistics;
-                    statistics[ranges.mean.start + c] = mean as f32;
+                    statistics[ranges.mean.start + c] = (mean + missing) as f32;
                     statistics[ranges.variance.start + c] = (squares / (rows - 1.0)) as f32;
                     (mean, squares / rows)
                 }
                 Statistics::Running(buffers) => {
                     let at = |start: usize| f64::from(buffers[start + c]);
-                    (at(ranges.mean.start), at(ranges.variance.start))
+                    (at(ranges.mean.start) - missing, at(ranges.variance.start))
                 }
             };
             let inverse_std = 1.0 / (variance + EPSILON).sqrt();

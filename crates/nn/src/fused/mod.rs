@@ -101,16 +101,10 @@ struct NormRanges {
 
 /// What multiplies its input by weights: ranges in the parameters, and extents.
 enum WeightedSum {
-    Conv2d {
-        shape: Conv2dShape,
-        weight: Range<usize>,
-    },
+    /// The bias may be empty, and is not added.
+    Conv2d { shape: Conv2dShape, weight: Range<usize>, bias: Range<usize> },
     /// Extents are (inputs, outputs); the bias may be empty.
-    Linear {
-        extents: [usize; 2],
-        weight: Range<usize>,
-        bias: Range<usize>,
-    },
+    Linear { extents: [usize; 2], weight: Range<usize>, bias: Range<usize> },
 }
 
 /// Mean, 1/std, gamma/std, and the slope and offset of the backward pass.
@@ -142,10 +136,10 @@ impl<'a> Fused<'a> {
 
     fn weighted_sum(&self, node: &Node) -> WeightedSum {
         match &node.op {
-            Op::Conv2d { window, weight, .. } => {
+            Op::Conv2d { window, weight, bias } => {
                 let input = self.network.shape_of(node.input);
                 let shape = conv_shape(window, self.batch, input, node.shape[2]);
-                WeightedSum::Conv2d { shape, weight: weight.clone() }
+                WeightedSum::Conv2d { shape, weight: weight.clone(), bias: bias.clone() }
             }
             Op::Linear { layer, weight, bias } => {
                 let extents = [layer.inputs, layer.outputs];

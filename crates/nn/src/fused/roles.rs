@@ -27,7 +27,8 @@ pub(crate) struct Join {
 /// What becomes of each node and value.
 #[derive(Debug)]
 pub(crate) struct Roles {
-    /// Per node: a convolution or linear layer that can read and finish for its neighbours.
+    /// Per node: a convolution or linear layer that can read and finish for its neighbours. The output of such a
+    /// convolution has no bias; the norm behind it knows.
     pub(crate) is_weighted: Vec<bool>,
     /// Per node: the norm that alone reads this convolution or linear layer.
     pub(crate) norm_of: Vec<Option<usize>>,
@@ -48,8 +49,12 @@ impl Roles {
         let is_norm = |node: usize| matches!(nodes[node].op, Op::BatchNorm { .. });
         let is_weighted: Vec<bool> = nodes
             .iter()
-            .map(|node| match &node.op {
-                Op::Conv2d { bias, .. } => bias.is_empty(),
+            .enumerate()
+            .map(|(index, node)| match &node.op {
+                // A norm takes a bias away again, or adds it with the running mean.
+                Op::Conv2d { bias, .. } => {
+                    bias.is_empty() || matches!(readers[index + 1][..], [norm] if is_norm(norm))
+                }
                 // Its inputs are the channels of what it reads.
                 Op::Linear { layer, .. } => match node.input {
                     0 => true,

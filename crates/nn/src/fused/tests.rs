@@ -163,6 +163,29 @@ fn bottlenecks() -> Result<Network, NnError> {
     b.finish(logits)
 }
 
+/// Convolutions with a bias before one norm, and before other readers; dropout and a pool between.
+fn biased() -> Result<Network, NnError> {
+    let mut b = NetworkBuilder::new("biased", [8, 8, 3]);
+    let conv = |filters| Conv2d::new(filters, Window::square(3).padding(1)).bias();
+    let images = b.images();
+    let x = b.conv2d(images, "a", conv(4));
+    let x = b.batch_norm(x, "a.norm");
+    let x = b.relu(x);
+    let x = b.dropout(x, 0.3);
+    let x = b.conv2d(x, "b", conv(4));
+    let x = b.batch_norm(x, "b.norm");
+    let x = b.relu(x);
+    let x = b.max_pool(x, Window::square(2).stride(2));
+    let y = b.conv2d(x, "c", conv(4));
+    let z = b.batch_norm(y, "c.norm");
+    let x = b.add(z, y);
+    let x = b.conv2d(x, "d", conv(6));
+    let x = b.batch_norm(x, "d.norm");
+    let x = b.global_average_pool(x);
+    let logits = b.linear(x, "fc", 4, true);
+    b.finish(logits)
+}
+
 /// Shared values, sums of sums, norms of norms, sums with the images: what no model has.
 fn tangle() -> Result<Network, NnError> {
     let mut b = NetworkBuilder::new("tangle", [6, 6, 3]);
@@ -205,6 +228,7 @@ fn fused_is_plain() {
         CifarResnet { width: 3, activation: noisy, ..CifarResnet::new(16, 3) }.build(),
         ImagenetResnet { width: 2, image: 64, ..ImagenetResnet::new(18, 5) }.build(),
         bottlenecks(),
+        biased(),
         tangle(),
     ];
     for network in networks {
