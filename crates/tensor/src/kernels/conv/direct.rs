@@ -39,7 +39,8 @@ pub(in crate::kernels::conv) fn correlate<L: Load>(
     }
     let (source_len, target_len) =
         (source.len() / correlation.batch(), target.len() / correlation.batch());
-    let packed = prepare(set, &correlation, weight, scratch);
+    let buffer = scratch.take(prepared_len(set, &correlation));
+    let packed = prepare(set, &correlation, weight, buffer);
     let (images, rows) = correlation.cut();
     let row_len = target_len / correlation.images().1[0];
     target.par_chunks_mut(images * target_len).enumerate().for_each(|(group, target)| {
@@ -56,19 +57,26 @@ pub(in crate::kernels::conv) fn correlate<L: Load>(
     });
 }
 
+/// Values of the buffer that [`prepare`] takes.
+pub(super) fn prepared_len(set: InstructionSet, correlation: &Correlation) -> usize {
+    if split::serves(set, correlation) {
+        return split::prepared_len(correlation);
+    }
+    correlation.packed_len()
+}
+
 /// The weights as a [`Band`] wants them.
-pub(super) fn prepare<'a>(
+pub(super) fn prepare<'b>(
     set: InstructionSet,
     correlation: &Correlation,
     weight: &[f32],
-    scratch: &'a mut Scratch<f32>,
-) -> &'a [f32] {
+    buffer: &'b mut [f32],
+) -> &'b [f32] {
     if split::serves(set, correlation) {
-        return split::prepare(set, correlation, weight, scratch);
+        return split::prepare(set, correlation, weight, buffer);
     }
-    let packed = scratch.take(correlation.packed_len());
-    correlation.pack(weight, simd::columns(set), packed);
-    packed
+    correlation.pack(weight, simd::columns(set), buffer);
+    buffer
 }
 
 impl Correlation {

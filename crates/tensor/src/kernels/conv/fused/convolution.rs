@@ -38,18 +38,24 @@ pub(super) struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
+    /// Values of the buffer that [`new`](Self::new) takes.
+    pub(super) fn len(way: (InstructionSet, Algorithm), correlation: &Correlation) -> usize {
+        match way {
+            (set, Algorithm::Direct) => direct::prepared_len(set, correlation),
+            (_, Algorithm::Winograd) => winograd::prepared_len(correlation),
+            (_, Algorithm::Im2col) => unreachable!("takes all images at once"),
+        }
+    }
+
     pub(super) fn new(
         (set, algorithm): (InstructionSet, Algorithm),
         correlation: Correlation,
         weight: &[f32],
-        scratch: &'a mut Scratch<f32>,
+        buffer: &'a mut [f32],
     ) -> Self {
         let weights = match algorithm {
-            Algorithm::Direct => direct::prepare(set, &correlation, weight, scratch),
-            Algorithm::Winograd => {
-                let buffer = scratch.take(winograd::prepared_len(&correlation));
-                winograd::prepare(set, &correlation, weight, buffer)
-            }
+            Algorithm::Direct => direct::prepare(set, &correlation, weight, buffer),
+            Algorithm::Winograd => winograd::prepare(set, &correlation, weight, buffer),
             Algorithm::Im2col => unreachable!("takes all images at once"),
         };
         Self { set, algorithm, correlation, weights }
@@ -95,7 +101,9 @@ pub fn forward(
         return;
     }
     let correlation = Correlation::new(*shape, Direction::Forward);
-    let prepared = Prepared::new((set, algorithm), correlation, weight, scratch);
+    let way = (set, algorithm);
+    let buffer = scratch.take(Prepared::len(way, &correlation));
+    let prepared = Prepared::new(way, correlation, weight, buffer);
     let (group, channels) = (shape.group(), shape.in_channels);
     let from = group * shape.input_len() / shape.batch;
     let (to, output_len) = (group * output.len() / shape.batch, output.len());

@@ -1,6 +1,6 @@
-//! The gradients of a convolution's input and weight: where Winograd's algorithm takes both, in one pass
-//! over groups of images, whose tensors are in the cache for both then. The gradient of a norm's input is
-//! not even written.
+//! The gradients of a convolution's input and weight: where Winograd's algorithm takes that of the weight,
+//! in one pass over groups of images, whose tensors are in the cache for both then. The gradient of a norm's
+//! input is not even written.
 
 use rayon::prelude::*;
 
@@ -38,8 +38,8 @@ pub fn gradients(
     let ways = (KernelChoice::current(), InstructionSet::current());
     let of_input = Algorithm::of_correlation(ways.0, ways.1, shape, Direction::InputGradient);
     let of_weight = Algorithm::of_weight_gradient(ways.0, ways.1, shape);
-    if of_input == Algorithm::Winograd && of_weight == Algorithm::Winograd {
-        let both = Both { set: ways.1, shape, weight, input, gradient: &gradient };
+    if of_input != Algorithm::Im2col && of_weight == Algorithm::Winograd {
+        let both = Both { way: (ways.1, of_input), shape, weight, input, gradient: &gradient };
         return both.run(target, partials, weight_gradient, scratch);
     }
     let way = (ways.1, of_input);
@@ -50,7 +50,8 @@ pub fn gradients(
 
 /// Both gradients in one pass.
 struct Both<'a> {
-    set: InstructionSet,
+    /// That of the input's.
+    way: (InstructionSet, Algorithm),
     shape: &'a Conv2dShape,
     weight: &'a [f32],
     input: Operand<'a>,
@@ -65,13 +66,14 @@ impl Both<'_> {
         weight_gradient: &mut [f32],
         scratch: &mut Scratch<f32>,
     ) {
-        let Self { set, shape, input, .. } = *self;
+        let Self { way, shape, input, .. } = *self;
+        let set = way.0;
         let correlation = Correlation::new(*shape, Direction::InputGradient);
         let chunks = winograd::Chunks::new(set, shape, shape.group());
-        let prepared_len = winograd::prepared_len(&correlation);
+        let prepared_len = Prepared::len(way, &correlation);
         let buffer = scratch.take(prepared_len + chunks.partials_len());
         let (prepared, parts) = buffer.split_at_mut(prepared_len);
-        let prepared = winograd::prepare(set, &correlation, self.weight, prepared);
+        let prepared = Prepared::new(way, correlation, self.weight, prepared);
         let (dy_len, dx_len) = (self.gradient.len() / shape.batch, target.len() / shape.batch);
         let (group, images) = (chunks.group, chunks.images);
         let partials = grown(partials, shape.batch.div_ceil(group) * sums.len());
@@ -91,8 +93,7 @@ impl Both<'_> {
                     let input = Operand { values: &input.values[rows], ..input };
                     self.with_gradient(all.start * dy_len..all.end * dy_len, |dy, next| {
                         let ahead = Ahead::new(&finish.reads()).and_behind(dx);
-                        let packed = prepared;
-                        winograd::group(set, &correlation, packed, dy, ahead, dx, Identity);
+                        prepared.group(dy, ahead, Identity, dx);
                         simd::run(set, FinishGroup { finish, gradient: dx, partial });
                         weight_sums.add(input.values, dy, input.normalise, next);
                     });
@@ -113,7 +114,7 @@ impl Both<'_> {
             OutputGradient::Norm { norm, .. } => {
                 let norm = norm.rows(rows.clone());
                 scratch::with_thread_buffer(rows.len(), |dz| {
-                    simd::run(self.set, ApplyNorm { norm, add: None, to: dz });
+                    simd::run(self.way.0, ApplyNorm { norm, add: None, to: dz });
                     body(dz, Ahead::new(&[]).and_behind(norm.gradient).and_behind(norm.input));
                 });
             }
@@ -138,7 +139,9 @@ fn input_gradient<'a>(
         return gradient;
     }
     let correlation = Correlation::new(*shape, Direction::InputGradient);
-    let prepared = Prepared::new((set, algorithm), correlation, weight, scratch);
+    let way = (set, algorithm);
+    let buffer = scratch.take(Prepared::len(way, &correlation));
+    let prepared = Prepared::new(way, correlation, weight, buffer);
     let group = shape.group();
     let (from, to) = (group * shape.output_len() / shape.batch, group * target.len() / shape.batch);
     let partials = grown(partials, shape.batch.div_ceil(group) * sums.len());

@@ -19,7 +19,7 @@ mod weights;
 
 pub(super) use correlate::band;
 pub(super) use weight_gradient::{Chunk, chunk};
-pub(super) use weights::prepare;
+pub(super) use weights::{prepare, prepared_len};
 
 use super::Conv2dShape;
 use super::correlation::{Correlation, Direction};

@@ -90,7 +90,7 @@ proptest! {
         for (direction, source, load, expected) in directions {
             let correlation = Correlation::new(shape, direction);
             let mut scratch = Scratch::new();
-            let packed = prepare(set, &correlation, &w, &mut scratch);
+            let packed = prepare(set, &correlation, &w, scratch.take(prepared_len(&correlation)));
             let (_, [height, width]) = correlation.images();
             let row = width * correlation.channels().1;
             // Any rows of an image.

@@ -6,10 +6,10 @@
 use rayon::prelude::*;
 
 use super::super::correlation::{Axis, Correlation};
+use crate::kernels::InstructionSet;
 use crate::kernels::conv::fused::load;
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::unit::{PARTS, TERMS, TILE, store_parts};
-use crate::kernels::{InstructionSet, Scratch};
 
 /// Kernel rows of a pair of phases, and steps of each.
 pub(super) fn steps(correlation: &Correlation, y: &Axis, x: &Axis) -> [usize; 2] {
@@ -21,17 +21,26 @@ pub(super) fn panel_len([rows, steps]: [usize; 2]) -> usize {
     rows * steps * PARTS * TILE
 }
 
+/// Panels of sixteen target channels.
+fn panels(correlation: &Correlation) -> usize {
+    correlation.padded_channels() / LANES
+}
+
+/// Lanes of the buffer that [`prepare`] takes.
+pub(in crate::kernels::conv) fn prepared_len(correlation: &Correlation) -> usize {
+    let lens = correlation.phase_pairs().map(|(y, x)| panel_len(steps(correlation, &y, &x)));
+    correlation.packed_len() + panels(correlation) * lens.sum::<usize>()
+}
+
 /// Weights (O, I, KH, KW), packed and split.
-pub(in crate::kernels::conv) fn prepare<'a>(
+pub(in crate::kernels::conv) fn prepare<'b>(
     set: InstructionSet,
     correlation: &Correlation,
     weight: &[f32],
-    scratch: &'a mut Scratch<f32>,
-) -> &'a [f32] {
-    let (packed_len, panels) = (correlation.packed_len(), correlation.padded_channels() / LANES);
-    let lens = correlation.phase_pairs().map(|(y, x)| panel_len(steps(correlation, &y, &x)));
-    let buffer = scratch.take(packed_len + panels * lens.sum::<usize>());
-    let (packed, tiles) = buffer.split_at_mut(packed_len);
+    buffer: &'b mut [f32],
+) -> &'b [f32] {
+    let panels = panels(correlation);
+    let (packed, tiles) = buffer.split_at_mut(correlation.packed_len());
     correlation.pack(weight, 1, packed);
     let (mut packed, mut rest) = (&*packed, &mut *tiles);
     for (y, x) in correlation.phase_pairs() {
