@@ -3,7 +3,9 @@
 use std::mem::take;
 use std::ops::Range;
 
-use smoothout_tensor::kernels::fused::{self, Finish, NormGradient, Normed, OutputGradient};
+use smoothout_tensor::kernels::fused::{
+    self, Finish, MaximaGradient, NormGradient, Normed, OutputGradient,
+};
 use smoothout_tensor::parallel_squared_norm;
 
 use super::plan::{Backward, Finishing};
@@ -82,28 +84,34 @@ impl Fused<'_> {
         parameter_gradient: &mut [f32],
         workspace: &mut Workspace<f32>,
     ) {
-        let Backward::Weighted { node: index, input, gradient, norm, target } = step else {
+        let Backward::Weighted { node: index, input, pool, norm, gradient, room, target } = step
+        else {
             unreachable!("called for weighted sums only")
         };
         let node = &self.network.nodes[*index];
-        if let Some((norm, _)) = norm {
+        if let Some(norm) = norm {
             self.coefficients(*norm, parameter_gradient, workspace);
         }
-        // With a norm, the gradient of the output is computed into a buffer of its own.
-        let output = norm.map_or(*gradient, |(_, to)| to);
-        let mut output_buffer = take(&mut workspace.gradients[output]);
+        let mut room_buffer = room.map(|slot| take(&mut workspace.gradients[slot]));
         let mut scratch = take(&mut workspace.scratch);
         let mut sums = take(&mut workspace.sums);
         let mut partials = take(&mut workspace.partials);
         let input_slot = target.as_ref().map(|(slot, _)| *slot);
         let mut input_buffer = input_slot.map(|slot| take(&mut workspace.gradients[slot]));
-        let dy = &mut output_buffer[..self.run.len(index + 1)];
-        let from = match norm {
-            Some((norm, _)) => OutputGradient::Norm {
-                norm: self.norm_gradient(*norm, *gradient, images, workspace),
-                to: dy,
+        let written = self.run.len(pool.unwrap_or(*index) + 1);
+        let stored = &workspace.gradients[*gradient][..written];
+        let norm_gradient = norm.map(|norm| self.norm_gradient(norm, *gradient, images, workspace));
+        let from = match (pool, norm_gradient) {
+            (Some(pool), norm) => OutputGradient::Pooled {
+                pool: self.pool(*pool),
+                argmax: &workspace.argmax[*pool][..written],
+                maxima: norm.map_or(MaximaGradient::Stored(stored), MaximaGradient::Norm),
             },
-            None => OutputGradient::Stored(dy),
+            (None, Some(norm)) => {
+                let room = room_buffer.as_mut().expect("room for the gradient of a norm's input");
+                OutputGradient::Norm { norm, to: &mut room[..written] }
+            }
+            (None, None) => OutputGradient::Stored(stored),
         };
         let input = self.operand(images, &workspace.activations, &workspace.kept, *input);
         let finished = target.as_ref();
@@ -125,9 +133,9 @@ impl Fused<'_> {
                     Some(target) => {
                         fused::gradients(&shape, w, from, input, target, partials, to, scratch);
                     }
-                    None => fused::weight_gradient(&shape, input, from.store(), to, scratch),
+                    None => fused::weight_gradient(&shape, input, from, to, scratch),
                 }
-                if let Some((norm, _)) = norm {
+                if let Some(norm) = norm {
                     self.shift_gradient(*norm, bias, parameter_gradient);
                 }
             }
@@ -140,11 +148,10 @@ impl Fused<'_> {
                     }
                     None => fused::linear_weight_gradient(input, from.store(), to, extents),
                 };
-                let dy = &output_buffer[..self.run.len(index + 1)];
                 match norm {
-                    Some((norm, _)) => self.shift_gradient(*norm, bias, parameter_gradient),
+                    Some(norm) => self.shift_gradient(*norm, bias, parameter_gradient),
                     None if bias.is_empty() => {}
-                    None => column_sums(dy, &mut parameter_gradient[bias], &mut partials),
+                    None => column_sums(stored, &mut parameter_gradient[bias], &mut partials),
                 }
             }
         }
@@ -152,7 +159,9 @@ impl Fused<'_> {
             self.norm_parameters(finishing, &sums, parameter_gradient);
         }
         (workspace.scratch, workspace.sums, workspace.partials) = (scratch, sums, partials);
-        workspace.gradients[output] = output_buffer;
+        if let (Some(slot), Some(buffer)) = (*room, room_buffer) {
+            workspace.gradients[slot] = buffer;
+        }
         if let (Some(slot), Some(buffer)) = (input_slot, input_buffer) {
             workspace.gradients[slot] = buffer;
         }

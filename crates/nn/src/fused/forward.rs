@@ -2,7 +2,7 @@
 
 use std::mem::take;
 
-use smoothout_tensor::kernels::fused::{self, Combination, Input};
+use smoothout_tensor::kernels::fused::{self, Combination, Input, Output};
 
 use super::plan::Forward;
 use super::roles::{Join, Read};
@@ -71,7 +71,7 @@ impl Fused<'_> {
         images: &[f32],
         workspace: &mut Workspace<f32>,
     ) -> Result<(), NnError> {
-        let Forward::Weighted { node: index, input, norm } = *step else {
+        let Forward::Weighted { node: index, input, pool, norm } = *step else {
             unreachable!("called for weighted sums only")
         };
         if let Some(norm) = norm {
@@ -79,9 +79,11 @@ impl Fused<'_> {
         }
         let slots = self.run.slots();
         let mut take_value = |value: usize| take(&mut workspace.activations[slots.of_value[value]]);
-        let mut output_buffer = take_value(index + 1);
+        let output_value = pool.unwrap_or(index) + 1;
+        let mut output_buffer = take_value(output_value);
         let mut input_buffer = written.map(|(value, _)| take_value(value));
-        let output = &mut output_buffer[..self.run.len(index + 1)];
+        let output = &mut output_buffer[..self.run.len(output_value)];
+        let mut argmax = pool.map(|pool| take(&mut workspace.argmax[pool]));
         let node = &self.network.nodes[index];
         let batch_statistics = self.mode.statistics == Statistics::Batch;
         let mut sums = take(&mut workspace.sums);
@@ -99,6 +101,13 @@ impl Fused<'_> {
                     },
                     _ => Input::Stored(operand()),
                 };
+                let output = match (pool, &mut argmax) {
+                    (Some(pool), Some(argmax)) => {
+                        let argmax = &mut argmax[..output.len()];
+                        Output::Pooled { pool: self.pool(pool), maxima: output, argmax }
+                    }
+                    _ => Output::Stored(output),
+                };
                 let weight = &self.w[weight];
                 let (partials, scratch) = (&mut partials, &mut scratch);
                 fused::forward(&shape, input, weight, output, moments, partials, scratch);
@@ -110,7 +119,10 @@ impl Fused<'_> {
             }
         }
         (workspace.sums, workspace.partials, workspace.scratch) = (sums, partials, scratch);
-        workspace.activations[slots.of_value[index + 1]] = output_buffer;
+        workspace.activations[slots.of_value[output_value]] = output_buffer;
+        if let (Some(pool), Some(argmax)) = (pool, argmax) {
+            workspace.argmax[pool] = argmax;
+        }
         if let (Some((value, _)), Some(buffer)) = (written, input_buffer) {
             workspace.activations[slots.of_value[value]] = buffer;
         }

@@ -149,6 +149,15 @@ impl<'a> Fused<'a> {
         }
     }
 
+    /// A max pool, of the whole batch.
+    fn pool(&self, node: usize) -> Conv2dShape {
+        let node = &self.network.nodes[node];
+        let Op::MaxPool { window } = &node.op else {
+            unreachable!("the plan names max pools only")
+        };
+        conv_shape(window, self.batch, self.network.shape_of(node.input), node.shape[2])
+    }
+
     /// The tensor and the norm that make a value.
     fn operand<'v>(
         &'v self,

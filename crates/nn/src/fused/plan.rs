@@ -12,8 +12,9 @@ const NOWHERE: usize = usize::MAX - 1;
 pub(crate) enum Forward {
     /// A node that works on its own.
     Plain { node: usize },
-    /// A convolution or linear layer, and the moments of its output if a norm reads it.
-    Weighted { node: usize, input: Read, norm: Option<usize> },
+    /// A convolution or linear layer, the pool behind it, and the moments of what is written if a norm
+    /// reads it.
+    Weighted { node: usize, input: Read, pool: Option<usize>, norm: Option<usize> },
     /// The moments of a norm whose input comes from elsewhere.
     Moments { norm: usize },
     /// Writes a value.
@@ -34,14 +35,16 @@ pub(crate) struct Finishing {
 pub(crate) enum Backward {
     /// A node that works on its own.
     Plain(BackwardStep),
-    /// A convolution or linear layer. The gradient of its output is in `gradient`, or, with a norm, computed from
-    /// that of the norm's output in `gradient` and written to `to`. That of its input goes to the
-    /// slot in `target`.
+    /// A convolution or linear layer. The gradient of what it writes is in `gradient`, or, with a norm, computed
+    /// from that of the norm's output in `gradient`, maybe into `room`. That of its input goes to the slot in
+    /// `target`.
     Weighted {
         node: usize,
         input: Read,
+        pool: Option<usize>,
+        norm: Option<usize>,
         gradient: usize,
-        norm: Option<(usize, usize)>,
+        room: Option<usize>,
         target: Option<(usize, Finishing)>,
     },
     /// From the gradient of a norm's output to that of its input, plus `add`.
@@ -82,13 +85,15 @@ fn plan_forward(nodes: &[Node], roles: &Roles) -> Vec<Forward> {
     let mut steps = Vec::new();
     for (index, node) in nodes.iter().enumerate() {
         if roles.is_weighted[index] {
-            let (input, norm) = (roles.read(node.input), roles.norm_of[index]);
-            steps.push(Forward::Weighted { node: index, input, norm });
+            let (pool, norm) = (roles.pool_of[index], roles.norm_of[index]);
+            let input = roles.read(node.input);
+            steps.push(Forward::Weighted { node: index, input, pool, norm });
         } else if !roles.is_absorbed[index] {
             steps.push(Forward::Plain { node: index });
         }
-        let served = |value: usize| value != 0 && roles.norm_of[value - 1] == Some(index);
-        if matches!(node.op, Op::BatchNorm { .. }) && !served(node.input) {
+        let writer = roles.writer(nodes, node.input);
+        let is_served = writer.is_some_and(|writer| roles.norm_of[writer] == Some(index));
+        if matches!(node.op, Op::BatchNorm { .. }) && !is_served {
             steps.push(Forward::Moments { norm: index });
         }
         if let Some(join) = roles.joins[index + 1].filter(|_| !roles.is_lazy[index + 1]) {
@@ -134,7 +139,8 @@ fn plan_slots(nodes: &[Node], forward: &[Forward], training: bool) -> Slots {
     for (index, step) in forward.iter().enumerate() {
         let mut written = None;
         match step {
-            Forward::Plain { node } | Forward::Weighted { node, .. } => written = Some(node + 1),
+            Forward::Plain { node } => written = Some(node + 1),
+            Forward::Weighted { node, pool, .. } => written = Some(pool.unwrap_or(*node) + 1),
             Forward::Combine { value, .. } => written = Some(*value),
             Forward::Moments { .. } => {}
         }
@@ -211,7 +217,9 @@ impl<'a> Planner<'a> {
     fn step(&mut self, step: &Forward) {
         match *step {
             Forward::Plain { node } => self.plain(node),
-            Forward::Weighted { node, input, norm } => self.weighted(node, input, norm),
+            Forward::Weighted { node, input, pool, norm } => {
+                self.weighted(node, input, pool, norm);
+            }
             Forward::Moments { norm } => self.norm(norm),
             Forward::Combine { value, join } => self.combine(value, join),
         }
@@ -252,16 +260,15 @@ impl<'a> Planner<'a> {
         self.steps.push(Backward::Plain(BackwardStep { node: index, output, input, other }));
     }
 
-    fn weighted(&mut self, node: usize, input: Read, norm: Option<usize>) {
-        let (gradient, norm) = match norm {
-            Some(norm) => {
-                let gradient = self.of_norm[norm].take().expect("a norm's output is used");
-                (gradient, Some((norm, self.take(node + 1))))
-            }
+    fn weighted(&mut self, node: usize, input: Read, pool: Option<usize>, norm: Option<usize>) {
+        let gradient = match norm {
+            Some(norm) => self.of_norm[norm].take().expect("a norm's output is used"),
             None => {
-                (self.of_value[node + 1].take().expect("each value is used by a later node"), None)
+                let written = pool.unwrap_or(node) + 1;
+                self.of_value[written].take().expect("each value is used by a later node")
             }
         };
+        let room = (norm.is_some() && pool.is_none()).then(|| self.take(node + 1));
         let target = match input {
             Read::Stored(0) => None,
             Read::Stored(value) => {
@@ -279,8 +286,9 @@ impl<'a> Planner<'a> {
             }
         };
         self.release(gradient);
-        norm.into_iter().for_each(|(_, to)| self.release(to));
-        self.steps.push(Backward::Weighted { node, input, gradient, norm, target });
+        room.into_iter().for_each(|room| self.release(room));
+        let step = Backward::Weighted { node, input, pool, norm, gradient, room, target };
+        self.steps.push(step);
     }
 
     fn norm(&mut self, norm: usize) {

@@ -30,7 +30,9 @@ pub(crate) struct Roles {
     /// Per node: a convolution or linear layer that can read and finish for its neighbours. The output of such a
     /// convolution has no bias; the norm behind it knows.
     pub(crate) is_weighted: Vec<bool>,
-    /// Per node: the norm that alone reads this convolution or linear layer.
+    /// Per node: the max pool that alone reads this convolution, whose output is not stored then.
+    pub(crate) pool_of: Vec<Option<usize>>,
+    /// Per node: the norm that alone reads this convolution, its pool or this linear layer.
     pub(crate) norm_of: Vec<Option<usize>>,
     /// Per node: its work is that of a norm's join.
     pub(crate) is_absorbed: Vec<bool>,
@@ -64,12 +66,21 @@ impl Roles {
             })
             .collect();
         let mut roles = Self {
+            pool_of: vec![None; nodes.len()],
             norm_of: vec![None; nodes.len()],
             is_absorbed: vec![false; nodes.len()],
             joins: vec![None; nodes.len() + 1],
             is_lazy: vec![false; nodes.len() + 1],
             is_weighted,
         };
+        for (index, node) in nodes.iter().enumerate() {
+            let Op::Conv2d { bias, .. } = &node.op else { continue };
+            if let ([reader], true) = (&readers[index + 1][..], bias.is_empty())
+                && matches!(nodes[*reader].op, Op::MaxPool { .. })
+            {
+                (roles.pool_of[index], roles.is_absorbed[*reader]) = (Some(*reader), true);
+            }
+        }
         let mut summed = vec![false; nodes.len()];
         for (index, node) in nodes.iter().enumerate() {
             let Op::Add { other } = node.op else { continue };
@@ -109,8 +120,8 @@ impl Roles {
         for index in (0..nodes.len()).filter(|&index| is_norm(index)) {
             roles.is_absorbed[index] = true;
             let input = nodes[index].input;
-            if input != 0 && roles.is_weighted[input - 1] && readers[input] == [index] {
-                roles.norm_of[input - 1] = Some(index);
+            if let (Some(writer), true) = (roles.writer(nodes, input), readers[input] == [index]) {
+                roles.norm_of[writer] = Some(index);
             }
             if !summed[index] {
                 let join = Join { norm: index, second: None, relu: false };
@@ -132,6 +143,16 @@ impl Roles {
         self.is_lazy[end] = join.second.is_none()
             && matches!(readers[end][..], [reader] if self.is_weighted[reader]);
         self.joins[end] = Some(join);
+    }
+
+    /// The convolution or linear layer that writes a value, maybe through a pool.
+    pub(crate) fn writer(&self, nodes: &[Node], value: usize) -> Option<usize> {
+        let node = value.checked_sub(1)?;
+        let of_pool = || nodes[node].input.checked_sub(1);
+        match of_pool().filter(|&conv| self.pool_of[conv] == Some(node)) {
+            Some(conv) => Some(conv),
+            None => (self.is_weighted[node] && self.pool_of[node].is_none()).then_some(node),
+        }
     }
 
     /// How a value is read.

@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 use smoothout_tensor::Real;
-use smoothout_tensor::kernels::{KernelChoice, max_pool};
+use smoothout_tensor::kernels::{KernelChoice, max_pool, max_pool_gradient};
 
 use crate::Window;
 use crate::graph::{Shape, conv_shape};
@@ -68,13 +68,7 @@ pub(crate) fn backward<R: Real>(
         .zip(output_gradient.par_chunks(size))
         .zip(argmax.par_chunks(size))
         .for_each(|((image, gradient), argmax)| {
-            image.fill(R::zero());
-            let pixels = gradient.chunks_exact(channels).zip(argmax.chunks_exact(channels));
-            for (gradient, at) in pixels {
-                for (channel, (&dy, &at)) in gradient.iter().zip(at).enumerate() {
-                    image[at as usize * channels + channel] += dy;
-                }
-            }
+            max_pool_gradient(channels, gradient, argmax, image);
         });
 }
 

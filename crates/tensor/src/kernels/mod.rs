@@ -27,7 +27,7 @@ mod unit;
 pub use conv::{Conv2dShape, fused};
 pub use dispatch::{InstructionSet, KernelChoice, kernels_in_use, vectorised};
 pub use gemm::{MatrixMut, MatrixRef};
-pub use pool::max_pool;
+pub use pool::{max_pool, max_pool_gradient};
 pub use scratch::{Aligned, Scratch};
 
 /// The kernels of one precision: our own for `f32`, for `f64` products of `matrixmultiply`.

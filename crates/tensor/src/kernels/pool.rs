@@ -7,6 +7,7 @@
 use super::InstructionSet;
 use super::conv::Conv2dShape;
 use super::simd::{self, LANES, Task, Vector};
+use crate::Real;
 
 /// Pixels of an image whose numbers are exact in `f32`.
 const PIXELS: usize = 1 << 24;
@@ -38,6 +39,36 @@ const PIXELS: usize = 1 << 24;
 /// ```
 pub fn max_pool(shape: &Conv2dShape, image: &[f32], output: &mut [f32], argmax: &mut [u32]) {
     max_pool_with(InstructionSet::current(), shape, image, output, argmax);
+}
+
+/// The gradient of an image (H, W, C) whose maxima have this gradient (HO, WO, C): each goes to the pixel
+/// of its maximum. `image_gradient` is overwritten.
+///
+/// # Panics
+/// If the lengths of maxima and positions differ, are no whole pixels, or a position is outside of the image.
+///
+/// ```
+/// use smoothout_tensor::kernels::max_pool_gradient;
+///
+/// let mut image_gradient = [f32::NAN; 6];
+/// max_pool_gradient(1, &[0.5, 2.0], &[1, 5], &mut image_gradient);
+/// assert_eq!(image_gradient, [0.0, 0.5, 0.0, 0.0, 0.0, 2.0]);
+/// ```
+pub fn max_pool_gradient<R: Real>(
+    channels: usize,
+    gradient: &[R],
+    argmax: &[u32],
+    image_gradient: &mut [R],
+) {
+    assert_eq!(gradient.len(), argmax.len(), "one position for each maximum");
+    assert!(gradient.len().is_multiple_of(channels), "whole pixels");
+    image_gradient.fill(R::zero());
+    let pixels = gradient.chunks_exact(channels).zip(argmax.chunks_exact(channels));
+    for (gradient, at) in pixels {
+        for (channel, (&dy, &at)) in gradient.iter().zip(at).enumerate() {
+            image_gradient[at as usize * channels + channel] += dy;
+        }
+    }
 }
 
 fn max_pool_with(

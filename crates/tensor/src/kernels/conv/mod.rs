@@ -1,5 +1,6 @@
 //! Convolution over channels-last images.
 
+mod by_images;
 mod correlation;
 mod direct;
 pub(super) mod double;
@@ -19,8 +20,9 @@ mod winograd;
 pub use shape::Conv2dShape;
 
 use super::{InstructionSet, KernelChoice, Scratch};
+use by_images::Stored;
 use correlation::{Correlation, Direction};
-use padded::{Identity, Load};
+use padded::Identity;
 
 /// How a convolution is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,23 +114,13 @@ pub(super) fn weight_gradient(
     scratch: &mut Scratch<f32>,
 ) {
     let (x, g, dw) = (input, output_gradient, weight_gradient);
-    loaded_weight_gradient((choice, set), shape, x, g, dw, scratch, Identity);
-}
-
-/// The same, of an input that is loaded somehow.
-fn loaded_weight_gradient<L: Load>(
-    (choice, set): (KernelChoice, InstructionSet),
-    shape: &Conv2dShape,
-    x: &[f32],
-    g: &[f32],
-    dw: &mut [f32],
-    scratch: &mut Scratch<f32>,
-    load: L,
-) {
     shape.check(x.len(), dw.len(), g.len());
+    let stored = Stored { values: g, batch: shape.batch };
     match Algorithm::of_weight_gradient(choice, set, shape) {
-        Algorithm::Direct => weight_gradient::direct(set, shape, x, g, dw, scratch, load),
-        Algorithm::Im2col => im2col::weight_gradient(set, shape, x, g, dw, scratch, load),
-        Algorithm::Winograd => winograd::weight_gradient(set, shape, x, g, dw, scratch, load),
+        Algorithm::Direct => weight_gradient::direct(set, shape, x, &stored, dw, scratch, Identity),
+        Algorithm::Im2col => im2col::weight_gradient(set, shape, x, g, dw, scratch, Identity),
+        Algorithm::Winograd => {
+            winograd::weight_gradient(set, shape, x, &stored, dw, scratch, Identity);
+        }
     }
 }

@@ -15,6 +15,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::Conv2dShape;
+use super::by_images::ByImages;
 use super::correlation::{Correlation, Direction};
 use super::padded::{Load, Window};
 use super::split;
@@ -36,13 +37,12 @@ pub(in crate::kernels) fn direct<L: Load>(
     set: InstructionSet,
     shape: &Conv2dShape,
     input: &[f32],
-    output_gradient: &[f32],
+    output_gradient: &impl ByImages,
     weight_gradient: &mut [f32],
     scratch: &mut Scratch<f32>,
     load: L,
 ) {
-    shape.check(input.len(), weight_gradient.len(), output_gradient.len());
-    if output_gradient.is_empty() {
+    if shape.output_len() == 0 {
         weight_gradient.fill(0.0);
         return;
     }
@@ -58,20 +58,20 @@ pub(in crate::kernels) fn direct<L: Load>(
     let splits = split::serves_weight_gradient(set, shape);
     let buffer_len = shape.slab_len() + shape.ragged_len();
     let partials = scratch.take(chunks * partial_len);
-    let (image_len, gradient_len) =
-        (input.len() / shape.batch, output_gradient.len() / shape.batch);
+    let image_len = input.len() / shape.batch;
     partials.par_chunks_mut(partial_len).enumerate().for_each(|(c, partial)| {
         let images = c * chunk..((c + 1) * chunk).min(shape.batch);
         let input = &input[images.start * image_len..images.end * image_len];
-        let gradient = &output_gradient[images.start * gradient_len..images.end * gradient_len];
-        partial.par_chunks_mut(depth * group).enumerate().for_each(|(g, partial)| {
-            let first = g * group;
-            if splits {
-                let chunk = split::Chunk { shape, input, gradient, first, partial, load };
-                return split::chunk(set, chunk);
-            }
-            scratch::with_thread_buffer(buffer_len, |buffer| {
-                simd::run(set, Chunk { shape, input, gradient, first, partial, load, buffer });
+        output_gradient.images(images, |gradient| {
+            partial.par_chunks_mut(depth * group).enumerate().for_each(|(g, partial)| {
+                let first = g * group;
+                if splits {
+                    let chunk = split::Chunk { shape, input, gradient, first, partial, load };
+                    return split::chunk(set, chunk);
+                }
+                scratch::with_thread_buffer(buffer_len, |buffer| {
+                    simd::run(set, Chunk { shape, input, gradient, first, partial, load, buffer });
+                });
             });
         });
     });

@@ -5,15 +5,16 @@
 use rayon::prelude::*;
 
 use super::convolution::Prepared;
-use super::gradient::{ApplyNorm, Finish, FinishGroup, OutputGradient};
+use super::gradient::{ApplyNorm, Finish, FinishGroup, Gradients, OutputGradient};
 use super::normalise::Operand;
 use super::passes::{self, add_up, grown};
 use crate::kernels::ahead::Ahead;
+use crate::kernels::conv::by_images::ByImages;
 use crate::kernels::conv::correlation::{Correlation, Direction};
 use crate::kernels::conv::padded::Identity;
-use crate::kernels::conv::{Algorithm, Conv2dShape, im2col, loaded_weight_gradient, winograd};
+use crate::kernels::conv::{self, Algorithm, Conv2dShape, im2col, winograd};
 use crate::kernels::simd;
-use crate::kernels::{InstructionSet, KernelChoice, Scratch, scratch};
+use crate::kernels::{InstructionSet, KernelChoice, Scratch};
 
 /// The gradient of a convolution's input, finished, with `sums` as in [`finish`](super::finish), and that of
 /// its weight; all are overwritten.
@@ -35,17 +36,64 @@ pub fn gradients(
     shape.check(to.len(), weight.len(), gradient.len());
     shape.check(input.values.len(), weight_gradient.len(), gradient.len());
     assert_eq!(sums.len(), 3 * shape.in_channels, "three sums of each channel");
-    let ways = (KernelChoice::current(), InstructionSet::current());
-    let of_input = Algorithm::of_correlation(ways.0, ways.1, shape, Direction::InputGradient);
-    let of_weight = Algorithm::of_weight_gradient(ways.0, ways.1, shape);
+    let (choice, set) = (KernelChoice::current(), InstructionSet::current());
+    // What is pooled is not there all at once.
+    let by_images = |algorithm| match algorithm {
+        Algorithm::Im2col if gradient.is_pooled() => Algorithm::Direct,
+        algorithm => algorithm,
+    };
+    let of_input = Algorithm::of_correlation(choice, set, shape, Direction::InputGradient);
+    let of_weight = Algorithm::of_weight_gradient(choice, set, shape);
+    let [of_input, of_weight] = [of_input, of_weight].map(by_images);
+    let way = (set, of_input);
     if of_input != Algorithm::Im2col && of_weight == Algorithm::Winograd {
-        let both = Both { way: (ways.1, of_input), shape, weight, input, gradient: &gradient };
+        let gradient = Gradients { set, batch: shape.batch, of: &gradient };
+        let both = Both { way, shape, weight, input, gradient };
         return both.run(target, partials, weight_gradient, scratch);
     }
-    let way = (ways.1, of_input);
     let gradient = input_gradient(way, shape, weight, gradient, target, partials, scratch);
+    alone((set, of_weight), shape, input, gradient, weight_gradient, scratch);
+}
+
+/// The gradient of a convolution's weight (overwritten), given that of its output.
+///
+/// # Panics
+/// If a length is not what `shape` says.
+pub fn weight_gradient(
+    shape: &Conv2dShape,
+    input: Operand<'_>,
+    gradient: OutputGradient<'_>,
+    weight_gradient: &mut [f32],
+    scratch: &mut Scratch<f32>,
+) {
+    shape.check(input.values.len(), weight_gradient.len(), gradient.len());
+    let (choice, set) = (KernelChoice::current(), InstructionSet::current());
+    let algorithm = match Algorithm::of_weight_gradient(choice, set, shape) {
+        Algorithm::Im2col if gradient.is_pooled() => Algorithm::Direct,
+        algorithm => algorithm,
+    };
+    alone((set, algorithm), shape, input, gradient, weight_gradient, scratch);
+}
+
+/// The gradient of the weight in a pass of its own.
+fn alone(
+    (set, algorithm): (InstructionSet, Algorithm),
+    shape: &Conv2dShape,
+    input: Operand<'_>,
+    gradient: OutputGradient<'_>,
+    to: &mut [f32],
+    scratch: &mut Scratch<f32>,
+) {
     let (x, load) = (input.values, input.normalise);
-    loaded_weight_gradient(ways, shape, x, gradient, weight_gradient, scratch, load);
+    if algorithm == Algorithm::Im2col {
+        return im2col::weight_gradient(set, shape, x, gradient.store(), to, scratch, load);
+    }
+    let gradient = Gradients { set, batch: shape.batch, of: &gradient };
+    if algorithm == Algorithm::Winograd {
+        winograd::weight_gradient(set, shape, x, &gradient, to, scratch, load);
+    } else {
+        conv::weight_gradient::direct(set, shape, x, &gradient, to, scratch, load);
+    }
 }
 
 /// Both gradients in one pass.
@@ -55,7 +103,7 @@ struct Both<'a> {
     shape: &'a Conv2dShape,
     weight: &'a [f32],
     input: Operand<'a>,
-    gradient: &'a OutputGradient<'a>,
+    gradient: Gradients<'a>,
 }
 
 impl Both<'_> {
@@ -66,7 +114,7 @@ impl Both<'_> {
         weight_gradient: &mut [f32],
         scratch: &mut Scratch<f32>,
     ) {
-        let Self { way, shape, input, .. } = *self;
+        let Self { way, shape, input, ref gradient, .. } = *self;
         let set = way.0;
         let correlation = Correlation::new(*shape, Direction::InputGradient);
         let chunks = winograd::Chunks::new(set, shape, shape.group());
@@ -74,7 +122,7 @@ impl Both<'_> {
         let buffer = scratch.take(prepared_len + chunks.partials_len());
         let (prepared, parts) = buffer.split_at_mut(prepared_len);
         let prepared = Prepared::new(way, correlation, self.weight, prepared);
-        let (dy_len, dx_len) = (self.gradient.len() / shape.batch, target.len() / shape.batch);
+        let dx_len = target.len() / shape.batch;
         let (group, images) = (chunks.group, chunks.images);
         let partials = grown(partials, shape.batch.div_ceil(group) * sums.len());
         let targets = target.par_chunks_mut(images * dx_len);
@@ -87,15 +135,15 @@ impl Both<'_> {
                 let groups = groups.zip(partials.chunks_mut(sums.len())).enumerate();
                 for (k, (dx, partial)) in groups {
                     let first = chunk * images + k * group;
-                    let all = first..first + dx.len() / dx_len;
-                    let rows = all.start * dx_len..all.end * dx_len;
+                    let images = first..first + dx.len() / dx_len;
+                    let rows = images.start * dx_len..images.end * dx_len;
                     let finish = finish.rows(rows.clone());
-                    let input = Operand { values: &input.values[rows], ..input };
-                    self.with_gradient(all.start * dy_len..all.end * dy_len, |dy, next| {
+                    let next = gradient.ahead(&images);
+                    gradient.images(images, |dy| {
                         let ahead = Ahead::new(&finish.reads()).and_behind(dx);
                         prepared.group(dy, ahead, Identity, dx);
                         simd::run(set, FinishGroup { finish, gradient: dx, partial });
-                        weight_sums.add(input.values, dy, input.normalise, next);
+                        weight_sums.add(&input.values[rows], dy, input.normalise, next);
                     });
                 }
             });
@@ -103,26 +151,10 @@ impl Both<'_> {
         add_up(partials, sums);
         chunks.merge(parts, weight_gradient);
     }
-
-    /// Calls `body` with some rows of the gradient, and what is read to have those behind them.
-    fn with_gradient(&self, rows: std::ops::Range<usize>, body: impl FnOnce(&[f32], Ahead)) {
-        match self.gradient {
-            OutputGradient::Stored(gradient) => {
-                let gradient = &gradient[rows];
-                body(gradient, Ahead::new(&[]).and_behind(gradient));
-            }
-            OutputGradient::Norm { norm, .. } => {
-                let norm = norm.rows(rows.clone());
-                scratch::with_thread_buffer(rows.len(), |dz| {
-                    simd::run(self.way.0, ApplyNorm { norm, add: None, to: dz });
-                    body(dz, Ahead::new(&[]).and_behind(norm.gradient).and_behind(norm.input));
-                });
-            }
-        }
-    }
 }
 
-/// The gradient of the input in a pass of its own. Returned is that of the output, which is stored then.
+/// The gradient of the input in a pass of its own. Returned is that of the output, which is stored then if
+/// there is room.
 fn input_gradient<'a>(
     (set, algorithm): (InstructionSet, Algorithm),
     shape: &Conv2dShape,
@@ -131,12 +163,12 @@ fn input_gradient<'a>(
     (target, finish, sums): (&mut [f32], Finish<'_>, &mut [f64]),
     partials: &mut Vec<f64>,
     scratch: &mut Scratch<f32>,
-) -> &'a [f32] {
+) -> OutputGradient<'a> {
     if algorithm == Algorithm::Im2col {
         let gradient = gradient.store();
         im2col::input_gradient(set, shape, weight, gradient, target, scratch);
         passes::finish(finish, target, sums, partials);
-        return gradient;
+        return OutputGradient::Stored(gradient);
     }
     let correlation = Correlation::new(*shape, Direction::InputGradient);
     let way = (set, algorithm);
@@ -158,7 +190,7 @@ fn input_gradient<'a>(
             targets.zip(gradient.par_chunks(from)).for_each(|((k, (target, partial)), source)| {
                 task(k, source, [&[]; 2], target, partial);
             });
-            gradient
+            OutputGradient::Stored(gradient)
         }
         OutputGradient::Norm { norm, to: dz } => {
             targets.zip(dz.par_chunks_mut(from)).for_each(|((k, (target, partial)), dz)| {
@@ -166,25 +198,17 @@ fn input_gradient<'a>(
                 simd::run(set, ApplyNorm { norm, add: None, to: dz });
                 task(k, dz, [norm.gradient, norm.input], target, partial);
             });
-            dz
+            OutputGradient::Stored(dz)
+        }
+        OutputGradient::Pooled { .. } => {
+            let gradients = Gradients { set, batch: shape.batch, of: &gradient };
+            targets.for_each(|(k, (target, partial))| {
+                let images = k * group..k * group + target.len() / (to / group);
+                gradients.images(images, |source| task(k, source, [&[]; 2], target, partial));
+            });
+            gradient
         }
     };
     add_up(partials, sums);
     gradient
-}
-
-/// The gradient of a convolution's weight (overwritten), given that of its output.
-///
-/// # Panics
-/// If a length is not what `shape` says.
-pub fn weight_gradient(
-    shape: &Conv2dShape,
-    input: Operand<'_>,
-    gradient: &[f32],
-    weight_gradient: &mut [f32],
-    scratch: &mut Scratch<f32>,
-) {
-    let ways = (KernelChoice::current(), InstructionSet::current());
-    let (x, g, load) = (input.values, gradient, input.normalise);
-    loaded_weight_gradient(ways, shape, x, g, weight_gradient, scratch, load);
 }

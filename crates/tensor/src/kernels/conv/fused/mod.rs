@@ -29,8 +29,8 @@ mod passes;
 mod tests;
 
 pub use combine::{Combination, Input, combine};
-pub use convolution::forward;
-pub use gradient::{Finish, NormGradient, Normed, OutputGradient};
+pub use convolution::{Output, forward};
+pub use gradient::{Finish, MaximaGradient, NormGradient, Normed, OutputGradient};
 pub use gradients::{gradients, weight_gradient};
 pub(in crate::kernels) use lanes::{lanes, load, store};
 pub use linear::{linear_forward, linear_gradients, linear_weight_gradient};

@@ -170,7 +170,8 @@ proptest! {
         f64::conv2d_forward(&shape, &x, &w64, &mut y64, &mut Scratch::new());
         let (scratch, partials) = (&mut Scratch::new(), &mut Vec::new());
         let (mut y, mut all) = (vec![f32::NAN; d.len()], vec![f64::NAN; 2 * channels[1]]);
-        forward(&shape, Input::Stored(operand), &w, &mut y, Some(&mut all), partials, scratch);
+        let (stored, to) = (Input::Stored(operand), Output::Stored(&mut y));
+        forward(&shape, stored, &w, to, Some(&mut all), partials, scratch);
         near(&y, &y64, "output");
         // Of a residual block's end, written before and on the way: the same bits.
         let second = values(z.len(), 0.83);
@@ -186,7 +187,7 @@ proptest! {
                 .into_iter()
                 .zip(&mut found)
         {
-            forward(&shape, input, &w, y, Some(moments), partials, scratch);
+            forward(&shape, input, &w, Output::Stored(y), Some(moments), partials, scratch);
         }
         prop_assert!(to == end && found[0] == found[1], "combined");
         let mut again = vec![f64::NAN; all.len()];
@@ -228,7 +229,7 @@ proptest! {
         let mut dw64 = vec![0.0; w.len()];
         f64::conv2d_weight_gradient(&shape, &x, &wide(&dz), &mut dw64, &mut Scratch::new());
         near(&dw, &dw64, "weight gradient");
-        weight_gradient(&shape, operand, &dz, &mut dw, scratch);
+        weight_gradient(&shape, operand, OutputGradient::Stored(&dz), &mut dw, scratch);
         near(&dw, &dw64, "weight gradient alone");
     }
 

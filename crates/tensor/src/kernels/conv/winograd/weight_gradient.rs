@@ -12,6 +12,7 @@ use super::tiles::Tiles;
 use super::transform::{PRODUCTS, Square, weight_plane_adjoint};
 use crate::kernels::ahead::Ahead;
 use crate::kernels::conv::Conv2dShape;
+use crate::kernels::conv::by_images::ByImages;
 use crate::kernels::conv::correlation::{Correlation, Direction};
 use crate::kernels::conv::padded::{Load, Window};
 use crate::kernels::simd::{self, LANES, Simd, Task, Vector};
@@ -30,28 +31,29 @@ pub(in crate::kernels::conv) fn weight_gradient<L: Load>(
     set: InstructionSet,
     shape: &Conv2dShape,
     input: &[f32],
-    output_gradient: &[f32],
+    output_gradient: &impl ByImages,
     weight_gradient: &mut [f32],
     scratch: &mut Scratch<f32>,
     load: L,
 ) {
-    shape.check(input.len(), weight_gradient.len(), output_gradient.len());
-    if output_gradient.is_empty() {
+    if shape.output_len() == 0 {
         weight_gradient.fill(0.0);
         return;
     }
     let chunks = Chunks::new(set, shape, 1);
-    let [input_len, gradient_len] = [input, output_gradient].map(|all| all.len() / shape.batch);
+    let input_len = input.len() / shape.batch;
     let partials = scratch.take(chunks.partials_len());
     let inputs = input.par_chunks(chunks.images * input_len);
-    let gradients = output_gradient.par_chunks(chunks.images * gradient_len);
     let parts = partials.par_chunks_mut(chunks.partial_len());
-    parts.zip(inputs.zip(gradients)).for_each(|(partial, (input, gradient))| {
+    parts.zip(inputs).enumerate().for_each(|(chunk, (partial, input))| {
         chunks.sum(partial, |sums| {
-            let groups = input.chunks(chunks.group * input_len);
-            for (input, gradient) in groups.zip(gradient.chunks(chunks.group * gradient_len)) {
-                let ahead = Ahead::new(&[]).and_behind(input).and_behind(gradient);
-                sums.add(input, gradient, load, ahead);
+            for (k, input) in input.chunks(chunks.group * input_len).enumerate() {
+                let first = chunk * chunks.images + k * chunks.group;
+                let images = first..first + input.len() / input_len;
+                output_gradient.images(images, |gradient| {
+                    let ahead = Ahead::new(&[]).and_behind(input).and_behind(gradient);
+                    sums.add(input, gradient, load, ahead);
+                });
             }
         });
     });
