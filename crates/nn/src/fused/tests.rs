@@ -181,6 +181,19 @@ fn biased() -> Result<Network, NnError> {
     let x = b.add(z, y);
     let x = b.conv2d(x, "d", conv(6));
     let x = b.batch_norm(x, "d.norm");
+    // Pools behind convolutions: without a norm, with one, and read by others as well.
+    let conv = |filters| Conv2d::new(filters, Window::square(3).padding(1));
+    let x = b.conv2d(x, "e", conv(4));
+    let x = b.max_pool(x, Window::square(2));
+    let x = b.relu(x);
+    let x = b.conv2d(x, "f", conv(4));
+    let x = b.max_pool(x, Window::square(2));
+    let y = b.batch_norm(x, "f.norm");
+    let x = b.add(y, x);
+    let y = b.conv2d(x, "g", conv(4));
+    let x = b.max_pool(y, Window::square(3).padding(1));
+    let x = b.batch_norm(x, "g.norm");
+    let x = b.add(x, y);
     let x = b.global_average_pool(x);
     let logits = b.linear(x, "fc", 4, true);
     b.finish(logits)
