@@ -6,71 +6,13 @@ use super::combine::{Combine, Input};
 use super::moments::{GroupMoments, merge};
 use super::normalise::Operand;
 use super::passes::{self, grown};
+use super::prepared::Prepared;
 use crate::kernels::ahead::Ahead;
 use crate::kernels::conv::correlation::{Correlation, Direction};
-use crate::kernels::conv::direct::{self, Band};
 use crate::kernels::conv::padded::{Identity, Load};
-use crate::kernels::conv::{Algorithm, Conv2dShape, im2col, winograd};
+use crate::kernels::conv::{Algorithm, Conv2dShape, im2col};
 use crate::kernels::simd;
 use crate::kernels::{InstructionSet, KernelChoice, Scratch, max_pool, scratch};
-
-/// Pixels of a group, if its images are small.
-const PIXELS: usize = 512;
-/// Tasks that a batch is cut into at least, if it has as many images.
-const TASKS: usize = 32;
-
-impl Conv2dShape {
-    /// Images of a group.
-    pub(super) fn group(&self) -> usize {
-        let pixels = |image: [usize; 2]| image[0] * image[1];
-        let pixels = pixels(self.image).max(pixels(self.output_image())).max(1);
-        (PIXELS / pixels).min(self.batch.div_ceil(TASKS)).max(1)
-    }
-}
-
-/// A correlation of which groups of images can be computed on their own.
-pub(super) struct Prepared<'a> {
-    set: InstructionSet,
-    algorithm: Algorithm,
-    correlation: Correlation,
-    /// Packed, and transformed if Winograd's algorithm runs.
-    weights: &'a [f32],
-}
-
-impl<'a> Prepared<'a> {
-    /// Values of the buffer that [`new`](Self::new) takes.
-    pub(super) fn len(way: (InstructionSet, Algorithm), correlation: &Correlation) -> usize {
-        match way {
-            (set, Algorithm::Direct) => direct::prepared_len(set, correlation),
-            (_, Algorithm::Winograd) => winograd::prepared_len(correlation),
-            (_, Algorithm::Im2col) => unreachable!("takes all images at once"),
-        }
-    }
-
-    pub(super) fn new(
-        (set, algorithm): (InstructionSet, Algorithm),
-        correlation: Correlation,
-        weight: &[f32],
-        buffer: &'a mut [f32],
-    ) -> Self {
-        let weights = match algorithm {
-            Algorithm::Direct => direct::prepare(set, &correlation, weight, buffer),
-            Algorithm::Winograd => winograd::prepare(set, &correlation, weight, buffer),
-            Algorithm::Im2col => unreachable!("takes all images at once"),
-        };
-        Self { set, algorithm, correlation, weights }
-    }
-
-    /// The target of a few images, overwritten. Winograd's algorithm asks for what is `ahead`.
-    pub(super) fn group<L: Load>(&self, source: &[f32], ahead: Ahead, load: L, target: &mut [f32]) {
-        let Self { set, correlation, weights: packed, .. } = *self;
-        if self.algorithm == Algorithm::Winograd {
-            return winograd::group(set, &correlation, packed, source, ahead, target, load);
-        }
-        let rows = 0..correlation.images().1[0];
-        Band { correlation, source, packed, rows, load, target }.compute(set);
-    }
-}
 
 /// Where the output of a convolution goes.
 #[derive(Debug)]

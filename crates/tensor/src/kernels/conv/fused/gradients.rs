@@ -4,10 +4,11 @@
 
 use rayon::prelude::*;
 
-use super::convolution::Prepared;
-use super::gradient::{ApplyNorm, Finish, FinishGroup, Gradients, OutputGradient};
+use super::gradient::{ApplyNorm, Finish, FinishGroup};
 use super::normalise::Operand;
+use super::output_gradient::{Gradients, OutputGradient};
 use super::passes::{self, add_up, grown};
+use super::prepared::Prepared;
 use crate::kernels::ahead::Ahead;
 use crate::kernels::conv::by_images::ByImages;
 use crate::kernels::conv::correlation::{Correlation, Direction};

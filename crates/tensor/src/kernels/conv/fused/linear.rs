@@ -4,9 +4,10 @@
 //! x (N, I), W (O, I), b (O), y (N, O). A small batch is cut by columns too; its rows are finished
 //! in a pass of their own.
 
-use super::gradient::{Finish, FinishGroup, OutputGradient};
+use super::gradient::{Finish, FinishGroup};
 use super::moments::{GroupMoments, merge};
 use super::normalise::Operand;
+use super::output_gradient::OutputGradient;
 use super::passes::{self, add_up, grown};
 use crate::kernels::gemm::{MatrixMut, MatrixRef, Product, product, product_rows};
 use crate::kernels::{InstructionSet, simd};

@@ -7,11 +7,11 @@
 //!
 //! Forward, one pass for a convolution or linear layer with its norm: the input is normalised and
 //! rectified as it is read ([`Operand`]), zero padding coming after, or written first if others read
-//! it as well ([`Input`]); the moments of the output are
-//! taken from each group of images as soon as it is written. Backward, one pass for the input
-//! gradient: dz is computed from the gradient d of the norm's output as it is read
-//! ([`NormGradient`]; a linear layer's in a pass before); the gradient of the input is finished
-//! ([`Finish`]) as soon as it is written, group by group.
+//! it as well ([`Input`]); of a group of images whose maxima alone are read, only these are written
+//! ([`Output`]); the moments are taken as soon as the group is there. Backward, one pass for the gradients
+//! of input and weight, or one for each: that of the output is computed from what is known of it as it is
+//! read ([`OutputGradient`]; a linear layer's in a pass before); that of the input is finished ([`Finish`])
+//! as soon as it is written, group by group.
 //!
 //! Groups are fixed by shape, and their sums are merged in order: the same bits for any number of
 //! threads. All this is for `f32`.
@@ -24,16 +24,19 @@ mod lanes;
 mod linear;
 mod moments;
 mod normalise;
+mod output_gradient;
 mod passes;
+mod prepared;
 #[cfg(test)]
 mod tests;
 
 pub use combine::{Combination, Input, combine};
 pub use convolution::{Output, forward};
-pub use gradient::{Finish, MaximaGradient, NormGradient, Normed, OutputGradient};
+pub use gradient::{Finish, NormGradient, Normed};
 pub use gradients::{gradients, weight_gradient};
 pub(in crate::kernels) use lanes::{lanes, load, store};
 pub use linear::{linear_forward, linear_gradients, linear_weight_gradient};
 pub(in crate::kernels) use normalise::Affine;
 pub use normalise::{Normalise, Operand};
+pub use output_gradient::{MaximaGradient, OutputGradient};
 pub use passes::{finish, moments, norm_gradient};
