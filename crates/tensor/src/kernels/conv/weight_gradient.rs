@@ -56,6 +56,7 @@ pub(in crate::kernels) fn direct<L: Load>(
     let group = if partial_len > WIDE { GROUP } else { padded_columns };
 
     let splits = split::serves_weight_gradient(set, shape);
+    let folded = split::folded(set, shape);
     let buffer_len = shape.slab_len() + shape.ragged_len();
     let partials = scratch.take(chunks * partial_len);
     let image_len = input.len() / shape.batch;
@@ -65,9 +66,12 @@ pub(in crate::kernels) fn direct<L: Load>(
         output_gradient.images(images, |gradient| {
             partial.par_chunks_mut(depth * group).enumerate().for_each(|(g, partial)| {
                 let first = g * group;
-                if splits {
+                if splits || folded.is_some() {
                     let chunk = split::Chunk { shape, input, gradient, first, partial, load };
-                    return split::chunk(set, chunk);
+                    return match &folded {
+                        Some(folded) => split::folded_chunk(set, folded, chunk),
+                        None => split::chunk(set, chunk),
+                    };
                 }
                 scratch::with_thread_buffer(buffer_len, |buffer| {
                     simd::run(set, Chunk { shape, input, gradient, first, partial, load, buffer });

@@ -9,6 +9,7 @@
 //! [`weight_gradient`].
 
 mod correlate;
+mod fold;
 mod grid;
 mod lines;
 mod slab;
@@ -18,6 +19,7 @@ mod weight_gradient;
 mod weights;
 
 pub(super) use correlate::band;
+pub(super) use fold::{folded, folded_chunk};
 pub(super) use weight_gradient::{Chunk, chunk};
 pub(super) use weights::{prepare, prepared_len};
 
@@ -44,26 +46,31 @@ pub(super) fn serves(set: InstructionSet, correlation: &Correlation) -> bool {
         && sources >= LANES
         && sources.is_multiple_of(2)
         && correlation.shape().weight_len() >= 2 * TERMS * targets * pairs
-        && is_worth_splitting(correlation, height * width * sources)
+        && is_worth_splitting(correlation, height * width * sources, MULTIPLY_ADDS)
 }
 
-/// The same for the gradient of a weight. An image of more lanes than that would not stay in the cache.
+/// The same for the gradient of a weight.
 pub(super) fn serves_weight_gradient(set: InstructionSet, shape: &Conv2dShape) -> bool {
-    const LANES_OF_AN_IMAGE: usize = 1 << 20;
     let values = (shape.input_len() + shape.output_len()) / shape.batch;
     set == InstructionSet::Amx
         && shape.in_channels.min(shape.out_channels) >= LANES
-        && is_worth_splitting(&Correlation::new(*shape, Direction::Forward), values)
-        && Slab::new(shape, shape.out_channels, 1).len() <= LANES_OF_AN_IMAGE
+        && is_worth_splitting(&Correlation::new(*shape, Direction::Forward), values, MULTIPLY_ADDS)
+        && stays_in_cache(shape)
+}
+
+/// Whether the slab of an image does.
+fn stays_in_cache(shape: &Conv2dShape) -> bool {
+    const LANES_OF_AN_IMAGE: usize = 1 << 20;
+    Slab::new(shape, shape.out_channels, 1).len() <= LANES_OF_AN_IMAGE
 }
 
 /// Whether so many values of an image meet enough others, no pixels are skipped, and those of the target are
 /// not a few among others.
-fn is_worth_splitting(correlation: &Correlation, values: usize) -> bool {
+fn is_worth_splitting(correlation: &Correlation, values: usize, least: usize) -> bool {
     let shape = correlation.shape();
     let [[height, width], stride] = [shape.kernel, shape.stride];
     let multiply_adds = shape.multiply_adds() / shape.batch;
-    multiply_adds >= MULTIPLY_ADDS * values && height >= stride[0] && width >= stride[1] && {
+    multiply_adds >= least * values && height >= stride[0] && width >= stride[1] && {
         let grid = Grid::new(correlation, &(0..correlation.images().1[0]), 1);
         let [lines, columns] = grid.target;
         lines > 0 && 2 * lines * columns >= grid.lines * grid.pitch

@@ -113,17 +113,20 @@ impl Slab {
         assert!((self.half() + plane / LANES) * pixel <= field, "both pixels of each pair");
         for (in_field, values) in values.chunks_exact_mut(field).take(fields).enumerate() {
             values[end..].fill(0.0);
-            let one = values.chunks_exact(pixel);
-            let other = values[self.half() * pixel..].chunks_exact(pixel);
             for (v, first) in (0..pixel).step_by(channels).enumerate() {
                 for (sixteen, channel) in (0..channels).step_by(LANES).enumerate() {
-                    let (at, width) = (first + channel, LANES.min(channels - channel));
+                    let width = LANES.min(channels - channel);
+                    // Behind the last channel whole vectors hold what belongs to others, and sums that nobody
+                    // reads come of it.
+                    let width = |at: usize| if at + LANES <= field { LANES } else { width };
                     // The tap (u, v) below the stride is in the field u, and is source pixel v.
                     let lanes = &mut planes[self.tap(in_field, v, sixteen)..];
                     let lanes = lanes_of_parts(lanes, self.part()).take(plane / LANES);
-                    for (lanes, (one, other)) in lanes.zip(one.clone().zip(other.clone())) {
-                        let one: V = load(one, at, width);
-                        let parts = one.split(load(other, at, width));
+                    for (number, lanes) in lanes.enumerate() {
+                        let at = number * pixel + first + channel;
+                        let one: V = load(values, at, width(at));
+                        let at = at + self.half() * pixel;
+                        let parts = one.split(load(values, at, width(at)));
                         for part in 0..PARTS {
                             store(parts[part], lanes[part], 0, LANES);
                         }

@@ -51,8 +51,57 @@ fn shapes() -> impl Strategy<Value = Conv2dShape> {
     )
 }
 
+/// The weight gradient in partial sums, whose panels together have so many channels.
+fn unpacked(partial: &[f32], shape: &Conv2dShape, channels: usize) -> Vec<f32> {
+    let taps = shape.kernel[0] * shape.kernel[1];
+    let depth = taps * shape.in_channels;
+    let width = channels.min(16 * crate::kernels::simd::columns(InstructionSet::detected()));
+    let value = |at: usize| {
+        let (o, i, tap) = (at / depth, at % depth / taps, at % taps);
+        let panel = &partial[o / width * width * depth..];
+        panel[(tap * shape.in_channels + i) * width + o % width]
+    };
+    (0..shape.weight_len()).map(value).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Of inputs of few channels, whose kernel columns are folded into channels.
+    #[test]
+    fn folded_weight_gradients_are_the_definition(
+        batch in 1..6_usize,
+        image in [6..20_usize, 6..20_usize],
+        channels in [1..6_usize, 1..20_usize],
+        kernel in [1..7_usize, 1..7_usize],
+        stride in [1..3_usize, 1..4_usize],
+        padding in [0..4_usize, 0..4_usize],
+        normalised: bool,
+    ) {
+        let [in_channels, out_channels] = channels;
+        let shape =
+            Conv2dShape { batch, image, in_channels, out_channels, kernel, stride, padding };
+        prop_assume!(kernel[0] >= stride[0]);
+        let set = InstructionSet::detected();
+        let (x, g) = (values(shape.input_len(), 1), values(shape.output_len(), 3));
+        let (mut x64, g64) = (wide(&x), wide(&g));
+        let (mean, scale) = (vec![0.25; in_channels], vec![1.5; in_channels]);
+        let normalise = Normalise { mean: &mean, scale: &scale, shift: &mean, relu: true };
+        let load = normalised.then_some(normalise);
+        if normalised {
+            x64.iter_mut().for_each(|x| *x = ((*x - 0.25) * 1.5 + 0.25).max(0.0));
+        }
+        let mut expected = vec![0.0; shape.weight_len()];
+        plain::weight_gradient(&shape, &x64, &g64, &mut expected, &mut Scratch::new());
+        let panel = out_channels.div_ceil(16) * 16;
+        let mut partial = vec![f32::NAN; shape.weight_len() / out_channels * panel];
+        let (input, gradient, first) = (&x[..], &g[..], 0);
+        stale_buffers();
+        let chunk = Chunk { shape: &shape, input, gradient, first, partial: &mut partial, load };
+        folded_chunk(set, &fold::fold(&shape), chunk);
+        let error = error(&unpacked(&partial, &shape, panel), &expected);
+        prop_assert!(error < 2e-6, "{shape:?}: {error}");
+    }
 
     /// Kernels of one tap and of many, wide paddings, images smaller than a tile, whole bands and some of
     /// the rows of one image; inputs as they are, and normalised as they are read.
@@ -131,14 +180,7 @@ proptest! {
             partial: &mut partial,
             load: normalise,
         });
-        let width = panel.min(16 * crate::kernels::simd::columns(set));
-        let found: Vec<f32> = (0..w.len())
-            .map(|at| {
-                let (o, i, tap) = (at / depth, at % depth / taps, at % taps);
-                let panel = &partial[o / width * width * depth..];
-                panel[(tap * shape.in_channels + i) * width + o % width]
-            })
-            .collect();
+        let found = unpacked(&partial, &shape, panel);
         let error = error(&found, &dw64);
         prop_assert!(error < 2e-6, "weight gradient {shape:?}: {error}");
     }

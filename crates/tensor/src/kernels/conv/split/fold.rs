@@ -1,0 +1,107 @@
+//! Inputs of few channels, such as images: their kernel columns become channels.
+//!
+//! What a target pixel meets in a source row are neighbouring values, KW C of them. Copied, for each
+//! target column, they are the channels of a folded image, of which the kernel has one column. So the unit,
+//! which takes sixteen channels at a time, has as many to multiply as it can; and the folded weights lie in
+//! the order in which those of the convolution do, (KH, KW C) being (KH, KW, C).
+
+use super::super::Conv2dShape;
+use super::super::correlation::{Correlation, Direction};
+use super::super::padded::{Identity, Load, Window};
+use super::weight_gradient::{Chunk, chunk};
+use super::{is_worth_splitting, stays_in_cache};
+use crate::kernels::conv::fused::{load, store};
+use crate::kernels::simd::{self, LANES, Task, Vector};
+use crate::kernels::{InstructionSet, scratch};
+
+/// Multiply-adds that a value of the folded image or the gradient takes part in, at least.
+const MULTIPLY_ADDS: usize = 32;
+
+/// The shape with a kernel of one column.
+pub(super) fn fold(shape: &Conv2dShape) -> Conv2dShape {
+    let [_, width] = shape.output_image();
+    Conv2dShape {
+        image: [shape.image[0], width],
+        in_channels: shape.kernel[1] * shape.in_channels,
+        kernel: [shape.kernel[0], 1],
+        stride: [shape.stride[0], 1],
+        padding: [shape.padding[0], 0],
+        ..*shape
+    }
+}
+
+/// The folded shape, if the unit takes the gradient of its weight.
+pub(in crate::kernels::conv) fn folded(
+    set: InstructionSet,
+    shape: &Conv2dShape,
+) -> Option<Conv2dShape> {
+    let folded = fold(shape);
+    let values = (folded.input_len() + folded.output_len()) / folded.batch;
+    let serves = set == InstructionSet::Amx
+        && shape.in_channels < LANES
+        && shape.out_channels >= LANES
+        && is_worth_splitting(&Correlation::new(folded, Direction::Forward), values, MULTIPLY_ADDS)
+        && stays_in_cache(&folded);
+    serves.then_some(folded)
+}
+
+/// Adds up a chunk of the weight gradient of a shape that is [`folded`].
+pub(in crate::kernels::conv) fn folded_chunk<L: Load>(
+    set: InstructionSet,
+    folded: &Conv2dShape,
+    of: Chunk<'_, L>,
+) {
+    let images = of.input.len() / (of.shape.input_len() / of.shape.batch);
+    let len = folded.input_len() / folded.batch * images;
+    let correlation = Correlation::new(*of.shape, Direction::Forward);
+    let window = correlation.window(&(0..of.shape.output_image()[0]));
+    let row_len = window.row_len() + LANES;
+    scratch::with_thread_buffer(row_len + len + LANES, |buffer| {
+        let (row, to) = buffer.split_at_mut(row_len);
+        let Chunk { shape, input, gradient, first, partial, load } = of;
+        let (step, channels) = (shape.stride[1] * shape.in_channels, folded.in_channels);
+        simd::run(set, Fold { window, input, step, channels, load, row, to });
+        let input = &to[..len];
+        chunk(set, Chunk { shape: folded, input, gradient, first, partial, load: Identity });
+    });
+}
+
+/// Folds images.
+struct Fold<'a, L> {
+    window: Window,
+    input: &'a [f32],
+    /// Values from what a target column meets to what the next does, and how many these are.
+    step: usize,
+    channels: usize,
+    load: L,
+    /// Room for a row and a vector.
+    row: &'a mut [f32],
+    /// The folded images, and room for a vector.
+    to: &'a mut [f32],
+}
+
+impl<L: Load> Task for Fold<'_, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { window, input, step, channels, load: of_value, row, to } = self;
+        let [height, width] = window.image;
+        let row_len = window.row_len();
+        let columns = (row_len - channels) / step + 1;
+        let mut at = 0;
+        for image in input.chunks_exact(height * width * window.channels) {
+            for y in 0..height {
+                window.load_row::<V>(image, y as isize, &mut row[..row_len], of_value);
+                for column in 0..columns {
+                    // Whole vectors: what is too much is overwritten by what comes next.
+                    for channel in (0..channels).step_by(LANES) {
+                        let values: V = load(row, column * step + channel, LANES);
+                        store(values, to, at + channel, LANES);
+                    }
+                    at += channels;
+                }
+            }
+        }
+    }
+}
