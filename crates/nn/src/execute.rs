@@ -372,9 +372,9 @@ impl<'a, R: Real> Run<'a, R> {
                 dx,
                 &mut workspace.scratch,
             ),
-            Op::MaxPool { .. } => {
+            Op::MaxPool { window } => {
                 let argmax = &workspace.argmax[index][..dy.len()];
-                max_pool::backward(shape, image, dy, argmax, dx);
+                max_pool::backward(window, shape, image, dy, argmax, dx);
             }
             Op::AveragePool { window } => average_pool::backward(window, shape, image, dy, dx),
             Op::Flatten => flatten::backward(shape[0] * shape[1], shape[2], dy, dx),

@@ -56,19 +56,33 @@ pub(crate) fn forward<R: Real>(
 
 /// input_gradient (overwritten): each dy goes to the pixel of its maximum.
 pub(crate) fn backward<R: Real>(
-    [height, width, channels]: [usize; 3],
+    window: &Window,
+    shape: Shape,
     [rows, columns]: [usize; 2],
     output_gradient: &[R],
     argmax: &[u32],
     input_gradient: &mut [R],
 ) {
+    let [height, width, channels] = shape;
     let size = rows * columns * channels;
+    let fast = conv_shape(window, 1, shape, channels);
     input_gradient
         .par_chunks_mut(height * width * channels)
         .zip(output_gradient.par_chunks(size))
         .zip(argmax.par_chunks(size))
         .for_each(|((image, gradient), argmax)| {
-            max_pool_gradient(channels, gradient, argmax, image);
+            if let (Some(gradient), Some(image)) = (R::as_single(gradient), R::as_single_mut(image))
+                && KernelChoice::current() != KernelChoice::Scalar
+            {
+                return max_pool_gradient(&fast, gradient, argmax, image);
+            }
+            image.fill(R::zero());
+            let pixels = gradient.chunks_exact(channels).zip(argmax.chunks_exact(channels));
+            for (gradient, at) in pixels {
+                for (channel, (&dy, &at)) in gradient.iter().zip(at).enumerate() {
+                    image[at as usize * channels + channel] += dy;
+                }
+            }
         });
 }
 
@@ -97,7 +111,7 @@ mod tests {
             let g = wave(2 * image[0] * image[1] * shape[2], 0.9);
             let (_, argmax) = run(&window, shape, &x);
             let mut dx = vec![f64::NAN; x.len()];
-            backward(shape, image, &g, &argmax, &mut dx);
+            backward(&window, shape, image, &g, &argmax, &mut dx);
             check("max pool", &x, &dx, |x| dot(&run(&window, shape, x).0, &g));
         }
     }

@@ -6,8 +6,8 @@
 
 use super::InstructionSet;
 use super::conv::Conv2dShape;
+use super::conv::fused::{lanes, load, store};
 use super::simd::{self, LANES, Task, Vector};
-use crate::Real;
 
 /// Pixels of an image whose numbers are exact in `f32`.
 const PIXELS: usize = 1 << 24;
@@ -41,32 +41,89 @@ pub fn max_pool(shape: &Conv2dShape, image: &[f32], output: &mut [f32], argmax: 
     max_pool_with(InstructionSet::current(), shape, image, output, argmax);
 }
 
-/// The gradient of an image (H, W, C) whose maxima have this gradient (HO, WO, C): each goes to the pixel
-/// of its maximum. `image_gradient` is overwritten.
+/// The gradient of an image (H, W, C) whose maxima, as [`max_pool`] gave them, have this gradient
+/// (HO, WO, C): each goes to the pixel of its maximum. `image_gradient` is overwritten.
 ///
 /// # Panics
-/// If the lengths of maxima and positions differ, are no whole pixels, or a position is outside of the image.
+/// If a length is not what `shape` says.
 ///
 /// ```
-/// use smoothout_tensor::kernels::max_pool_gradient;
+/// use smoothout_tensor::kernels::{Conv2dShape, max_pool_gradient};
 ///
+/// let shape = Conv2dShape {
+///     batch: 1,
+///     image: [2, 3],
+///     in_channels: 1,
+///     out_channels: 1,
+///     kernel: [2, 2],
+///     stride: [1, 1],
+///     padding: [0, 0],
+/// };
 /// let mut image_gradient = [f32::NAN; 6];
-/// max_pool_gradient(1, &[0.5, 2.0], &[1, 5], &mut image_gradient);
+/// max_pool_gradient(&shape, &[0.5, 2.0], &[1, 5], &mut image_gradient);
 /// assert_eq!(image_gradient, [0.0, 0.5, 0.0, 0.0, 0.0, 2.0]);
 /// ```
-pub fn max_pool_gradient<R: Real>(
-    channels: usize,
-    gradient: &[R],
+pub fn max_pool_gradient(
+    shape: &Conv2dShape,
+    gradient: &[f32],
     argmax: &[u32],
-    image_gradient: &mut [R],
+    image_gradient: &mut [f32],
 ) {
-    assert_eq!(gradient.len(), argmax.len(), "one position for each maximum");
-    assert!(gradient.len().is_multiple_of(channels), "whole pixels");
-    image_gradient.fill(R::zero());
-    let pixels = gradient.chunks_exact(channels).zip(argmax.chunks_exact(channels));
-    for (gradient, at) in pixels {
-        for (channel, (&dy, &at)) in gradient.iter().zip(at).enumerate() {
-            image_gradient[at as usize * channels + channel] += dy;
+    gradient_with(InstructionSet::current(), shape, gradient, argmax, image_gradient);
+}
+
+fn gradient_with(
+    set: InstructionSet,
+    shape: &Conv2dShape,
+    gradient: &[f32],
+    argmax: &[u32],
+    to: &mut [f32],
+) {
+    let pixels = |[height, width]: [usize; 2]| height * width;
+    assert_eq!(to.len(), pixels(shape.image) * shape.in_channels, "length of an image");
+    let maxima = pixels(shape.output_image()) * shape.in_channels;
+    assert_eq!(gradient.len(), maxima, "length of the gradient of the maxima");
+    assert_eq!(argmax.len(), maxima, "one position for each maximum");
+    simd::run(set, Gradient { shape, gradient, argmax, to });
+}
+
+/// Pixel by pixel, from the windows that see it: nothing depends on where the maxima were but a mask.
+struct Gradient<'a> {
+    shape: &'a Conv2dShape,
+    gradient: &'a [f32],
+    argmax: &'a [u32],
+    to: &'a mut [f32],
+}
+
+impl Task for Gradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { shape, gradient, argmax, to } = self;
+        let channels = shape.in_channels;
+        let [_, windows] = shape.output_image();
+        let of_pixels = shape.windows(0).flat_map(|rows| {
+            let row = move |columns| (rows.clone(), columns);
+            shape.windows(1).map(row)
+        });
+        let pixels = to.chunks_exact_mut(channels).zip(of_pixels).enumerate();
+        for (pixel, (to, (rows, columns))) in pixels {
+            // The number of this pixel, as the bits of lanes.
+            let here = V::splat(f32::from_bits(pixel as u32));
+            for channel in (0..channels).step_by(LANES) {
+                let filled = LANES.min(channels - channel);
+                let mut sum = V::splat(0.0);
+                for row in rows.clone() {
+                    for column in columns.clone() {
+                        let at = (row * windows + column) * channels + channel;
+                        let positions: V = load_bits(argmax, at, filled);
+                        let gradient: V = load(gradient, at, filled);
+                        sum = sum.add(gradient.where_same(positions, here));
+                    }
+                }
+                store(sum, to, channel, filled);
+            }
         }
     }
 }
@@ -119,37 +176,43 @@ impl Task for MaxPool<'_> {
                 for y in rows.clone() {
                     for x in columns.clone() {
                         let source = y * shape.image[1] + x;
-                        let value = load::<V>(&image[source * channels + channel..], filled);
+                        let value: V = load(image, source * channels + channel, filled);
                         (best, at) = value.larger(best, [V::splat(source as f32), at]);
                     }
                 }
-                let (mut values, mut positions) = ([0.0; LANES], [0.0; LANES]);
-                // SAFETY: both hold sixteen values.
-                unsafe {
-                    best.store(values.as_mut_ptr());
-                    at.store(positions.as_mut_ptr());
-                }
-                output[channel..][..filled].copy_from_slice(&values[..filled]);
-                for (to, from) in argmax[channel..][..filled].iter_mut().zip(positions) {
-                    // SAFETY: a position is a whole number below 2^24. With a check, the loop would
-                    // take longer than the comparisons.
-                    *to = unsafe { from.to_int_unchecked::<i32>() }.cast_unsigned();
+                store(best, output, channel, filled);
+                let positions = lanes(at);
+                let to = &mut argmax[channel..][..filled];
+                // Whole vectors by a loop of as many turns.
+                match <&mut [u32; LANES]>::try_from(&mut *to) {
+                    Ok(to) => to.iter_mut().zip(positions).for_each(set_position),
+                    Err(_) => to.iter_mut().zip(positions).for_each(set_position),
                 }
             }
         }
     }
 }
 
-/// The first `filled` values, at most sixteen, and zeros after them.
 #[inline(always)]
-fn load<V: Vector>(values: &[f32], filled: usize) -> V {
-    let mut lanes = [0.0; LANES];
-    let values = &values[..filled];
-    if filled < LANES {
-        lanes[..filled].copy_from_slice(values);
-    }
-    // SAFETY: whichever it is holds sixteen values.
-    unsafe { V::load(if filled < LANES { lanes.as_ptr() } else { values.as_ptr() }) }
+fn set_position((to, position): (&mut u32, f32)) {
+    // SAFETY: a position is a whole number below 2^24. With a check, the loop would take longer than
+    // the comparisons.
+    *to = unsafe { position.to_int_unchecked::<i32>() }.cast_unsigned();
+}
+
+/// `filled` numbers from `at` on, at most sixteen, as the bits of lanes; zeros in the lanes after them.
+#[inline(always)]
+fn load_bits<V: Vector>(numbers: &[u32], at: usize, filled: usize) -> V {
+    let numbers = &numbers[at..at + filled];
+    let mut lanes = [0; LANES];
+    let from = if filled == LANES {
+        numbers.as_ptr()
+    } else {
+        lanes[..filled].copy_from_slice(numbers);
+        lanes.as_ptr()
+    };
+    // SAFETY: whichever it is holds sixteen, each as long as an `f32`, of which all bits are valid.
+    unsafe { V::load(from.cast()) }
 }
 
 #[cfg(test)]
@@ -229,6 +292,17 @@ mod tests {
                 max_pool_with(set, &shape, &values, &mut found, &mut argmax);
                 prop_assert_eq!(bits(&found), bits(&expected));
                 prop_assert_eq!(&argmax, &at);
+            }
+            let mut gradient = vec![0.0; expected.len()];
+            crate::fill_uniform(crate::StreamKey::new(seed, crate::Purpose::Data).block(1), &mut gradient);
+            let mut spread = vec![0.0; values.len()];
+            for (k, (&dy, &at)) in gradient.iter().zip(&at).enumerate() {
+                spread[at as usize * channels + k % channels] += dy;
+            }
+            for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+                let mut found = vec![f32::NAN; values.len()];
+                gradient_with(set, &shape, &gradient, &at, &mut found);
+                prop_assert_eq!(&found, &spread);
             }
         }
     }

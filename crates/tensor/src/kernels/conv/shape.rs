@@ -1,5 +1,7 @@
 //! The extents of a convolution and what follows from them.
 
+use std::ops::Range;
+
 /// The extents of a two-dimensional convolution.
 ///
 /// input (N, H, W, I), weight (O, I, KH, KW), output (N, HO, WO, O) with
@@ -57,10 +59,29 @@ impl Conv2dShape {
     }
 
     /// The input coordinates along `dimension` that output coordinate `y` meets, padding left out.
-    pub(in crate::kernels) fn sources(&self, dimension: usize, y: usize) -> std::ops::Range<usize> {
+    pub(in crate::kernels) fn sources(&self, dimension: usize, y: usize) -> Range<usize> {
         let (start, padding) = (y * self.stride[dimension], self.padding[dimension]);
         let end = (start + self.kernel[dimension]).saturating_sub(padding);
         start.saturating_sub(padding)..end.min(self.image[dimension])
+    }
+
+    /// For each input coordinate along `dimension`, the output coordinates that meet it.
+    pub(in crate::kernels) fn windows(
+        &self,
+        dimension: usize,
+    ) -> impl Iterator<Item = Range<usize>> + Clone {
+        let (kernel, stride) = (self.kernel[dimension], self.stride[dimension]);
+        let (padding, count) = (self.padding[dimension], self.output_image()[dimension]);
+        let mut seen = 0..0;
+        (padding..padding + self.image[dimension]).map(move |at| {
+            while seen.end < count && seen.end * stride <= at {
+                seen.end += 1;
+            }
+            while seen.start < seen.end && seen.start * stride + kernel <= at {
+                seen.start += 1;
+            }
+            seen.clone()
+        })
     }
 
     /// Calls `visit(output pixel, input pixel, tap)` for each pair that meets within one image.

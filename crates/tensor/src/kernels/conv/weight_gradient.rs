@@ -23,8 +23,10 @@ use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::tile::{Sums, multiply, zeros};
 use crate::kernels::{InstructionSet, Scratch, scratch};
 
-/// Chunks of the batch, if it has as many images.
-const CHUNKS: usize = 16;
+/// The fewest and the most chunks of the batch, if it has as many images.
+const CHUNKS: [usize; 2] = [16, 64];
+/// Pixels of a chunk of large images.
+const PIXELS: usize = 2048;
 /// The most elements that all partial sums together may have, unless one alone has more.
 const PARTIAL: usize = 1 << 21;
 /// Weights with more elements than this are cut into groups of columns.
@@ -50,7 +52,10 @@ pub(in crate::kernels) fn direct<L: Load>(
     let (depth, columns) = (taps * shape.in_channels, shape.out_channels);
     let padded_columns = columns.next_multiple_of(LANES);
     let partial_len = depth * padded_columns;
-    let chunks = CHUNKS.min(PARTIAL / partial_len).clamp(1, shape.batch);
+    let [height, width] = shape.output_image();
+    let [fewest, most] = CHUNKS;
+    let chunks = (shape.batch * height * width / PIXELS).clamp(fewest, most);
+    let chunks = chunks.min(PARTIAL / partial_len).clamp(1, shape.batch);
     let chunk = shape.batch.div_ceil(chunks);
     let chunks = shape.batch.div_ceil(chunk);
     let group = if partial_len > WIDE { GROUP } else { padded_columns };

@@ -54,6 +54,9 @@ pub(crate) trait Simd: Copy {
     /// `self` in the lanes where `gate > 0`, else 0.
     fn where_positive(self, gate: Self) -> Self;
 
+    /// `self` in the lanes where `a` and `b` have the same bits, else 0.
+    fn where_same(self, a: Self, b: Self) -> Self;
+
     /// The larger of `self` and `best`, and which of two it is: (`self`, the first) in the lanes
     /// where `self > best` or `self` is NaN, else (`best`, the second).
     fn larger(self, best: Self, which: [Self; 2]) -> (Self, Self);

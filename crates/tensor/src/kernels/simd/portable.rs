@@ -76,6 +76,11 @@ impl<const N: usize> Simd for Portable<N> {
         Self(from_fn(|lane| if gate.0[lane] > 0.0 { self.0[lane] } else { 0.0 }))
     }
     #[inline(always)]
+    fn where_same(self, a: Self, b: Self) -> Self {
+        let same = |lane: usize| a.0[lane].to_bits() == b.0[lane].to_bits();
+        Self(from_fn(|lane| if same(lane) { self.0[lane] } else { 0.0 }))
+    }
+    #[inline(always)]
     fn larger(self, best: Self, [own, other]: [Self; 2]) -> (Self, Self) {
         let wins = |lane: usize| (self.0[lane] > best.0[lane]) | self.0[lane].is_nan();
         let select =

@@ -159,6 +159,14 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn where_same(self, a: Self, b: Self) -> Self {
+        Self(intrinsic!(_mm512_maskz_mov_ps(
+            _mm512_cmpeq_epi32_mask(_mm512_castps_si512(a.0), _mm512_castps_si512(b.0)),
+            self.0
+        )))
+    }
+
+    #[inline(always)]
     fn larger(self, best: Self, [own, other]: [Self; 2]) -> (Self, Self) {
         let greater = intrinsic!(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, best.0));
         let nan = intrinsic!(_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0));
@@ -222,6 +230,13 @@ impl Simd for Ymm {
     fn where_positive(self, gate: Self) -> Self {
         let zero = intrinsic!(_mm256_setzero_ps());
         Self(intrinsic!(_mm256_and_ps(self.0, _mm256_cmp_ps::<_CMP_GT_OQ>(gate.0, zero))))
+    }
+
+    #[inline(always)]
+    fn where_same(self, a: Self, b: Self) -> Self {
+        let same =
+            intrinsic!(_mm256_cmpeq_epi32(_mm256_castps_si256(a.0), _mm256_castps_si256(b.0)));
+        Self(intrinsic!(_mm256_and_ps(self.0, _mm256_castsi256_ps(same))))
     }
 
     #[inline(always)]
@@ -343,6 +358,11 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn where_positive(self, gate: Self) -> Self {
         Self(self.0.where_positive(gate.0), self.1.where_positive(gate.1))
+    }
+
+    #[inline(always)]
+    fn where_same(self, a: Self, b: Self) -> Self {
+        Self(self.0.where_same(a.0, b.0), self.1.where_same(a.1, b.1))
     }
 
     #[inline(always)]

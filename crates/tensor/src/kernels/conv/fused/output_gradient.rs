@@ -130,7 +130,12 @@ impl ByImages for Gradients<'_> {
                         for (image, (gradient, argmax)) in
                             to.chunks_exact_mut(len / images.len()).zip(from)
                         {
-                            max_pool_gradient(pool.in_channels, gradient, argmax, image);
+                            max_pool_gradient(
+                                &Conv2dShape { batch: 1, ..*pool },
+                                gradient,
+                                argmax,
+                                image,
+                            );
                         }
                     };
                     match maxima {

@@ -324,7 +324,7 @@ fn check_pooled(shape: &Conv2dShape, pool: Conv2dShape) {
         let mut dy = vec![f32::NAN; y.len()];
         let images = dy.chunks_mut(y.len() / shape.batch);
         for (dy, (dz, at)) in images.zip(dz.chunks(each).zip(argmax.chunks(each))) {
-            max_pool_gradient(channels, dz, at, dy);
+            max_pool_gradient(&one, dz, at, dy);
         }
         let pooled = || OutputGradient::Pooled { pool, argmax: &argmax, maxima: of_maxima };
         let mut found = [0, 1].map(|_| (vec![f32::NAN; x.len()], vec![f32::NAN; w.len()]));
