@@ -33,7 +33,6 @@ impl Correlation {
 
     /// Packs weights (O, I, KH, KW) for register tiles of at most `columns` vectors.
     pub(super) fn pack(&self, weight: &[f32], columns: usize, packed: &mut [f32]) {
-        let (sources, targets) = self.channels();
         let mut rest = packed;
         for (y, x) in self.phase_pairs() {
             let depth = self.depth(&y, &x);
@@ -44,20 +43,32 @@ impl Correlation {
             }
             let panels = pair.par_chunks_mut(depth * columns * LANES);
             panels.enumerate().for_each(|(panel, packed)| {
-                let width = packed.len() / depth;
-                let first = panel * columns * LANES;
-                let filled = width.min(targets - first);
-                for source in 0..sources {
-                    for t in 0..y.taps * x.taps {
-                        let (u, v) = (y.kernel(t / x.taps), x.kernel(t % x.taps));
-                        let row = &mut packed[(t * sources + source) * width..][..width];
-                        for (lane, value) in row[..filled].iter_mut().enumerate() {
-                            *value = weight[self.weight_index(first + lane, source, u, v)];
-                        }
-                        row[filled..].fill(0.0);
-                    }
-                }
+                self.pack_panel(weight, (&y, &x), panel * columns * LANES, packed);
             });
+        }
+    }
+
+    /// Packs one panel of a pair of phases, the target channels from `first` on.
+    pub(super) fn pack_panel(
+        &self,
+        weight: &[f32],
+        (y, x): (&Axis, &Axis),
+        first: usize,
+        packed: &mut [f32],
+    ) {
+        let (sources, targets) = self.channels();
+        let width = packed.len() / self.depth(y, x);
+        let filled = width.min(targets - first);
+        let channel = self.weight_index(1, 0, 0, 0);
+        for t in 0..y.taps * x.taps {
+            let (u, v) = (y.kernel(t / x.taps), x.kernel(t % x.taps));
+            let rows = packed[t * sources * width..].chunks_exact_mut(width).take(sources);
+            for (source, row) in rows.enumerate() {
+                let from = &weight[self.weight_index(first, source, u, v)..];
+                let from = from.iter().step_by(channel);
+                row.iter_mut().take(filled).zip(from).for_each(|(to, from)| *to = *from);
+                row[filled..].fill(0.0);
+            }
         }
     }
 }

@@ -78,8 +78,7 @@ pub(in crate::kernels::conv) fn prepare<'b>(
     buffer: &'b mut [f32],
 ) -> &'b [f32] {
     let (packed, weights) = buffer.split_at_mut(correlation.packed_len());
-    correlation.pack(weight, simd::columns(set), packed);
-    weights::transform(set, correlation, packed, weights);
+    weights::transform(set, correlation, weight, packed, weights);
     weights
 }
 

@@ -98,7 +98,7 @@ impl Chunks {
         }
     }
 
-    /// Values of the partial sums of a chunk, (taps, taps, input channels, output channels).
+    /// Values of the partial sums of a chunk: for each sixteen output channels (taps, taps, input channels, 16).
     pub(in crate::kernels::conv) fn partial_len(&self) -> usize {
         self.taps * self.taps * self.channels.0 * self.channels.1
     }
@@ -117,8 +117,11 @@ impl Chunks {
         let plane = self.plane();
         scratch::with_thread_buffer(PRODUCTS * plane, |sums| {
             add_all(&mut ChunkSums { chunks: self, is_first: true, sums });
-            let taps = self.taps;
-            simd::run(self.set, TapSums { taps, from: sums, from_plane: plane, to: partial });
+            let (taps, inputs) = (self.taps, self.channels.0);
+            simd::run(
+                self.set,
+                TapSums { taps, inputs, from: sums, from_plane: plane, to: partial },
+            );
         });
     }
 
@@ -133,24 +136,20 @@ impl Chunks {
         partials: &mut [f32],
         weight_gradient: &mut [f32],
     ) {
-        const PIECE: usize = 1 << 12;
-        let (sum, rest) = partials.split_at_mut(self.partial_len());
-        sum.par_chunks_mut(PIECE).enumerate().for_each(|(piece, sum)| {
+        let ((inputs, _), taps) = (self.channels, self.taps * self.taps);
+        let panel_len = taps * inputs * LANES;
+        let (sums, rest) = partials.split_at_mut(self.partial_len());
+        let filters = weight_gradient.par_chunks_mut(panel_len);
+        let panels = sums.par_chunks_mut(panel_len).zip(filters).enumerate();
+        panels.for_each(|(panel, (sums, filters))| {
             for partial in rest.chunks_exact(self.partial_len()) {
-                let partial = &partial[piece * PIECE..][..sum.len()];
-                sum.iter_mut().zip(partial).for_each(|(sum, value)| *sum += value);
+                let partial = &partial[panel * panel_len..][..panel_len];
+                sums.iter_mut().zip(partial).for_each(|(sum, value)| *sum += value);
             }
-        });
-        let (sum, (inputs, outputs)) = (&*sum, self.channels);
-        let taps = self.taps * self.taps;
-        let filters = weight_gradient.par_chunks_mut(LANES * inputs * taps);
-        filters.enumerate().for_each(|(panel, filters)| {
-            for i in 0..inputs {
-                for tap in 0..taps {
-                    let from = &sum[(tap * inputs + i) * outputs + panel * LANES..][..LANES];
-                    for (lane, &value) in from.iter().enumerate() {
-                        filters[(lane * inputs + i) * taps + tap] = value;
-                    }
+            for (at, sums) in sums.chunks_exact(LANES).enumerate() {
+                let (tap, i) = (at / inputs, at % inputs);
+                for (lane, &sum) in sums.iter().enumerate() {
+                    filters[(lane * inputs + i) * taps + tap] = sum;
                 }
             }
         });
@@ -336,9 +335,10 @@ impl<L: Load> Group<'_, L> {
 /// From the planes of sums to those of taps.
 struct TapSums<'a> {
     taps: usize,
+    inputs: usize,
     from: &'a [f32],
     from_plane: usize,
-    /// (taps, taps, input channels, output channels).
+    /// For each sixteen output channels (taps, taps, input channels, 16).
     to: &'a mut [f32],
 }
 
@@ -357,14 +357,21 @@ impl Task for TapSums<'_> {
 impl TapSums<'_> {
     #[inline(always)]
     fn transform<V: Vector, const R: usize>(self) {
-        let plane = self.to.len() / (R * R);
-        assert!(plane <= self.from_plane && self.from.len() >= PRODUCTS * self.from_plane);
+        let plane = self.inputs * LANES;
+        let panels = self.to.chunks_exact_mut(R * R * plane);
+        let outputs = panels.len() * LANES;
+        assert!(self.from.len() >= PRODUCTS * self.from_plane);
+        assert!(self.inputs * outputs <= self.from_plane);
         let (from, to) = (planes(self.from_plane), Square::whole([R * plane, plane]));
-        for at in (0..plane).step_by(V::Register::WIDTH) {
-            // SAFETY: planes are whole vectors long; `from` has 36 of them and `to` R R.
-            unsafe {
-                let (sums, taps) = (self.from.as_ptr().add(at), self.to.as_mut_ptr().add(at));
-                weight_plane_adjoint::<V::Register, R>((sums, from), (taps, to));
+        for (panel, taps) in panels.enumerate() {
+            for at in (0..plane).step_by(V::Register::WIDTH) {
+                let source = at / LANES * outputs + panel * LANES + at % LANES;
+                // SAFETY: `from` has 36 planes of (input channels, output channels), and `taps` R R of
+                // (input channels, 16); a register is within sixteen.
+                unsafe {
+                    let (sums, taps) = (self.from.as_ptr().add(source), taps.as_mut_ptr().add(at));
+                    weight_plane_adjoint::<V::Register, R>((sums, from), (taps, to));
+                }
             }
         }
     }

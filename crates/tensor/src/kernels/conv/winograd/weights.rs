@@ -9,20 +9,24 @@ use crate::kernels::InstructionSet;
 use crate::kernels::conv::correlation::Correlation;
 use crate::kernels::simd::{self, LANES, Simd, Task, Vector};
 
-/// Transforms packed weights, a panel to a task.
+/// Packs and transforms weights, a panel to a task.
 pub(super) fn transform(
     set: InstructionSet,
     correlation: &Correlation,
-    packed: &[f32],
+    weight: &[f32],
+    packed: &mut [f32],
     transformed: &mut [f32],
 ) {
-    let taps = correlation.axis(0, 0).taps;
+    let axes = [correlation.axis(0, 0), correlation.axis(1, 0)];
+    let taps = axes[0].taps;
     let (sources, _) = correlation.channels();
     let width = simd::columns(set) * LANES;
     // Panels of all planes lie together, so that each task writes one piece.
-    let from = packed.par_chunks(taps * taps * sources * width);
-    transformed.par_chunks_mut(PRODUCTS * sources * width).zip(from).for_each(|(to, from)| {
-        simd::run(set, Panel { taps, from, to });
+    let packed = packed.par_chunks_mut(taps * taps * sources * width);
+    let panels = packed.zip(transformed.par_chunks_mut(PRODUCTS * sources * width));
+    panels.enumerate().for_each(|(panel, (packed, to))| {
+        correlation.pack_panel(weight, (&axes[0], &axes[1]), panel * width, packed);
+        simd::run(set, Panel { taps, from: packed, to });
     });
 }
 
