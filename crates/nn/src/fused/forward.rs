@@ -35,11 +35,8 @@ impl Fused<'_> {
                 }
                 Forward::Weighted { .. } => self.weighted(step, None, images, workspace)?,
                 Forward::Combine { value, join } => {
-                    // A convolution that reads it next writes it as well. In inference, its output may lie
-                    // where the operands do.
-                    if self.training
-                        && let Some(next) = steps.next_if(|next| self.convolves(next, value))
-                    {
+                    let nodes = &self.network.nodes;
+                    if let Some(next) = steps.next_if(|next| next.writes_input(value, nodes)) {
                         self.weighted(next, Some((value, join)), images, workspace)?;
                         continue;
                     }
@@ -54,13 +51,6 @@ impl Fused<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Whether a step is the convolution of a stored value.
-    fn convolves(&self, step: &Forward, value: usize) -> bool {
-        let Forward::Weighted { node, input, .. } = *step else { return false };
-        let is_convolution = matches!(self.network.nodes[node].op, Op::Conv2d { .. });
-        is_convolution && input == Read::Stored(value)
     }
 
     /// A convolution or linear layer. A convolution may write its input first.

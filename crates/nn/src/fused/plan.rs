@@ -21,6 +21,15 @@ pub(crate) enum Forward {
     Combine { value: usize, join: Join },
 }
 
+impl Forward {
+    /// Whether this step, which comes after a value is combined, is a convolution that reads it: then it
+    /// writes it as well.
+    pub(crate) fn writes_input(&self, combined: usize, nodes: &[Node]) -> bool {
+        let Self::Weighted { node, input, .. } = *self else { return false };
+        matches!(nodes[node].op, Op::Conv2d { .. }) && input == Read::Stored(combined)
+    }
+}
+
 /// What is done with the gradient of a value when its last part has been computed: other parts are
 /// added, the ReLU is applied, the sums that norms need are taken.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -114,7 +123,7 @@ fn source(nodes: &[Node], read: Read) -> usize {
 /// In training, values keep their buffers, but for elementwise nodes that may write over their
 /// input; in inference, a buffer is free again after the last step that reads it.
 fn plan_slots(nodes: &[Node], forward: &[Forward], training: bool) -> Slots {
-    let reads: Vec<Vec<usize>> = forward
+    let mut reads: Vec<Vec<usize>> = forward
         .iter()
         .map(|step| match step {
             Forward::Plain { node } => nodes[*node].inputs().collect(),
@@ -125,6 +134,14 @@ fn plan_slots(nodes: &[Node], forward: &[Forward], training: bool) -> Slots {
                 .collect(),
         })
         .collect();
+    // What is combined by the next step is read by that.
+    for step in 1..forward.len() {
+        let Forward::Combine { value, .. } = forward[step - 1] else { continue };
+        if forward[step].writes_input(value, nodes) {
+            let operands = std::mem::take(&mut reads[step - 1]);
+            reads[step].extend(operands);
+        }
+    }
     let mut last_read = vec![0; nodes.len() + 1];
     let mut reads_of = vec![0; nodes.len() + 1];
     for (step, values) in reads.iter().enumerate() {
