@@ -9,7 +9,8 @@ weight decay, on one batch of random images; PyTorch runs in its best mode (chan
 Machines drift by a quarter within minutes, so only the ratio within a round counts: printed are the
 medians of each side and the median of the rounds' ratios. Then what SmoothOut and AdaSmoothOut add to
 the plain step, what two threads gain over one, and a large batch in ghost batches, each in turn too.
-`--bf16` times PyTorch's bfloat16 autocast instead of f32.
+The share of the peak counts direct convolution, whatever the kernels do, against fused multiply-adds.
+`--bf16` times PyTorch's bfloat16 autocast as well.
 """
 
 import argparse
@@ -138,8 +139,8 @@ def ours(program, work, threads, *options, steps=None):
     return run([*command, *options])
 
 
-def compare(title, rounds, sides):
-    """Runs the sides in turn; prints the medians, and the median ratio of each to the first."""
+def compare(title, rounds, sides, peak=None):
+    """Runs the sides in turn; prints the medians, the median ratio of each to the first, and shares of the peak."""
     found = [[side() for side in sides.values()] for _ in range(rounds)]
     first = [row[0]["ms"] for row in found]
     print(title)
@@ -147,7 +148,10 @@ def compare(title, rounds, sides):
         ms = [row[k]["ms"] for row in found]
         ratio = statistics.median(m / f for m, f in zip(ms, first))
         memory = max(row[k]["rss_mb"] for row in found)
-        print(f"  {side:24} {statistics.median(ms):9.2f} ms ({min(ms):.2f} to {max(ms):.2f})   {ratio:6.3f}   {memory:5.0f} MB", flush=True)
+        line = f"  {side:24} {statistics.median(ms):9.2f} ms ({min(ms):.2f} to {max(ms):.2f})   {ratio:6.3f}   {memory:5.0f} MB"
+        if peak and "gflops" in found[0][k]:
+            line += f"   {statistics.median(row[k]['gflops'] for row in found) / peak:5.2f} of the peak"
+        print(line, flush=True)
 
 
 def main():
@@ -155,7 +159,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", default="", help="works and tables whose name contains this")
-    parser.add_argument("--bf16", action="store_true", help="PyTorch in bfloat16 autocast")
+    parser.add_argument("--bf16", action="store_true", help="PyTorch in bfloat16 autocast as well")
     parser.add_argument("--theirs", choices=WORKS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.theirs:
@@ -167,13 +171,14 @@ def main():
     print(f"{machine['threads']} threads, {machine['fma_peak_gflops']:.0f} GFLOP/s of multiply-adds, "
           f"{machine['memory_bandwidth_gbs']:.0f} GB/s, {machine['kernels']}")
     print("medians (over the rounds), ratio to the first line of each table, peak memory")
-    torch = [sys.executable, __file__, "--threads", str(args.threads)] + ["--bf16"] * args.bf16
+    torch = [sys.executable, __file__, "--threads", str(args.threads)]
     for work in WORKS:
         if args.only in work:
-            compare(work, args.rounds, {
-                "PyTorch": lambda: run([*torch, "--theirs", work]),
-                "smoothout": lambda: ours(program, work, args.threads),
-            })
+            sides = {"PyTorch": lambda: run([*torch, "--theirs", work])}
+            if args.bf16:
+                sides["PyTorch, bf16"] = lambda: run([*torch, "--bf16", "--theirs", work])
+            sides["smoothout"] = lambda: ours(program, work, args.threads)
+            compare(work, args.rounds, sides, machine["fma_peak_gflops"])
     for work, steps in (("resnet44 b128", 4), ("c3 b128", 8), ("f1 b128", 60)):
         if args.only in f"overhead {work}":
             compare(f"overhead {work}", args.rounds, {
