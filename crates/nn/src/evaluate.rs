@@ -136,5 +136,6 @@ mod tests {
     fn an_image_has_the_same_logits_in_any_batch() {
         check(&models::cifar_resnet(8, 16, 10).unwrap());
         check(&models::f1(8, 10).unwrap());
+        check(&models::shallow(16, 6).unwrap());
     }
 }

@@ -96,7 +96,7 @@ impl<'a, R: Real> Run<'a, R> {
     ) -> Result<(), NnError> {
         let gradients = if self.training { &self.network.plan.gradients[..] } else { &[] };
         workspace.prepare(self.network, self.batch, self.slots, gradients);
-        workspace.watch.skip();
+        workspace.watch.begin(self.network.nodes.len());
         (0..self.network.nodes.len())
             .try_for_each(|node| self.forward_step(node, images, workspace))
     }
@@ -236,7 +236,7 @@ impl<'a, R: Real> Run<'a, R> {
         gradient: &mut [R],
         workspace: &mut Workspace<R>,
     ) {
-        workspace.watch.skip();
+        workspace.watch.begin(self.network.nodes.len());
         for step in &self.network.plan.backward {
             self.backward_node(step, images, gradient, workspace);
         }

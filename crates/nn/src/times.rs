@@ -31,14 +31,12 @@ impl Watch {
     fn start(&mut self, nodes: usize) {
         self.times.clear();
         self.times.resize(nodes, [Duration::ZERO; 2]);
-        self.last = Some(Instant::now());
     }
 
-    /// What was done since the last call is nobody's.
-    pub(crate) fn skip(&mut self) {
-        if let Some(last) = &mut self.last {
-            *last = Instant::now();
-        }
+    /// A pass begins, of a network of so many nodes; what was done since the last lap is nobody's. Another
+    /// network than that of [`start`](Self::start) is not timed.
+    pub(crate) fn begin(&mut self, nodes: usize) {
+        self.last = (self.times.len() == nodes).then(Instant::now);
     }
 
     /// What was done since the last call is this pass of a node.
@@ -77,8 +75,8 @@ impl LayerTime {
 }
 
 impl<R: Real> Workspace<R> {
-    /// From now on evaluations with this workspace add up the time of each layer, from zero. It costs two
-    /// looks at the clock a layer.
+    /// From now on evaluations of this network with this workspace add up the time of each layer, from zero. It
+    /// costs two looks at the clock a layer.
     ///
     /// ```
     /// use ndarray::Array4;

@@ -26,7 +26,7 @@ impl Fused<'_> {
         workspace: &mut Workspace<f32>,
     ) {
         workspace.gradient_squared_norm = 0.0;
-        workspace.watch.skip();
+        workspace.watch.begin(self.network.nodes.len());
         for step in &self.plan.backward {
             match step {
                 Backward::Plain(step) => {

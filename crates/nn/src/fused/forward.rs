@@ -25,7 +25,7 @@ impl Fused<'_> {
         let gradients = if self.training { &plan.gradients[..] } else { &[] };
         workspace.prepare(self.network, self.batch, slots, gradients);
         let mut steps = plan.forward.iter().peekable();
-        workspace.watch.skip();
+        workspace.watch.begin(self.network.nodes.len());
         while let Some(step) = steps.next() {
             match *step {
                 Forward::Plain { node } => self.run.forward_step(node, images, workspace)?,

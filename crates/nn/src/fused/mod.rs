@@ -5,8 +5,8 @@
 //! walks the steps. Whatever no pattern covers is run by the plain executor's functions, node by
 //! node. The passes are in [`smoothout_tensor::kernels::fused`].
 //!
-//! What is kept: the output of each convolution and linear layer, and one tensor at the end of each
-//! residual block; everything else is computed again.
+//! What is kept: the output of each convolution and linear layer, of a convolution with a max pool behind it
+//! the maxima alone, and one tensor at the end of each residual block; everything else is computed again.
 
 mod backward;
 mod forward;

@@ -4,6 +4,8 @@
 //! sum and ReLU that follow it, is either *lazy*, computed from z whenever a convolution or linear layer
 //! reads it, or *combined*: written once, as the value that the last of these nodes writes.
 
+use smoothout_tensor::kernels::fused::POOLED_WEIGHTS;
+
 use crate::graph::{Node, Op};
 
 /// How a value is read.
@@ -74,8 +76,9 @@ impl Roles {
             is_weighted,
         };
         for (index, node) in nodes.iter().enumerate() {
-            let Op::Conv2d { bias, .. } = &node.op else { continue };
-            if let ([reader], true) = (&readers[index + 1][..], bias.is_empty())
+            let Op::Conv2d { weight, bias, .. } = &node.op else { continue };
+            let fits = bias.is_empty() && weight.len() <= POOLED_WEIGHTS;
+            if let ([reader], true) = (&readers[index + 1][..], fits)
                 && matches!(nodes[*reader].op, Op::MaxPool { .. })
             {
                 (roles.pool_of[index], roles.is_absorbed[*reader]) = (Some(*reader), true);

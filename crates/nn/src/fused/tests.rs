@@ -292,12 +292,14 @@ fn one_value_to_a_channel_is_an_error() {
 
 #[test]
 fn threads_do_not_change_a_bit() {
-    let network = models::cifar_resnet(8, 16, 10).unwrap();
-    let w = weights(&network, 3);
-    let on = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| fused(&network, &w, Mode::batch(), 21))
-    };
-    let expected = on(1);
-    assert!(expected == on(2) && expected == on(7));
+    let networks = [models::cifar_resnet(8, 16, 10), models::shallow(16, 6), biased()];
+    for network in networks.map(Result::unwrap) {
+        let w = weights(&network, 3);
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| fused(&network, &w, Mode::batch(), 21))
+        };
+        let expected = on(1);
+        assert!(expected == on(2) && expected == on(7), "{}", network.name());
+    }
 }

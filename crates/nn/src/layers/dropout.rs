@@ -40,6 +40,14 @@ mod tests {
     fn gradient_matches_differences() {
         for (len, p) in [(6, 0.5), (40, 0.3)] {
             let (x, g) = (wave(len, 0.7), wave(len, 1.1));
+            let scale = 1.0 / (1.0 - p);
+            let masks = run(p, &x).into_iter().zip(&x).map(|(y, x)| y / x);
+            let (mut kept, mut dropped) = (0, 0);
+            for mask in masks {
+                assert!(mask == 0.0 || (mask - scale).abs() < 1e-12, "{mask}");
+                if mask == 0.0 { dropped += 1 } else { kept += 1 }
+            }
+            assert!(kept > 0 && dropped > 0, "{kept} of {len}");
             check("dropout", &x, &run(p, &g), |x| dot(&run(p, x), &g));
         }
     }

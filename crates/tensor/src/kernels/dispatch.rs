@@ -47,7 +47,8 @@ impl KernelChoice {
 /// The instructions that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InstructionSet {
-    /// AVX-512, and the matrix unit AMX for matrix products, and for direct convolutions of many channels.
+    /// AVX-512, and the matrix unit AMX for matrix products, direct convolutions of sixteen channels and
+    /// more, and weight gradients of images.
     /// The unit multiplies `bf16`: each `f32` is split into three of these, and between 1e-30 and 3.39e38
     /// sums are as exact as those of fused multiply-adds. On Linux.
     Amx,

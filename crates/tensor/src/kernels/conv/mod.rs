@@ -54,6 +54,11 @@ impl Algorithm {
         }
     }
 
+    /// The same, or another that takes some images at a time.
+    fn by_images(self) -> Self {
+        if self == Self::Im2col { Self::Direct } else { self }
+    }
+
     /// That of the weight gradient.
     fn of_weight_gradient(choice: KernelChoice, set: InstructionSet, shape: &Conv2dShape) -> Self {
         if winograd::serves_weight_gradient(choice, shape) {

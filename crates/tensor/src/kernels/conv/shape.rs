@@ -104,6 +104,14 @@ impl Conv2dShape {
         }
     }
 
+    /// # Panics
+    /// If a max pool does not take what this convolution writes.
+    pub(super) fn check_pool(&self, pool: &Self) {
+        let takes = (pool.batch, pool.image, [pool.in_channels, pool.out_channels]);
+        let written = (self.batch, self.output_image(), [self.out_channels; 2]);
+        assert_eq!(takes, written, "batch, image and channels of a pool behind {self:?}");
+    }
+
     pub(super) fn check(&self, input: usize, weight: usize, output: usize) {
         assert_eq!(input, self.input_len(), "length of the input of {self:?}");
         assert_eq!(weight, self.weight_len(), "length of the weight of {self:?}");

@@ -31,6 +31,8 @@ const PIXELS: usize = 2048;
 const PARTIAL: usize = 1 << 21;
 /// Weights with more elements than this are cut into groups of columns.
 const WIDE: usize = 1 << 17;
+/// Weights with at most so many elements have as many chunks as there are images for, up to the fewest.
+pub(super) const OF_MANY_CHUNKS: usize = PARTIAL / CHUNKS[0];
 /// Columns of a group of a wide weight.
 const GROUP: usize = 64;
 
@@ -71,12 +73,13 @@ pub(in crate::kernels) fn direct<L: Load>(
         output_gradient.images(images, |gradient| {
             partial.par_chunks_mut(depth * group).enumerate().for_each(|(g, partial)| {
                 let first = g * group;
-                if splits || folded.is_some() {
+                if let Some(folded) = &folded {
                     let chunk = split::Chunk { shape, input, gradient, first, partial, load };
-                    return match &folded {
-                        Some(folded) => split::folded_chunk(set, folded, chunk),
-                        None => split::chunk(set, chunk),
-                    };
+                    return split::folded_chunk(set, folded, chunk);
+                }
+                if splits {
+                    let chunk = split::Chunk { shape, input, gradient, first, partial, load };
+                    return split::chunk(set, chunk);
                 }
                 scratch::with_thread_buffer(buffer_len, |buffer| {
                     simd::run(set, Chunk { shape, input, gradient, first, partial, load, buffer });

@@ -50,7 +50,7 @@ enum Target<'a> {
 /// all means, then all sums of squared deviations.
 ///
 /// # Panics
-/// If a length is not what `shape` says.
+/// If a length is not what `shape` says, or a pool does not take what the convolution writes.
 pub fn forward(
     shape: &Conv2dShape,
     input: Input<'_>,
@@ -80,12 +80,11 @@ pub fn forward(
             groups.forward(input, targets.map(Target::Stored), len, moments, partials);
         }
         Output::Pooled { pool, maxima, argmax } => {
+            shape.check_pool(&pool);
             assert_eq!(maxima.len(), pool.output_len(), "length of the maxima");
             assert_eq!(argmax.len(), maxima.len(), "one position for each maximum");
-            // What is pooled is not there all at once.
-            let algorithm =
-                if algorithm == Algorithm::Im2col { Algorithm::Direct } else { algorithm };
-            let groups = Groups::new((set, algorithm), shape, Some(pool), weight, scratch);
+            let way = (set, algorithm.by_images());
+            let groups = Groups::new(way, shape, Some(pool), weight, scratch);
             let (len, each) = (maxima.len(), groups.len(maxima.len()));
             let targets = maxima.par_chunks_mut(each).zip(argmax.par_chunks_mut(each));
             let targets = targets.map(|(maxima, argmax)| Target::Pooled(maxima, argmax));
@@ -178,8 +177,8 @@ impl<'a> Groups<'a> {
             }
             Target::Pooled(maxima, argmax) => {
                 let pool = self.pool.expect("the pool of a pooled output");
-                let image = |len: usize| len / pool.batch;
-                let [all, each] = [pool.input_len(), pool.output_len()].map(image);
+                let of_image = |len: usize| len / pool.batch;
+                let [all, each] = [pool.input_len(), pool.output_len()].map(of_image);
                 let images = maxima.len() / each;
                 scratch::with_thread_buffer(images * all, |output| {
                     self.prepared.group(source, ahead, load, output);

@@ -17,11 +17,16 @@ use crate::kernels::conv::{self, Algorithm, Conv2dShape, im2col, winograd};
 use crate::kernels::simd;
 use crate::kernels::{InstructionSet, KernelChoice, Scratch};
 
+/// The most weights of a convolution whose output is better pooled group by group than stored: the gradient
+/// of so many is taken from sixteen chunks of the batch, each of a thread that holds its part of the output's
+/// gradient.
+pub const POOLED_WEIGHTS: usize = conv::weight_gradient::OF_MANY_CHUNKS;
+
 /// The gradient of a convolution's input, finished, with `sums` as in [`finish`](super::finish), and that of
 /// its weight; all are overwritten.
 ///
 /// # Panics
-/// If a length is not what `shape` says.
+/// If a length is not what `shape` says, or a pool does not take what the convolution writes.
 #[expect(clippy::too_many_arguments, reason = "each is a tensor of the formulas")]
 pub fn gradients(
     shape: &Conv2dShape,
@@ -38,14 +43,12 @@ pub fn gradients(
     shape.check(input.values.len(), weight_gradient.len(), gradient.len());
     assert_eq!(sums.len(), 3 * shape.in_channels, "three sums of each channel");
     let (choice, set) = (KernelChoice::current(), InstructionSet::current());
-    // What is pooled is not there all at once.
-    let by_images = |algorithm| match algorithm {
-        Algorithm::Im2col if gradient.is_pooled() => Algorithm::Direct,
-        algorithm => algorithm,
-    };
-    let of_input = Algorithm::of_correlation(choice, set, shape, Direction::InputGradient);
-    let of_weight = Algorithm::of_weight_gradient(choice, set, shape);
-    let [of_input, of_weight] = [of_input, of_weight].map(by_images);
+    let mut of_input = Algorithm::of_correlation(choice, set, shape, Direction::InputGradient);
+    let mut of_weight = Algorithm::of_weight_gradient(choice, set, shape);
+    if let OutputGradient::Pooled { pool, .. } = &gradient {
+        shape.check_pool(pool);
+        [of_input, of_weight] = [of_input, of_weight].map(Algorithm::by_images);
+    }
     let way = (set, of_input);
     if of_input != Algorithm::Im2col && of_weight == Algorithm::Winograd {
         let gradient = Gradients { set, batch: shape.batch, of: &gradient };
@@ -59,7 +62,7 @@ pub fn gradients(
 /// The gradient of a convolution's weight (overwritten), given that of its output.
 ///
 /// # Panics
-/// If a length is not what `shape` says.
+/// If a length is not what `shape` says, or a pool does not take what the convolution writes.
 pub fn weight_gradient(
     shape: &Conv2dShape,
     input: Operand<'_>,
@@ -69,10 +72,11 @@ pub fn weight_gradient(
 ) {
     shape.check(input.values.len(), weight_gradient.len(), gradient.len());
     let (choice, set) = (KernelChoice::current(), InstructionSet::current());
-    let algorithm = match Algorithm::of_weight_gradient(choice, set, shape) {
-        Algorithm::Im2col if gradient.is_pooled() => Algorithm::Direct,
-        algorithm => algorithm,
-    };
+    let mut algorithm = Algorithm::of_weight_gradient(choice, set, shape);
+    if let OutputGradient::Pooled { pool, .. } = &gradient {
+        shape.check_pool(pool);
+        algorithm = algorithm.by_images();
+    }
     alone((set, algorithm), shape, input, gradient, weight_gradient, scratch);
 }
 
@@ -89,6 +93,12 @@ fn alone(
     if algorithm == Algorithm::Im2col {
         return im2col::weight_gradient(set, shape, x, gradient.store(), to, scratch, load);
     }
+    // Of many weights, few chunks are added up side by side: each would be a large part of the gradient.
+    let gradient = match gradient {
+        pooled @ OutputGradient::Pooled { .. } => pooled,
+        gradient if shape.weight_len() > POOLED_WEIGHTS => OutputGradient::Stored(gradient.store()),
+        gradient => gradient,
+    };
     let gradient = Gradients { set, batch: shape.batch, of: &gradient };
     if algorithm == Algorithm::Winograd {
         winograd::weight_gradient(set, shape, x, &gradient, to, scratch, load);
@@ -99,7 +109,7 @@ fn alone(
 
 /// Both gradients in one pass.
 struct Both<'a> {
-    /// That of the input's.
+    /// Instructions and algorithm of the input's gradient.
     way: (InstructionSet, Algorithm),
     shape: &'a Conv2dShape,
     weight: &'a [f32],

@@ -33,7 +33,7 @@ mod tests;
 pub use combine::{Combination, Input, combine};
 pub use convolution::{Output, forward};
 pub use gradient::{Finish, NormGradient, Normed};
-pub use gradients::{gradients, weight_gradient};
+pub use gradients::{POOLED_WEIGHTS, gradients, weight_gradient};
 pub(in crate::kernels) use lanes::{lanes, load, store};
 pub use linear::{linear_forward, linear_gradients, linear_weight_gradient};
 pub(in crate::kernels) use normalise::Affine;

@@ -20,7 +20,7 @@ pub enum OutputGradient<'a> {
     Norm {
         /// Where it comes from.
         norm: NormGradient<'a>,
-        /// Room for dz.
+        /// Room for dz, where it is stored between two passes; else it stays as it is.
         to: &'a mut [f32],
     },
     /// The gradient of a max pool's input, which a convolution's output is. It is never stored.
@@ -51,10 +51,6 @@ impl<'a> OutputGradient<'a> {
             Self::Norm { to, .. } => to.len(),
             Self::Pooled { pool, .. } => pool.input_len(),
         }
-    }
-
-    pub(super) fn is_pooled(&self) -> bool {
-        matches!(self, Self::Pooled { .. })
     }
 
     /// The gradient, computed and written in a pass of its own if it is not stored.
@@ -120,31 +116,29 @@ impl ByImages for Gradients<'_> {
                 self.norm(norm, self.rows(&images, norm.input.len()), body);
             }
             OutputGradient::Pooled { pool, argmax, maxima } => {
+                let rows = self.rows(&images, argmax.len());
+                let argmax = &argmax[rows.clone()];
                 let len = images.len() * pool.input_len() / self.batch;
                 scratch::with_thread_buffer(len, |to| {
-                    let rows = self.rows(&images, argmax.len());
-                    let argmax = &argmax[rows.clone()];
-                    let each = argmax.len() / images.len();
-                    let mut spread = |gradient: &[f32]| {
-                        let from = gradient.chunks_exact(each).zip(argmax.chunks_exact(each));
-                        for (image, (gradient, argmax)) in
-                            to.chunks_exact_mut(len / images.len()).zip(from)
-                        {
-                            max_pool_gradient(
-                                &Conv2dShape { batch: 1, ..*pool },
-                                gradient,
-                                argmax,
-                                image,
-                            );
-                        }
-                    };
                     match maxima {
-                        MaximaGradient::Stored(values) => spread(&values[rows]),
-                        MaximaGradient::Norm(norm) => self.norm(norm, rows, spread),
+                        MaximaGradient::Stored(values) => spread(pool, &values[rows], argmax, to),
+                        MaximaGradient::Norm(norm) => {
+                            self.norm(norm, rows, |dz| spread(pool, dz, argmax, to));
+                        }
                     }
                     body(to);
                 });
             }
         }
+    }
+}
+
+/// The gradient of some images, from that of their maxima.
+fn spread(pool: &Conv2dShape, maxima: &[f32], argmax: &[u32], to: &mut [f32]) {
+    let one = Conv2dShape { batch: 1, ..*pool };
+    let (all, each) = (one.input_len(), one.output_len());
+    let maxima = maxima.chunks_exact(each).zip(argmax.chunks_exact(each));
+    for (image, (gradient, argmax)) in to.chunks_exact_mut(all).zip(maxima) {
+        max_pool_gradient(&one, gradient, argmax, image);
     }
 }

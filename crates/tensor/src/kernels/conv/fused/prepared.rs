@@ -57,6 +57,11 @@ impl<'a> Prepared<'a> {
     /// The target of a few images, overwritten. Winograd's algorithm asks for what is `ahead`.
     pub(super) fn group<L: Load>(&self, source: &[f32], ahead: Ahead, load: L, target: &mut [f32]) {
         let Self { set, correlation, weights: packed, .. } = *self;
+        let (images, channels) = (correlation.images(), correlation.channels());
+        let of_image = |[height, width]: [usize; 2], channels: usize| height * width * channels;
+        let from = of_image(images.0, channels.0);
+        let to = source.len() / from * of_image(images.1, channels.1);
+        assert_eq!(target.len(), to, "the target of {} images", source.len() / from);
         if self.algorithm == Algorithm::Winograd {
             return winograd::group(set, &correlation, packed, source, ahead, target, load);
         }

@@ -245,6 +245,8 @@ proptest! {
         kernel in prop_oneof![Just(3_usize), Just(5)],
         stride in 1..3_usize,
         window in 1..3_usize,
+        pool_stride in 1..4_usize,
+        pool_padding in 0..2_usize,
     ) {
         let shape = Conv2dShape {
             batch, image, in_channels: channels[0], out_channels: channels[1],
@@ -252,7 +254,8 @@ proptest! {
         };
         let pool = Conv2dShape {
             batch, image: shape.output_image(), in_channels: channels[1],
-            out_channels: channels[1], kernel: [window; 2], stride: [1; 2], padding: [0; 2],
+            out_channels: channels[1], kernel: [window; 2], stride: [pool_stride; 2],
+            padding: [pool_padding.min(window - 1); 2],
         };
         check_pooled(&shape, pool);
     }
@@ -343,6 +346,34 @@ fn check_pooled(shape: &Conv2dShape, pool: Conv2dShape) {
         }
         alike(&found[1], &found[0], "weight gradient alone");
     }
+}
+
+/// As many values, cut in another way.
+#[test]
+#[should_panic(expected = "batch, image and channels of a pool")]
+fn a_pool_takes_what_the_convolution_writes() {
+    let shape = Conv2dShape {
+        batch: 4,
+        image: [8; 2],
+        in_channels: 3,
+        out_channels: 5,
+        kernel: [3; 2],
+        stride: [1; 2],
+        padding: [1; 2],
+    };
+    let pool = Conv2dShape {
+        batch: 1,
+        image: [32, 8],
+        in_channels: 5,
+        kernel: [1; 2],
+        padding: [0; 2],
+        ..shape
+    };
+    let (x, w) = (values(shape.input_len(), 0.37), values(shape.weight_len(), 0.77));
+    let (mut maxima, mut argmax) = (vec![0.0; pool.output_len()], vec![0; pool.output_len()]);
+    let output = Output::Pooled { pool, maxima: &mut maxima, argmax: &mut argmax };
+    let input = Input::Stored(Operand { values: &x, normalise: None });
+    forward(&shape, input, &w, output, None, &mut Vec::new(), &mut Scratch::new());
 }
 
 /// All three passes of a linear layer of (batch, inputs, outputs) whose input is normalised.

@@ -2,7 +2,8 @@
 //!
 //! A task splits its images into their parts once, in a padded copy: a [`Grid`] in which every tap of every
 //! target pixel finds its value a fixed distance away. So the terms of sixteen pixels are a tile of the
-//! unit as they lie there, and no patch is ever copied.
+//! unit as they lie there, and no patch is copied; only of inputs of few channels the rows of patches are, see
+//! [`fold`].
 //!
 //! A correlation takes four tiles of pixels and one of weights at a time, see [`correlate`]; the gradient
 //! of the weight takes one tile of the output's gradient and four or five of the input, see

@@ -115,18 +115,18 @@ impl Slab {
             values[end..].fill(0.0);
             for (v, first) in (0..pixel).step_by(channels).enumerate() {
                 for (sixteen, channel) in (0..channels).step_by(LANES).enumerate() {
-                    let width = LANES.min(channels - channel);
+                    let filled = LANES.min(channels - channel);
                     // Behind the last channel whole vectors hold what belongs to others, and sums that nobody
                     // reads come of it.
-                    let width = |at: usize| if at + LANES <= field { LANES } else { width };
+                    let width_at = |at: usize| if at + LANES <= field { LANES } else { filled };
                     // The tap (u, v) below the stride is in the field u, and is source pixel v.
                     let lanes = &mut planes[self.tap(in_field, v, sixteen)..];
                     let lanes = lanes_of_parts(lanes, self.part()).take(plane / LANES);
                     for (number, lanes) in lanes.enumerate() {
                         let at = number * pixel + first + channel;
-                        let one: V = load(values, at, width(at));
-                        let at = at + self.half() * pixel;
-                        let parts = one.split(load(values, at, width(at)));
+                        let other = at + self.half() * pixel;
+                        let one: V = load(values, at, width_at(at));
+                        let parts = one.split(load(values, other, width_at(other)));
                         for part in 0..PARTS {
                             store(parts[part], lanes[part], 0, LANES);
                         }

@@ -69,23 +69,23 @@ pub(in crate::kernels::conv) struct Chunks {
     /// Of input and output.
     channels: (usize, usize),
     batch: usize,
-    /// Images of a group, whole blocks of tiles if there are as many.
+    /// Images of a group, a block of tiles at least if there are as many.
     pub(in crate::kernels::conv) group: usize,
     /// Images of a chunk, whole groups.
     pub(in crate::kernels::conv) images: usize,
 }
 
 impl Chunks {
-    /// Groups have at least so many images.
+    /// Groups have at least so many images, as another pass over them may want it.
     pub(in crate::kernels::conv) fn new(
         set: InstructionSet,
         shape: &Conv2dShape,
-        least: usize,
+        least_group: usize,
     ) -> Self {
         let correlation = Correlation::new(*shape, Direction::Forward);
         let tiles = Tiles::new(&correlation);
         let chunks = CHUNKS.min(PARTIAL / shape.weight_len()).max(4);
-        let group = BLOCK.div_ceil(tiles.per_image()).max(least).min(shape.batch);
+        let group = BLOCK.div_ceil(tiles.per_image()).max(least_group).min(shape.batch);
         Self {
             set,
             correlation,
