@@ -370,7 +370,7 @@ fn layers_are_timed() {
     let output = smoothout(&words);
     success(&output);
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("max pool 3x3, stride 2") && text.contains("the rest"), "{text}");
+    assert!(text.contains("conv 5x5, 3 to 64  ") && text.contains("the rest"), "{text}");
 }
 
 #[test]
