@@ -1,5 +1,6 @@
 //! The program as a user meets it.
 
+mod bench;
 mod input;
 mod reproduce;
 mod rivals;

@@ -38,6 +38,7 @@ pub fn gradients(
     weight_gradient: &mut [f32],
     scratch: &mut Scratch<f32>,
 ) {
+    gradient.check(shape);
     let (to, _, sums) = &target;
     shape.check(to.len(), weight.len(), gradient.len());
     shape.check(input.values.len(), weight_gradient.len(), gradient.len());
@@ -45,8 +46,7 @@ pub fn gradients(
     let (choice, set) = (KernelChoice::current(), InstructionSet::current());
     let mut of_input = Algorithm::of_correlation(choice, set, shape, Direction::InputGradient);
     let mut of_weight = Algorithm::of_weight_gradient(choice, set, shape);
-    if let OutputGradient::Pooled { pool, .. } = &gradient {
-        shape.check_pool(pool);
+    if matches!(gradient, OutputGradient::Pooled { .. }) {
         [of_input, of_weight] = [of_input, of_weight].map(Algorithm::by_images);
     }
     let way = (set, of_input);
@@ -70,11 +70,11 @@ pub fn weight_gradient(
     weight_gradient: &mut [f32],
     scratch: &mut Scratch<f32>,
 ) {
+    gradient.check(shape);
     shape.check(input.values.len(), weight_gradient.len(), gradient.len());
     let (choice, set) = (KernelChoice::current(), InstructionSet::current());
     let mut algorithm = Algorithm::of_weight_gradient(choice, set, shape);
-    if let OutputGradient::Pooled { pool, .. } = &gradient {
-        shape.check_pool(pool);
+    if matches!(gradient, OutputGradient::Pooled { .. }) {
         algorithm = algorithm.by_images();
     }
     alone((set, algorithm), shape, input, gradient, weight_gradient, scratch);

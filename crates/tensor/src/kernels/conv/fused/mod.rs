@@ -26,6 +26,8 @@ mod moments;
 mod normalise;
 mod output_gradient;
 mod passes;
+#[cfg(test)]
+mod pooled_tests;
 mod prepared;
 #[cfg(test)]
 mod tests;

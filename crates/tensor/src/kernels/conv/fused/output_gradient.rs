@@ -53,6 +53,28 @@ impl<'a> OutputGradient<'a> {
         }
     }
 
+    /// # Panics
+    /// If it is not that of what `shape` writes, or a part of it has another length.
+    pub(super) fn check(&self, shape: &Conv2dShape) {
+        let check_norm = |norm: &NormGradient<'_>, len: usize| {
+            assert_eq!([norm.gradient.len(), norm.input.len()], [len; 2], "d and z of a norm");
+        };
+        match self {
+            Self::Stored(_) => {}
+            Self::Norm { norm, to } => check_norm(norm, to.len()),
+            Self::Pooled { pool, argmax, maxima } => {
+                shape.check_pool(pool);
+                let len = pool.output_len();
+                assert_eq!(argmax.len(), len, "one position for each maximum");
+                match maxima {
+                    MaximaGradient::Stored(values) => assert_eq!(values.len(), len, "maxima"),
+                    MaximaGradient::Norm(norm) => check_norm(norm, len),
+                }
+            }
+        }
+        assert_eq!(self.len(), shape.output_len(), "length of the output of {shape:?}");
+    }
+
     /// The gradient, computed and written in a pass of its own if it is not stored.
     ///
     /// # Panics
