@@ -6,7 +6,7 @@ use smoothout_nn::Network;
 use smoothout_tensor::kernels::{kernels_in_use, machine};
 
 use super::layers::{self, LayerRow, Table};
-use super::{BadInput, Compute};
+use super::{BadInput, Compute, TrainingCompute};
 use crate::experiment::{ExperimentSpec, Method};
 use crate::timing::{StepTimer, Timing};
 
@@ -48,7 +48,7 @@ pub(super) struct StepCommand {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    compute: Compute,
+    compute: TrainingCompute,
 }
 
 /// What was measured. Times are wall-clock milliseconds per update.
@@ -115,7 +115,7 @@ impl StepCommand {
             img_s: batch_size as f64 / ms * 1e3,
             gflops: 2e-6 * (multiply_adds * batch_size * gradients) as f64 / ms,
             rss_mb: peak_memory_mb(),
-            threads: self.compute.threads.unwrap_or_else(rayon::current_num_threads),
+            threads: self.compute.all.threads.unwrap_or_else(rayon::current_num_threads),
             kernels: kernels_in_use(),
             layers: self.layers.then(|| layers::rows(&layers, times.len(), batch_size * gradients)),
         };

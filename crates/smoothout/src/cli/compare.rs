@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Compute;
+use super::TrainingCompute;
 use super::train::{last_and_best, open, train};
 use crate::experiment::{ExperimentSpec, Method};
 use crate::run::RunFolder;
@@ -25,7 +25,7 @@ pub(super) struct CompareCommand {
     #[arg(long, value_name = "DIR", default_value = "runs/compare")]
     out: PathBuf,
     #[command(flatten)]
-    compute: Compute,
+    compute: TrainingCompute,
 }
 
 impl CompareCommand {

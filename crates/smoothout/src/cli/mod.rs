@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use smoothout_nn::NnError;
-use smoothout_tensor::kernels::{InstructionSet, KernelChoice};
+use smoothout_tensor::kernels::{InstructionSet, KernelChoice, Precision};
 
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
@@ -82,38 +82,98 @@ struct Compute {
 impl Compute {
     /// Runs `f` on a pool of that many threads with these kernels.
     fn run<T: Send>(self, f: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
+        self.run_in(Precision::F32, f)
+    }
+
+    /// The same with products of that precision.
+    fn run_in<T: Send>(
+        self,
+        precision: Precision,
+        f: impl FnOnce() -> anyhow::Result<T> + Send,
+    ) -> anyhow::Result<T> {
         if let Some(found) = self.threads.filter(|threads| !(1..=1024).contains(threads)) {
             return Err(BadInput(format!("threads is {found}: it must be 1 to 1024")).into());
         }
         self.kernels.unwrap_or_default().select();
-        self.instructions.unwrap_or_else(InstructionSet::detected).select();
+        let set = self.instructions.unwrap_or_else(InstructionSet::detected);
+        set.select();
+        if !precision.is_available() {
+            return Err(BadInput(format!(
+                "precision is {}, which needs AMX, or AVX-512 with its BF16 instructions: this processor \
+                 computes by {}; take f32",
+                precision.name(),
+                set.name()
+            ))
+            .into());
+        }
+        precision.select();
         let pool =
             rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).build()?;
         pool.install(f)
     }
 
-    /// The same with the algorithms of the run in `folder`, which goes on as it was begun, and with
-    /// its instruction set where this processor has it.
+}
+
+/// How a command that trains computes.
+#[derive(Debug, Clone, Copy, Args)]
+struct TrainingCompute {
+    #[command(flatten)]
+    all: Compute,
+    /// Precision of the factors of products: f32, or bf16, which is faster where the processor multiplies it
+    /// (AMX, or AVX-512 BF16); weights and sums stay f32 [default: f32, or that of the run that is resumed]
+    #[arg(long, value_parser = precision)]
+    precision: Option<Precision>,
+}
+
+impl TrainingCompute {
+    /// Runs `f` on a pool of that many threads with these kernels.
+    fn run<T: Send>(self, f: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
+        let precision = self.precision.unwrap_or_default();
+        if (precision, self.all.kernels) == (Precision::Bf16, Some(KernelChoice::Scalar)) {
+            let advice = "precision is bf16, and the scalar kernels compute in f32: leave one of them out";
+            return Err(BadInput(advice.to_owned()).into());
+        }
+        self.all.run_in(precision, f)
+    }
+
+    /// The same with the algorithms and the precision of the run in `folder`, which goes on as it was begun,
+    /// and with its instruction set where this processor has it.
     fn resuming(self, folder: &Path) -> anyhow::Result<Self> {
         let stretches = read_stretches(folder)?;
         let Some(stretch) = stretches.last() else { return Ok(self) };
-        let begun = kernel_choice(stretch.algorithms()).map_err(|advice| {
+        let unknown = |advice| {
             let path = folder.display();
             BadInput(format!("{path}/run.json has the kernels {}: {advice}", stretch.kernels))
-        })?;
-        if let Some(asked) = self.kernels.filter(|asked| *asked != begun) {
-            return Err(RunError::Changed {
-                path: folder.to_owned(),
-                field: "kernels".to_owned(),
-                found: format!("{asked:?}").to_lowercase(),
-                expected: stretch.algorithms().to_owned(),
-            }
-            .into());
+        };
+        let kernels = kernel_choice(stretch.algorithms()).map_err(unknown)?;
+        let precision = precision(stretch.precision()).map_err(unknown)?;
+        let asked = self.all.kernels.filter(|asked| *asked != kernels);
+        let changed = |field: &str, found: String, expected: &str| RunError::Changed {
+            path: folder.to_owned(),
+            field: field.to_owned(),
+            found,
+            expected: expected.to_owned(),
+        };
+        if let Some(asked) = asked {
+            let found = format!("{asked:?}").to_lowercase();
+            return Err(changed("kernels", found, stretch.algorithms()).into());
+        }
+        if let Some(asked) = self.precision.filter(|asked| *asked != precision) {
+            return Err(changed("precision", asked.name().to_owned(), precision.name()).into());
         }
         let set = InstructionSet::ALL.into_iter().find(|set| set.name() == stretch.instructions());
         let set = set.filter(|set| set.is_available());
-        Ok(Self { kernels: Some(begun), instructions: self.instructions.or(set), ..self })
+        let instructions = self.all.instructions.or(set);
+        let all = Compute { kernels: Some(kernels), instructions, ..self.all };
+        Ok(Self { all, precision: Some(precision) })
     }
+}
+
+fn precision(name: &str) -> Result<Precision, String> {
+    [Precision::F32, Precision::Bf16]
+        .into_iter()
+        .find(|precision| precision.name() == name)
+        .ok_or_else(|| "choose f32 or bf16".to_owned())
 }
 
 fn kernel_choice(name: &str) -> Result<KernelChoice, String> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use super::Compute;
+use super::TrainingCompute;
 use super::progress::Progress;
 use crate::experiment::{Experiment, ExperimentSpec, Method};
 use crate::run::{KEEP_EVERY, RunFolder};
@@ -35,7 +35,7 @@ pub(super) struct TrainCommand {
     #[arg(long, value_name = "SECONDS", default_value_t = KEEP_EVERY.as_secs())]
     keep_every: u64,
     #[command(flatten)]
-    compute: Compute,
+    compute: TrainingCompute,
 }
 
 impl TrainCommand {

@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde::{Deserialize, Serialize};
-use smoothout_tensor::kernels::kernels_in_use;
+use smoothout_tensor::kernels::{Precision, kernels_in_use};
 
 /// Epochs computed by the same program on the same machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct Stretch {
     pub cpu: String,
     /// The number of threads; it changes no bit.
     pub threads: usize,
-    /// Algorithms and instruction set, as [`kernels_in_use`] names them.
+    /// Algorithms, instruction set, and precision if it is not `f32`, as [`kernels_in_use`] names them.
     pub kernels: String,
 }
 
@@ -54,6 +54,11 @@ impl Stretch {
     /// The algorithms alone, without the instruction set: the value of `--kernels`.
     pub fn algorithms(&self) -> &str {
         self.kernels.split(' ').next().unwrap_or_default()
+    }
+
+    /// The precision of products: the value of `--precision`.
+    pub fn precision(&self) -> &str {
+        self.kernels.split(' ').nth(2).unwrap_or(Precision::F32.name())
     }
 
     /// The instruction set alone; empty where it does not matter.

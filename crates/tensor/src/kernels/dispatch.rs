@@ -44,6 +44,90 @@ impl KernelChoice {
     }
 }
 
+/// How many bits of their factors products take, for the whole process: linear layers, and convolutions of
+/// sixteen channels and more. Sums, and all else, are `f32`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[repr(u8)]
+pub enum Precision {
+    /// All 24.
+    #[default]
+    F32 = 0,
+    /// The eight of `bf16`, to which factors are rounded as they are read: faster where the CPU multiplies
+    /// `bf16`.
+    Bf16 = 1,
+}
+
+static PRECISION: AtomicU8 = AtomicU8::new(Precision::F32 as u8);
+
+impl Precision {
+    /// Its name: `f32` or `bf16`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    /// Whether this CPU has it with the [instruction set](InstructionSet) in force: `bf16` needs AMX, or
+    /// AVX-512 with its BF16 instructions.
+    pub fn is_available(self) -> bool {
+        self == Self::F32 || Arithmetic { set: InstructionSet::current(), precision: self }.parts().is_some()
+    }
+
+    /// The precision in force: that [selected](Self::select) last, or `F32` where it is not available.
+    pub fn current() -> Self {
+        Arithmetic::current().precision
+    }
+
+    /// Puts the precision in force for the whole process. Kernels that are running finish as they began.
+    ///
+    /// # Panics
+    /// If this CPU does not have it with the instruction set in force.
+    pub fn select(self) {
+        assert!(self.is_available(), "this CPU does not multiply {} with the instructions in force", self.name());
+        PRECISION.store(self as u8, Ordering::Relaxed);
+    }
+}
+
+/// What products are computed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Arithmetic {
+    pub(crate) set: InstructionSet,
+    pub(crate) precision: Precision,
+}
+
+impl Arithmetic {
+    /// What is in force.
+    pub(crate) fn current() -> Self {
+        let full = Self::from(InstructionSet::current());
+        let reduced = Self { precision: Precision::Bf16, ..full };
+        let asked = PRECISION.load(Ordering::Relaxed) == Precision::Bf16 as u8;
+        if asked && reduced.parts().is_some() { reduced } else { full }
+    }
+
+    /// The `bf16` numbers that a factor is made into, if what multiplies these takes part.
+    pub(crate) fn parts(self) -> Option<usize> {
+        match (self.set, self.precision) {
+            (InstructionSet::Amx, Precision::F32) => Some(unit::PARTS),
+            (InstructionSet::Amx, Precision::Bf16) => Some(1),
+            (InstructionSet::Avx512, Precision::Bf16) => unit::has_dot_products().then_some(1),
+            _ => None,
+        }
+    }
+
+    /// Whether factors are rounded.
+    pub(crate) fn rounds(self) -> bool {
+        self.precision == Precision::Bf16
+    }
+}
+
+impl From<InstructionSet> for Arithmetic {
+    /// In full precision.
+    fn from(set: InstructionSet) -> Self {
+        Self { set, precision: Precision::F32 }
+    }
+}
+
 /// The instructions that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InstructionSet {
@@ -154,7 +238,8 @@ pub fn vectorised<T>(body: impl FnOnce() -> T) -> T {
     simd::run(InstructionSet::current(), Body(body))
 }
 
-/// The algorithms and instructions in force, as a person would write them: `"auto avx512"`.
+/// The algorithms and instructions in force, as a person would write them: `"auto avx512"`, and the
+/// precision if it is not `f32`: `"auto amx bf16"`.
 ///
 /// ```
 /// use smoothout_tensor::kernels::{KernelChoice, kernels_in_use};
@@ -163,11 +248,15 @@ pub fn vectorised<T>(body: impl FnOnce() -> T) -> T {
 /// assert_eq!(kernels_in_use(), "scalar");
 /// ```
 pub fn kernels_in_use() -> String {
-    let set = InstructionSet::current().name();
-    match KernelChoice::current() {
-        KernelChoice::Auto => format!("auto {set}"),
-        KernelChoice::Direct => format!("direct {set}"),
-        KernelChoice::Winograd => format!("winograd {set}"),
-        KernelChoice::Scalar => "scalar".to_owned(),
+    let choice = match KernelChoice::current() {
+        KernelChoice::Auto => "auto",
+        KernelChoice::Direct => "direct",
+        KernelChoice::Winograd => "winograd",
+        KernelChoice::Scalar => return "scalar".to_owned(),
+    };
+    let Arithmetic { set, precision } = Arithmetic::current();
+    match precision {
+        Precision::F32 => format!("{choice} {}", set.name()),
+        Precision::Bf16 => format!("{choice} {} {}", set.name(), precision.name()),
     }
 }

@@ -25,7 +25,8 @@ mod tile;
 mod unit;
 
 pub use conv::{Conv2dShape, fused};
-pub use dispatch::{InstructionSet, KernelChoice, kernels_in_use, vectorised};
+pub(crate) use dispatch::Arithmetic;
+pub use dispatch::{InstructionSet, KernelChoice, Precision, kernels_in_use, vectorised};
 pub use gemm::{MatrixMut, MatrixRef};
 pub use pool::{max_pool, max_pool_gradient};
 pub use scratch::{Aligned, Scratch};
@@ -83,7 +84,7 @@ impl Kernels for f32 {
     fn gemm(a: MatrixRef<'_, Self>, b: MatrixRef<'_, Self>, c: MatrixMut<'_, Self>) {
         match KernelChoice::current() {
             KernelChoice::Scalar => gemm::plain::gemm(a, b, c),
-            _ => gemm::product(InstructionSet::current(), &gemm::Product::new(a, b), c),
+            _ => gemm::product(Arithmetic::current(), &gemm::Product::new(a, b), c),
         }
     }
 
@@ -97,7 +98,7 @@ impl Kernels for f32 {
         match KernelChoice::current() {
             KernelChoice::Scalar => conv::plain::forward(shape, input, weight, output, scratch),
             choice => {
-                let how = (choice, InstructionSet::current());
+                let how = (choice, Arithmetic::current());
                 conv::forward(how, shape, input, weight, output, scratch);
             }
         }
@@ -114,7 +115,7 @@ impl Kernels for f32 {
         match KernelChoice::current() {
             KernelChoice::Scalar => conv::plain::input_gradient(shape, weight, g, dx, scratch),
             choice => {
-                let how = (choice, InstructionSet::current());
+                let how = (choice, Arithmetic::current());
                 conv::input_gradient(how, shape, weight, g, dx, scratch);
             }
         }
@@ -131,7 +132,7 @@ impl Kernels for f32 {
         match KernelChoice::current() {
             KernelChoice::Scalar => conv::plain::weight_gradient(shape, input, g, dw, scratch),
             choice => {
-                let how = (choice, InstructionSet::current());
+                let how = (choice, Arithmetic::current());
                 conv::weight_gradient(how, shape, input, g, dw, scratch);
             }
         }

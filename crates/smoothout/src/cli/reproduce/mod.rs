@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{BadInput, Compute};
+use super::{BadInput, TrainingCompute};
 use crate::data::{DataSetName, Split, data_folder};
 use crate::reproduce::built_in;
 use crate::reproduce::estimate::{Estimate, spoken};
@@ -42,7 +42,7 @@ pub(super) struct ReproduceCommand {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
-    compute: Compute,
+    compute: TrainingCompute,
 }
 
 #[derive(Debug, Subcommand)]
@@ -207,7 +207,7 @@ fn list(studies: &[Study]) {
 }
 
 /// Says before the start how much there is to do, and that the data are there.
-fn announce(plan: &Plan, store: &Store, compute: Compute) -> anyhow::Result<()> {
+fn announce(plan: &Plan, store: &Store, compute: TrainingCompute) -> anyhow::Result<()> {
     let (mut runs, mut seconds) = (0, 0.0);
     let mut estimate = Estimate::default();
     let mut open = Vec::new();

@@ -7,7 +7,7 @@ use anyhow::Context;
 use smoothout_nn::Network;
 
 use super::super::train::{Outcome, Stopped, open, train};
-use super::super::{Compute, sentence};
+use super::super::{TrainingCompute, sentence};
 use crate::checkpoint::load_model;
 use crate::data::{DataSet, DataSetName, Split};
 use crate::experiment::ExperimentSpec;
@@ -25,7 +25,7 @@ use crate::training::TrainError;
 pub(super) struct Runner<'a> {
     pub(super) plan: &'a Plan,
     pub(super) store: &'a Store,
-    pub(super) compute: Compute,
+    pub(super) compute: TrainingCompute,
 }
 
 impl Runner<'_> {
@@ -101,7 +101,7 @@ impl Runner<'_> {
         if missing().count() > 0 && !may_try {
             eprintln!("{name}: not measured, since {} is not here", weights.display());
         } else if missing().count() > 0 {
-            self.compute.run(|| {
+            self.compute.all.run(|| {
                 let network = network(&job.experiment.spec)?;
                 let model = load_model(&weights, &network)?;
                 let train = data(&job.spec, Split::Train)?;
@@ -162,7 +162,7 @@ impl Runner<'_> {
     ) -> anyhow::Result<()> {
         check_signals()?;
         eprintln!("{name}");
-        let (series, grid) = self.compute.run(|| {
+        let (series, grid) = self.compute.all.run(|| {
             let network = network(&jobs[0].experiment.spec)?;
             let models = weights.iter().map(|weights| load_model(weights, &network));
             let models = models.collect::<Result<Vec<_>, _>>()?;

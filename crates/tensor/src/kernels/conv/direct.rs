@@ -17,7 +17,7 @@ use super::split;
 use super::store::store;
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::tile::{multiply, zeros};
-use crate::kernels::{InstructionSet, Scratch, scratch};
+use crate::kernels::{Arithmetic, Scratch, scratch};
 
 /// Tasks that a call is cut into at least, if the shape allows, however many threads there are.
 const TASKS: usize = 16;
@@ -26,7 +26,7 @@ const PIXELS: usize = 256;
 
 /// Runs a correlation over a whole batch, in parallel.
 pub(in crate::kernels::conv) fn correlate<L: Load>(
-    set: InstructionSet,
+    with: Arithmetic,
     correlation: Correlation,
     source: &[f32],
     weight: &[f32],
@@ -39,8 +39,8 @@ pub(in crate::kernels::conv) fn correlate<L: Load>(
     }
     let (source_len, target_len) =
         (source.len() / correlation.batch(), target.len() / correlation.batch());
-    let buffer = scratch.take(prepared_len(set, &correlation));
-    let packed = prepare(set, &correlation, weight, buffer);
+    let buffer = scratch.take(prepared_len(with, &correlation));
+    let packed = prepare(with, &correlation, weight, buffer);
     let (images, rows) = correlation.cut();
     let row_len = target_len / correlation.images().1[0];
     target.par_chunks_mut(images * target_len).enumerate().for_each(|(group, target)| {
@@ -52,30 +52,30 @@ pub(in crate::kernels::conv) fn correlate<L: Load>(
             let first = band * rows;
             let rows = if images == 1 { target.len() / row_len } else { rows };
             let rows = first..first + rows;
-            Band { correlation, source, packed, rows, load, target }.compute(set);
+            Band { correlation, source, packed, rows, load, target }.compute(with);
         });
     });
 }
 
 /// Values of the buffer that [`prepare`] takes.
-pub(super) fn prepared_len(set: InstructionSet, correlation: &Correlation) -> usize {
-    if split::serves(set, correlation) {
-        return split::prepared_len(correlation);
+pub(super) fn prepared_len(with: Arithmetic, correlation: &Correlation) -> usize {
+    if split::serves(with, correlation) {
+        return split::prepared_len(with, correlation);
     }
     correlation.packed_len()
 }
 
 /// The weights as a [`Band`] wants them.
 pub(super) fn prepare<'b>(
-    set: InstructionSet,
+    with: Arithmetic,
     correlation: &Correlation,
     weight: &[f32],
     buffer: &'b mut [f32],
 ) -> &'b [f32] {
-    if split::serves(set, correlation) {
-        return split::prepare(set, correlation, weight, buffer);
+    if split::serves(with, correlation) {
+        return split::prepare(with, correlation, weight, buffer);
     }
-    correlation.pack(weight, simd::columns(set), buffer);
+    correlation.pack(weight, simd::columns(with.set), buffer);
     buffer
 }
 
@@ -126,13 +126,13 @@ pub(super) struct Band<'a, L> {
 
 impl<L: Load> Band<'_, L> {
     /// Computes it, with the matrix unit if that serves.
-    pub(super) fn compute(self, set: InstructionSet) {
-        if split::serves(set, &self.correlation) {
-            return split::band(set, self);
+    pub(super) fn compute(self, with: Arithmetic) {
+        if split::serves(with, &self.correlation) {
+            return split::band(with, self);
         }
         let len = self.correlation.window(&self.rows).len() * self.images();
         scratch::with_thread_buffer(len, |padded| {
-            simd::run(set, Padded { band: self, padded });
+            simd::run(with.set, Padded { band: self, padded });
         });
     }
 

@@ -13,7 +13,7 @@ use super::correlation::{Correlation, Direction};
 use super::padded::{Load, Window};
 use crate::kernels::gemm::{MatrixMut, MatrixRef, Product, product};
 use crate::kernels::simd::{self, Task, Vector};
-use crate::kernels::{InstructionSet, Scratch, scratch};
+use crate::kernels::{Arithmetic, InstructionSet, Scratch, scratch};
 
 /// About as many values of patches are taken at a time. Tests, whose images are small, have several groups
 /// of them as well.
@@ -21,20 +21,20 @@ const PATCHES: usize = if cfg!(test) { 1 << 12 } else { 1 << 22 };
 
 /// Whether the forward pass and the input gradient are computed like this: where products are taken by the
 /// matrix unit, which waits for memory otherwise.
-pub(super) fn serves(set: InstructionSet, shape: &Conv2dShape) -> bool {
-    is_deep(set, shape) && shape.pixels() <= 64
+pub(super) fn serves(with: Arithmetic, shape: &Conv2dShape) -> bool {
+    is_deep(with, shape) && shape.pixels() <= 64
 }
 
 /// The same for the weight gradient, whose direct kernel reads no weights.
-pub(super) fn serves_weight_gradient(set: InstructionSet, shape: &Conv2dShape) -> bool {
-    is_deep(set, shape) && shape.pixels() <= 16
+pub(super) fn serves_weight_gradient(with: Arithmetic, shape: &Conv2dShape) -> bool {
+    is_deep(with, shape) && shape.pixels() <= 16
 }
 
 /// Whether there are so many weights that each task would read them from memory. Tests have some that count
 /// as many.
-fn is_deep(set: InstructionSet, shape: &Conv2dShape) -> bool {
+fn is_deep(with: Arithmetic, shape: &Conv2dShape) -> bool {
     const WEIGHTS: usize = if cfg!(test) { 1 << 12 } else { 1 << 19 };
-    set == InstructionSet::Amx && shape.weight_len() >= WEIGHTS
+    with.set == InstructionSet::Amx && shape.weight_len() >= WEIGHTS
 }
 
 impl Conv2dShape {
@@ -69,7 +69,7 @@ impl Conv2dShape {
 
 /// The forward pass.
 pub(super) fn forward<L: Load>(
-    set: InstructionSet,
+    with: Arithmetic,
     shape: &Conv2dShape,
     input: &[f32],
     weight: &[f32],
@@ -88,15 +88,15 @@ pub(super) fn forward<L: Load>(
     for (input, output) in input.chunks(of_input).zip(output.chunks_mut(of_output)) {
         let rows = output.len() / outputs;
         let patches = &mut patches[..rows * depth];
-        gather(set, shape, input, patches, load);
+        gather(with.set, shape, input, patches, load);
         let patches = MatrixRef::new(patches, rows, depth);
-        product(set, &Product::new(patches, w), MatrixMut::new(output, rows, outputs));
+        product(with, &Product::new(patches, w), MatrixMut::new(output, rows, outputs));
     }
 }
 
 /// The gradient of the input.
 pub(super) fn input_gradient(
-    set: InstructionSet,
+    with: Arithmetic,
     shape: &Conv2dShape,
     weight: &[f32],
     output_gradient: &[f32],
@@ -116,14 +116,14 @@ pub(super) fn input_gradient(
         let rows = dy.len() / outputs;
         let patches = &mut patches[..rows * depth];
         let dy = MatrixRef::new(dy, rows, outputs);
-        product(set, &Product::new(dy, w), MatrixMut::new(patches, rows, depth));
-        scatter(set, shape, patches, dx);
+        product(with, &Product::new(dy, w), MatrixMut::new(patches, rows, depth));
+        scatter(with.set, shape, patches, dx);
     }
 }
 
 /// The gradient of the weight.
 pub(super) fn weight_gradient<L: Load>(
-    set: InstructionSet,
+    with: Arithmetic,
     shape: &Conv2dShape,
     input: &[f32],
     output_gradient: &[f32],
@@ -141,10 +141,10 @@ pub(super) fn weight_gradient<L: Load>(
     for (k, (input, dy)) in groups.enumerate() {
         let rows = dy.len() / outputs;
         let patches = &mut patches[..rows * depth];
-        gather(set, shape, input, patches, load);
+        gather(with.set, shape, input, patches, load);
         let patches = MatrixRef::new(patches, rows, depth);
         let dy = MatrixRef::new(dy, rows, outputs).transposed();
-        product(set, &Product::new(dy, patches), MatrixMut::new(dw, outputs, depth));
+        product(with, &Product::new(dy, patches), MatrixMut::new(dw, outputs, depth));
         // (O, taps, I) to (O, I, taps).
         let taps = depth / shape.in_channels;
         let filters = weight_gradient.par_chunks_mut(depth).zip(dw.par_chunks(depth));
@@ -323,9 +323,9 @@ mod tests {
                 let scratch = &mut Scratch::new();
                 let [mut y, mut dx, mut dw] =
                     [g.len(), x.len(), w.len()].map(|len| vec![f32::NAN; len]);
-                forward(set, &shape, &x, &w, &mut y, scratch, load);
-                input_gradient(set, &shape, &w, &g, &mut dx, scratch);
-                weight_gradient(set, &shape, &x, &g, &mut dw, scratch, load);
+                forward(set.into(), &shape, &x, &w, &mut y, scratch, load);
+                input_gradient(set.into(), &shape, &w, &g, &mut dx, scratch);
+                weight_gradient(set.into(), &shape, &x, &g, &mut dw, scratch, load);
                 for (k, found) in [y, dx, dw].iter().enumerate() {
                     let largest = scale[k].iter().fold(0.0_f64, |most, size| most.max(*size));
                     let pairs = found.iter().zip(&expected[k]);

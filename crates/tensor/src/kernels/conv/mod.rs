@@ -19,7 +19,7 @@ mod winograd;
 
 pub use shape::Conv2dShape;
 
-use super::{InstructionSet, KernelChoice, Scratch};
+use super::{Arithmetic, KernelChoice, Scratch};
 use by_images::Stored;
 use correlation::{Correlation, Direction};
 use padded::Identity;
@@ -37,7 +37,7 @@ impl Algorithm {
     /// That of the forward pass or the input gradient.
     fn of_correlation(
         choice: KernelChoice,
-        set: InstructionSet,
+        with: Arithmetic,
         shape: &Conv2dShape,
         direction: Direction,
     ) -> Self {
@@ -45,9 +45,12 @@ impl Algorithm {
             Direction::Forward => shape.output_image(),
             Direction::InputGradient => shape.image,
         };
-        if winograd::serves((choice, set), shape, target) {
+        if with.rounds() && choice == KernelChoice::Auto && split::serves(with, &Correlation::new(*shape, direction)) {
+            return Self::Direct;
+        }
+        if winograd::serves((choice, with), shape, target) {
             Self::Winograd
-        } else if im2col::serves(set, shape) {
+        } else if im2col::serves(with, shape) {
             Self::Im2col
         } else {
             Self::Direct
@@ -60,10 +63,13 @@ impl Algorithm {
     }
 
     /// That of the weight gradient.
-    fn of_weight_gradient(choice: KernelChoice, set: InstructionSet, shape: &Conv2dShape) -> Self {
+    fn of_weight_gradient(choice: KernelChoice, with: Arithmetic, shape: &Conv2dShape) -> Self {
+        if with.rounds() && choice == KernelChoice::Auto && split::serves_weight_gradient(with, shape) {
+            return Self::Direct;
+        }
         if winograd::serves_weight_gradient(choice, shape) {
             Self::Winograd
-        } else if im2col::serves_weight_gradient(set, shape) {
+        } else if im2col::serves_weight_gradient(with, shape) {
             Self::Im2col
         } else {
             Self::Direct
@@ -71,9 +77,9 @@ impl Algorithm {
     }
 }
 
-/// The forward pass by `choice` of algorithm, with the vectors of `set`.
+/// The forward pass by `choice` of algorithm, computed `with` these instructions.
 pub(super) fn forward(
-    (choice, set): (KernelChoice, InstructionSet),
+    (choice, with): (KernelChoice, Arithmetic),
     shape: &Conv2dShape,
     input: &[f32],
     weight: &[f32],
@@ -83,16 +89,16 @@ pub(super) fn forward(
     shape.check(input.len(), weight.len(), output.len());
     let (x, w, y, direction) = (input, weight, output, Direction::Forward);
     let correlation = Correlation::new(*shape, direction);
-    match Algorithm::of_correlation(choice, set, shape, direction) {
-        Algorithm::Direct => direct::correlate(set, correlation, x, w, y, scratch, Identity),
-        Algorithm::Im2col => im2col::forward(set, shape, x, w, y, scratch, Identity),
-        Algorithm::Winograd => winograd::correlate(set, correlation, x, w, y, scratch, Identity),
+    match Algorithm::of_correlation(choice, with, shape, direction) {
+        Algorithm::Direct => direct::correlate(with, correlation, x, w, y, scratch, Identity),
+        Algorithm::Im2col => im2col::forward(with, shape, x, w, y, scratch, Identity),
+        Algorithm::Winograd => winograd::correlate(with.set, correlation, x, w, y, scratch, Identity),
     }
 }
 
-/// The input gradient by `choice` of algorithm, with the vectors of `set`.
+/// The input gradient by `choice` of algorithm, computed `with` these instructions.
 pub(super) fn input_gradient(
-    (choice, set): (KernelChoice, InstructionSet),
+    (choice, with): (KernelChoice, Arithmetic),
     shape: &Conv2dShape,
     weight: &[f32],
     output_gradient: &[f32],
@@ -102,16 +108,16 @@ pub(super) fn input_gradient(
     shape.check(input_gradient.len(), weight.len(), output_gradient.len());
     let (w, g, dx, direction) = (weight, output_gradient, input_gradient, Direction::InputGradient);
     let correlation = Correlation::new(*shape, direction);
-    match Algorithm::of_correlation(choice, set, shape, direction) {
-        Algorithm::Direct => direct::correlate(set, correlation, g, w, dx, scratch, Identity),
-        Algorithm::Im2col => im2col::input_gradient(set, shape, w, g, dx, scratch),
-        Algorithm::Winograd => winograd::correlate(set, correlation, g, w, dx, scratch, Identity),
+    match Algorithm::of_correlation(choice, with, shape, direction) {
+        Algorithm::Direct => direct::correlate(with, correlation, g, w, dx, scratch, Identity),
+        Algorithm::Im2col => im2col::input_gradient(with, shape, w, g, dx, scratch),
+        Algorithm::Winograd => winograd::correlate(with.set, correlation, g, w, dx, scratch, Identity),
     }
 }
 
-/// The weight gradient by `choice` of algorithm, with the vectors of `set`.
+/// The weight gradient by `choice` of algorithm, computed `with` these instructions.
 pub(super) fn weight_gradient(
-    (choice, set): (KernelChoice, InstructionSet),
+    (choice, with): (KernelChoice, Arithmetic),
     shape: &Conv2dShape,
     input: &[f32],
     output_gradient: &[f32],
@@ -121,11 +127,11 @@ pub(super) fn weight_gradient(
     let (x, g, dw) = (input, output_gradient, weight_gradient);
     shape.check(x.len(), dw.len(), g.len());
     let stored = Stored { values: g, batch: shape.batch };
-    match Algorithm::of_weight_gradient(choice, set, shape) {
-        Algorithm::Direct => weight_gradient::direct(set, shape, x, &stored, dw, scratch, Identity),
-        Algorithm::Im2col => im2col::weight_gradient(set, shape, x, g, dw, scratch, Identity),
+    match Algorithm::of_weight_gradient(choice, with, shape) {
+        Algorithm::Direct => weight_gradient::direct(with, shape, x, &stored, dw, scratch, Identity),
+        Algorithm::Im2col => im2col::weight_gradient(with, shape, x, g, dw, scratch, Identity),
         Algorithm::Winograd => {
-            winograd::weight_gradient(set, shape, x, &stored, dw, scratch, Identity);
+            winograd::weight_gradient(with.set, shape, x, &stored, dw, scratch, Identity);
         }
     }
 }

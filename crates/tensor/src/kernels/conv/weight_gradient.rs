@@ -21,7 +21,7 @@ use super::padded::{Load, Window};
 use super::split;
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::tile::{Sums, multiply, zeros};
-use crate::kernels::{InstructionSet, Scratch, scratch};
+use crate::kernels::{Arithmetic, Scratch, scratch};
 
 /// The fewest and the most chunks of the batch, if it has as many images.
 const CHUNKS: [usize; 2] = [16, 64];
@@ -38,7 +38,7 @@ const GROUP: usize = 64;
 
 /// The weight gradient by definition, in parallel.
 pub(in crate::kernels) fn direct<L: Load>(
-    set: InstructionSet,
+    with: Arithmetic,
     shape: &Conv2dShape,
     input: &[f32],
     output_gradient: &impl ByImages,
@@ -62,8 +62,8 @@ pub(in crate::kernels) fn direct<L: Load>(
     let chunks = shape.batch.div_ceil(chunk);
     let group = if partial_len > WIDE { GROUP } else { padded_columns };
 
-    let splits = split::serves_weight_gradient(set, shape);
-    let folded = split::folded(set, shape);
+    let splits = split::serves_weight_gradient(with, shape);
+    let folded = split::folded(with, shape);
     let buffer_len = shape.slab_len() + shape.ragged_len();
     let partials = scratch.take(chunks * partial_len);
     let image_len = input.len() / shape.batch;
@@ -75,14 +75,14 @@ pub(in crate::kernels) fn direct<L: Load>(
                 let first = g * group;
                 if let Some(folded) = &folded {
                     let chunk = split::Chunk { shape, input, gradient, first, partial, load };
-                    return split::folded_chunk(set, folded, chunk);
+                    return split::folded_chunk(with, folded, chunk);
                 }
                 if splits {
                     let chunk = split::Chunk { shape, input, gradient, first, partial, load };
-                    return split::chunk(set, chunk);
+                    return split::chunk(with, chunk);
                 }
                 scratch::with_thread_buffer(buffer_len, |buffer| {
-                    simd::run(set, Chunk { shape, input, gradient, first, partial, load, buffer });
+                    simd::run(with.set, Chunk { shape, input, gradient, first, partial, load, buffer });
                 });
             });
         });
@@ -96,7 +96,7 @@ pub(in crate::kernels) fn direct<L: Load>(
             sum.iter_mut().zip(partial).for_each(|(sum, value)| *sum += value);
         }
     });
-    let (sum, panel) = (&*sum, simd::columns(set) * LANES);
+    let (sum, panel) = (&*sum, simd::columns(with.set) * LANES);
     weight_gradient.par_chunks_mut(depth).enumerate().for_each(|(o, filter)| {
         // Panels are as wide as the register tile, but for the last of a group.
         let first = o / group * group;

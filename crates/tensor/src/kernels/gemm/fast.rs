@@ -12,7 +12,7 @@ use super::block::{Block, Panels};
 use super::product::{FEW, First, Product, ROWS, Stretch, TASKS};
 use super::stretches::{parts, stretches};
 use super::{MatrixMut, split};
-use crate::kernels::InstructionSet;
+use crate::kernels::Arithmetic;
 use crate::kernels::simd::{self, LANES};
 
 /// The fewest register tiles, below each other, to a task that could be a larger one.
@@ -20,7 +20,7 @@ const TILES: usize = 4;
 
 /// `c = a b + bias`, in blocks of rows and columns.
 pub(in crate::kernels) fn product(
-    set: InstructionSet,
+    with: Arithmetic,
     product: &Product<'_>,
     c: MatrixMut<'_, f32>,
 ) {
@@ -28,13 +28,13 @@ pub(in crate::kernels) fn product(
     if c.data.is_empty() {
         return;
     }
-    if product.splits(set) {
-        return split::product(product, c);
+    if product.splits(with) {
+        return split::product(with, product, c);
     }
     let product = &product.with_fewer_panels();
     let (rows, columns) = (product.a.rows, product.b.columns);
     let strides = if product.exchanged { [1, c.columns] } else { [c.columns, 1] };
-    let (tile, width) = (product.tile_rows(set), simd::columns(set) * LANES);
+    let (tile, width) = (product.tile_rows(with.set), simd::columns(with.set) * LANES);
     let tiles = rows.div_ceil(tile);
     // Few rows are not cut, so that a panel is read once.
     let down = if rows <= FEW { 1 } else { rows.div_ceil(ROWS).max(TASKS.min(tiles / TILES)) };
@@ -59,7 +59,7 @@ pub(in crate::kernels) fn product(
                 rows,
             };
             // SAFETY: c holds the rows and columns; those of other tasks are others.
-            unsafe { block.run(set) };
+            unsafe { block.run(with.set) };
         };
         if stretch.shared {
             (0..down * across).into_par_iter().for_each(block);
@@ -68,7 +68,7 @@ pub(in crate::kernels) fn product(
         }
     };
     let blocks = |stretch: &Stretch, c: &mut [f32]| {
-        product.panels(set, stretch, |panels| blocks(stretch, panels, c));
+        product.panels(with.set, stretch, |panels| blocks(stretch, panels, c));
     };
     if product.in_parts() {
         parts(product, c.data, blocks);
@@ -81,7 +81,7 @@ pub(in crate::kernels) fn product(
 /// partial)` is called for each group as soon as it is finished, with a piece of `partials` of its
 /// own.
 pub(in crate::kernels) fn product_rows(
-    set: InstructionSet,
+    with: Arithmetic,
     product: &Product<'_>,
     rows: usize,
     c: &mut [f32],
@@ -90,11 +90,11 @@ pub(in crate::kernels) fn product_rows(
 ) {
     let columns = product.b.columns;
     assert_eq!(product.a.rows * columns, c.len(), "a b must fit c");
-    if product.splits(set) {
-        return split::product_rows(product, rows, c, (partials, partial_len), after);
+    if product.splits(with) {
+        return split::product_rows(with, product, rows, c, (partials, partial_len), after);
     }
     stretches(product, c, |stretch, c| {
-        product.panels(set, stretch, |panels| {
+        product.panels(with.set, stretch, |panels| {
             let groups = c.par_chunks_mut(rows * columns).zip(partials.par_chunks_mut(partial_len));
             groups.enumerate().for_each(|(group, (c, partial))| {
                 let first = group * rows;
@@ -108,7 +108,7 @@ pub(in crate::kernels) fn product_rows(
                     strides: [columns, 1],
                 };
                 // SAFETY: c is these rows, borrowed alone.
-                unsafe { block.run(set) };
+                unsafe { block.run(with.set) };
                 if stretch.terms.end == product.a.columns {
                     after(group, c, partial);
                 }

@@ -14,7 +14,7 @@ use super::pack::PackPanel;
 use super::{MatrixRef, split};
 use crate::kernels::conv::fused::Normalise;
 use crate::kernels::simd::{self, LANES};
-use crate::kernels::{InstructionSet, scratch};
+use crate::kernels::{Arithmetic, InstructionSet, scratch};
 
 /// About as many terms of a sum are taken in one go.
 const DEPTH: usize = 1024;
@@ -93,16 +93,16 @@ impl<'a> Product<'a> {
         Self { a, normalise_a: None, b, normalise_b: normalise_a, bias, exchanged: true }
     }
 
-    /// Whether it is taken by the matrix unit, with factors split into parts.
-    pub(super) fn splits(&self, set: InstructionSet) -> bool {
-        set == InstructionSet::Amx && self.a.columns > 0
+    /// Whether it is taken by the matrix unit, or what does its work, with factors split into parts.
+    pub(super) fn splits(&self, with: Arithmetic) -> bool {
+        with.parts().is_some() && self.a.columns > 0
     }
 
     /// Rows to a task, if there are enough for tasks that take whole rows: then, as soon as rows
     /// are finished, something can be done with them.
-    pub(in crate::kernels) fn whole_rows(&self, set: InstructionSet) -> Option<usize> {
+    pub(in crate::kernels) fn whole_rows(&self, with: Arithmetic) -> Option<usize> {
         let groups = self.a.rows.div_ceil(ROWS);
-        let tile = if self.splits(set) { split::LINES } else { self.tile_rows(set) };
+        let tile = if self.splits(with) { split::LINES } else { self.tile_rows(with.set) };
         (groups >= 2 * TASKS).then(|| self.a.rows.div_ceil(groups).next_multiple_of(tile))
     }
 

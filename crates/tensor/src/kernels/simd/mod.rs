@@ -82,6 +82,13 @@ pub(crate) trait Vector: Simd {
         portable::split(self, upper)
     }
 
+    /// Two values a lane as `bf16`, as [`split`](Self::split) has them: rounded to eight bits, to an even one
+    /// if they are in the middle of two. What is not finite stays so.
+    #[inline(always)]
+    fn round(self, upper: Self) -> Self {
+        portable::round(self, upper)
+    }
+
     /// The lanes of both, one after the other, that have even numbers, and those that have odd ones.
     #[inline(always)]
     fn alternate(self, next: Self) -> [Self; 2] {

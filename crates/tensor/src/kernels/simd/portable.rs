@@ -110,6 +110,24 @@ pub(super) fn split<V: Vector>(lower: V, upper: V) -> [V; 3] {
     vectors
 }
 
+/// [`Vector::round`] by its definition.
+#[inline(always)]
+pub(super) fn round<V: Vector>(lower: V, upper: V) -> V {
+    let pairs: [f32; LANES] = {
+        let (lower, upper) = (lanes(lower), lanes(upper));
+        from_fn(|lane| {
+            let [low, high] = [lower[lane], upper[lane]].map(|value| {
+                let bits = value.to_bits();
+                let half = if value.is_nan() { 0 } else { 0x7fff + (bits >> 16 & 1) };
+                (bits + half) & 0xffff_0000
+            });
+            f32::from_bits(low >> 16 | high)
+        })
+    };
+    // SAFETY: there are sixteen lanes.
+    unsafe { V::load(pairs.as_ptr()) }
+}
+
 /// The first eight bits of a value whose bits have become larger by `half`.
 #[inline(always)]
 fn bf16(value: f32, half: u32) -> f32 {

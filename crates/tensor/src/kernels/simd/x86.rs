@@ -63,6 +63,28 @@ impl Vector for Avx512 {
     }
 
     #[inline(always)]
+    fn round(self, upper: Self) -> Self {
+        let below_half = intrinsic!(_mm512_set1_epi32(0x7fff));
+        let one = intrinsic!(_mm512_set1_epi32(1));
+        let mut halves = [self.0, upper.0];
+        for half in 0..2 {
+            let value = halves[half];
+            let bits = intrinsic!(_mm512_castps_si512(value));
+            let odd = intrinsic!(_mm512_and_si512(_mm512_srli_epi32::<16>(bits), one));
+            let step = intrinsic!(_mm512_add_epi32(odd, below_half));
+            let number = intrinsic!(_mm512_cmp_ps_mask::<_CMP_ORD_Q>(value, value));
+            let rounded = intrinsic!(_mm512_mask_add_epi32(bits, number, bits, step));
+            halves[half] = intrinsic!(_mm512_castsi512_ps(rounded));
+        }
+        let [low, high] = halves;
+        let low = intrinsic!(_mm512_srli_epi32::<16>(_mm512_castps_si512(low)));
+        let high = intrinsic!(_mm512_castps_si512(high));
+        // The upper halves of the lanes of `high`.
+        let pairs = intrinsic!(_mm512_mask_blend_epi16(0xaaaa_aaaa, low, high));
+        Self(intrinsic!(_mm512_castsi512_ps(pairs)))
+    }
+
+    #[inline(always)]
     fn alternate(self, next: Self) -> [Self; 2] {
         let even =
             intrinsic!(_mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0));

@@ -1,5 +1,6 @@
 //! The matrix unit of some CPUs (Intel's AMX), which multiplies `bf16`, numbers of eight bits, and adds
-//! in `f32`; here it multiplies `f32`.
+//! in `f32`; here it multiplies `f32`. With factors rounded to one `bf16` it multiplies these as they are, and
+//! so do the dot products of AVX-512 BF16 where there is no such unit.
 //!
 //! An `f32` has 24 bits, so it is the sum of three such numbers, `x = x1 + x2 + x3`: each is what those
 //! before it leave over, rounded. A product of two of them is exact in `f32`. Of the nine products of
@@ -24,11 +25,14 @@
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
 mod amx;
+#[cfg(target_arch = "x86_64")]
+mod dot_products;
 pub(super) mod plain;
 
+use super::InstructionSet;
 use super::simd::{LANES, Vector};
 
-/// `bf16` numbers that a value is split into.
+/// `bf16` numbers that a value is split into, to lose nothing.
 pub(super) const PARTS: usize = 3;
 /// Lanes of a tile.
 pub(super) const TILE: usize = LANES * LANES;
@@ -36,30 +40,36 @@ pub(super) const TILE: usize = LANES * LANES;
 pub(super) const TERMS: usize = 2 * LANES;
 /// Lines of a strip: rows of a, or columns of b.
 pub(super) const LINES: usize = 2 * LANES;
-/// Lanes of a step of a strip: 32 terms of 32 lines. For each part it has a tile of the first sixteen
-/// lines and one of the others.
-pub(super) const STEP: usize = PARTS * 2 * TILE;
 
-/// Writes sixteen lanes of each part, `stride` lanes apart.
+/// Lanes of a step of a strip: 32 terms of 32 lines. For each of so many parts it has a tile of the first
+/// sixteen lines and one of the others.
+pub(super) const fn step_len(parts: usize) -> usize {
+    parts * 2 * TILE
+}
+
+/// Writes sixteen pairs of values, `lower` in the lower halves of the lanes, in P parts that are `stride` lanes
+/// apart: all that they are made of, or rounded if it is one.
 #[inline(always)]
-pub(super) fn store_parts<V: Vector>(parts: [V; PARTS], lanes: &mut [f32], stride: usize) {
-    for part in 0..PARTS {
+pub(super) fn store_parts<V: Vector, const P: usize>(
+    lower: V,
+    upper: V,
+    lanes: &mut [f32],
+    stride: usize,
+) {
+    let parts = if P == 1 { [lower.round(upper); PARTS] } else { lower.split(upper) };
+    for part in 0..P {
         let lanes = &mut lanes[part * stride..][..LANES];
         // SAFETY: there are sixteen.
         unsafe { parts[part].store(lanes.as_mut_ptr()) };
     }
 }
 
-/// Sixteen lanes of each part at a time. From a part to the next there are `part` lanes.
-#[inline(always)]
-pub(super) fn lanes_of_parts(
-    planes: &mut [f32],
-    part: usize,
-) -> impl Iterator<Item = [&mut [f32]; PARTS]> {
-    let (first, rest) = planes.split_at_mut(part);
-    let (second, third) = rest.split_at_mut(part);
-    let [first, second, third] = [first, second, third].map(|lanes| lanes.chunks_exact_mut(LANES));
-    first.zip(second).zip(third).map(|((first, second), third)| [first, second, third])
+/// Whether this CPU has the dot products of AVX-512 BF16.
+pub(super) fn has_dot_products() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512f");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
 }
 
 /// Whether this CPU has the unit, and the system lends it to this process.
@@ -70,31 +80,44 @@ pub(super) fn is_available() -> bool {
     return false;
 }
 
-/// What multiplies tiles: the matrix unit, or plain sums one by one.
-pub(super) enum Unit {
+/// Four tiles of sums, whose rows begin a cache line.
+#[repr(align(64))]
+pub(super) struct Sums([f32; 4 * TILE]);
+
+/// What multiplies tiles of factors in P parts: the matrix unit, dot products if it is one part, or plain sums one
+/// by one.
+pub(super) enum Unit<const P: usize> {
     #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
     Amx(amx::Amx),
-    /// With its four tiles of sums.
-    Plain(Box<[f32; 4 * TILE]>),
+    #[cfg(target_arch = "x86_64")]
+    DotProducts(Box<Sums>),
+    Plain(Box<Sums>),
 }
 
-impl Unit {
-    /// The best of this CPU, for this thread.
+impl<const P: usize> Unit<P> {
+    /// That of an instruction set, for this thread.
     ///
     /// # Safety
     /// A thread has one of these at a time.
-    pub(super) unsafe fn take() -> Self {
+    pub(super) unsafe fn take(set: InstructionSet) -> Self {
         #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
-        // SAFETY: as the caller vouches.
-        if let Some(amx) = unsafe { amx::Amx::take() } {
-            return Self::Amx(amx);
+        if set == InstructionSet::Amx {
+            // SAFETY: as the caller vouches.
+            if let Some(amx) = unsafe { amx::Amx::take() } {
+                return Self::Amx(amx);
+            }
         }
+        #[cfg(target_arch = "x86_64")]
+        if set == InstructionSet::Avx512 && P == 1 && has_dot_products() {
+            return Self::DotProducts(Box::new(Sums([0.0; 4 * TILE])));
+        }
+        let _ = set;
         Self::plain()
     }
 
     /// What multiplies on every CPU.
     pub(super) fn plain() -> Self {
-        Self::Plain(Box::new([0.0; 4 * TILE]))
+        Self::Plain(Box::new(Sums([0.0; 4 * TILE])))
     }
 
     /// `sums[i][j] = start[i][j] + sum_k a[i][k] b[k][j]` for a strip of a and one of b. A stride is
@@ -114,9 +137,18 @@ impl Unit {
         match self {
             #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
             // SAFETY: as the caller vouches.
-            Self::Amx(amx) => unsafe { amx.multiply(factors, steps, start, sums) },
+            Self::Amx(amx) => unsafe {
+                if P == 1 {
+                    amx.multiply_rounded(factors, steps, start, sums);
+                } else {
+                    amx.multiply(factors, steps, start, sums);
+                }
+            },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as the caller vouches; the CPU has the instructions.
+            Self::DotProducts(_) => unsafe { dot_products::multiply(factors, steps, start, sums) },
             // SAFETY: as the caller vouches.
-            Self::Plain(_) => unsafe { plain::multiply(factors, steps, start, sums) },
+            Self::Plain(_) => unsafe { plain::multiply::<P>(factors, steps, start, sums) },
         }
     }
 
@@ -127,7 +159,9 @@ impl Unit {
         match self {
             #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
             Self::Amx(amx) => amx.begin(),
-            Self::Plain(sums) => sums.fill(0.0),
+            #[cfg(target_arch = "x86_64")]
+            Self::DotProducts(sums) => sums.0.fill(0.0),
+            Self::Plain(sums) => sums.0.fill(0.0),
         }
     }
 
@@ -149,9 +183,22 @@ impl Unit {
         match self {
             #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
             // SAFETY: as the caller vouches.
-            Self::Amx(amx) => unsafe { amx.add_patches(tiles, patches, weights, ahead) },
+            Self::Amx(amx) => unsafe {
+                if P == 1 {
+                    amx.add_rounded_patches(tiles, patches, weights, ahead);
+                } else {
+                    amx.add_patches(tiles, patches, weights, ahead);
+                }
+            },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as the caller vouches; the CPU has the instructions.
+            Self::DotProducts(sums) => unsafe {
+                dot_products::add_patches(&mut sums.0, tiles, patches, weights);
+            },
             // SAFETY: as the caller vouches.
-            Self::Plain(sums) => unsafe { plain::add_patches(sums, tiles, patches, weights) },
+            Self::Plain(sums) => unsafe {
+                plain::add_patches::<P>(&mut sums.0, tiles, patches, weights);
+            },
         }
     }
 
@@ -165,14 +212,11 @@ impl Unit {
             #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
             // SAFETY: as the caller vouches.
             Self::Amx(amx) => unsafe { amx.finish(sums, stride) },
-            Self::Plain(from) => {
-                for (to, from) in sums.into_iter().zip(from.chunks_exact(TILE)) {
-                    for (row, from) in from.chunks_exact(LANES).enumerate() {
-                        // SAFETY: as the caller vouches.
-                        unsafe { to.add(row * stride).copy_from(from.as_ptr(), LANES) };
-                    }
-                }
-            }
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as the caller vouches.
+            Self::DotProducts(from) => unsafe { from.write(sums, stride) },
+            // SAFETY: as the caller vouches.
+            Self::Plain(from) => unsafe { from.write(sums, stride) },
         }
     }
 
@@ -200,15 +244,39 @@ impl Unit {
             // SAFETY: as the caller vouches.
             Self::Amx(amx) => unsafe {
                 match *tiles {
+                    [a, b, c, d] if P == 1 => {
+                        amx.multiply_rounded_taps(gradient, [a, b, c, d], taps, sums);
+                    }
                     [a, b, c, d] => amx.multiply_taps(gradient, [a, b, c, d], taps, sums),
+                    [a, b, c, d, e] if P == 1 => {
+                        amx.multiply_five_rounded_taps(gradient, [a, b, c, d, e], taps, sums);
+                    }
                     [a, b, c, d, e] => {
                         amx.multiply_five_taps(gradient, [a, b, c, d, e], taps, sums);
                     }
                     _ => unreachable!("asserted above"),
                 }
             },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as the caller vouches; the CPU has the instructions.
+            Self::DotProducts(_) => unsafe {
+                dot_products::multiply_taps(gradient, tiles, taps, sums);
+            },
             // SAFETY: as the caller vouches.
-            Self::Plain(_) => unsafe { plain::multiply_taps(gradient, tiles, taps, sums) },
+            Self::Plain(_) => unsafe { plain::multiply_taps::<P>(gradient, tiles, taps, sums) },
+        }
+    }
+}
+
+impl Sums {
+    /// # Safety
+    /// As in [`Unit::finish`].
+    unsafe fn write(&self, to: [*mut f32; 4], stride: usize) {
+        for (to, from) in to.into_iter().zip(self.0.chunks_exact(TILE)) {
+            for (row, from) in from.chunks_exact(LANES).enumerate() {
+                // SAFETY: as the caller vouches.
+                unsafe { to.add(row * stride).copy_from(from.as_ptr(), LANES) };
+            }
         }
     }
 }

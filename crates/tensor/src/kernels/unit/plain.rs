@@ -1,31 +1,36 @@
 //! What the matrix unit computes, by its definition: its oracle, and what multiplies where there is no
 //! unit.
 
-use super::{LINES, PARTS, Patches, STEP, TILE, Taps};
+use super::{LINES, Patches, TILE, Taps, step_len};
 use crate::kernels::simd::LANES;
 
 /// The parts of a and b that are multiplied, in this order: from one product to the next, one of the
 /// two stays in its tiles.
 const PRODUCTS: [(usize, usize); 6] = [(2, 0), (1, 0), (1, 1), (0, 1), (0, 2), (0, 0)];
 
+/// Those of so many parts.
+fn products(parts: usize) -> &'static [(usize, usize)] {
+    if parts == 1 { &PRODUCTS[5..] } else { &PRODUCTS }
+}
+
 /// [`Unit::multiply`](super::Unit::multiply), a sum after the other.
 ///
 /// # Safety
 /// As there.
-pub(in crate::kernels) unsafe fn multiply(
+pub(in crate::kernels) unsafe fn multiply<const P: usize>(
     factors: [*const f32; 2],
     steps: usize,
     (start, start_stride): (*const f32, usize),
     (sums, stride): (*mut f32, usize),
 ) {
     // SAFETY: the caller vouches for these steps.
-    let [a, b] = factors.map(|strip| unsafe { std::slice::from_raw_parts(strip, steps * STEP) });
+    let [a, b] = factors.map(|strip| unsafe { std::slice::from_raw_parts(strip, steps * step_len(P)) });
     for i in 0..LINES {
         for j in 0..LINES {
             // SAFETY: the caller vouches for 32 rows of 32 values.
             let mut sum = unsafe { *start.add(i * start_stride + j) };
-            for (a, b) in a.chunks_exact(STEP).zip(b.chunks_exact(STEP)) {
-                for (part_a, part_b) in PRODUCTS {
+            for (a, b) in a.chunks_exact(step_len(P)).zip(b.chunks_exact(step_len(P))) {
+                for &(part_a, part_b) in products(P) {
                     let row = &tile(a, part_a, i / LANES)[i % LANES * LANES..][..LANES];
                     let column = tile(b, part_b, j / LANES)[j % LANES..].iter().step_by(LANES);
                     sum += dot(row, column);
@@ -41,7 +46,7 @@ pub(in crate::kernels) unsafe fn multiply(
 ///
 /// # Safety
 /// As there.
-pub(in crate::kernels) unsafe fn add_patches(
+pub(in crate::kernels) unsafe fn add_patches<const P: usize>(
     sums: &mut [f32; 4 * TILE],
     tiles: [*const f32; 4],
     patches: &Patches,
@@ -49,10 +54,10 @@ pub(in crate::kernels) unsafe fn add_patches(
 ) {
     let &Patches { pixel, part } = patches;
     // SAFETY: the caller vouches for these tiles.
-    let weights = unsafe { std::slice::from_raw_parts(weights, PARTS * TILE) };
+    let weights = unsafe { std::slice::from_raw_parts(weights, P * TILE) };
     for (at, sum) in sums.iter_mut().enumerate() {
         let (tile, i, j) = (tiles[at / TILE], at % TILE / LANES, at % LANES);
-        for (part_a, part_b) in PRODUCTS {
+        for &(part_a, part_b) in products(P) {
             let tile = tile.wrapping_add(i * pixel + part_a * part);
             // SAFETY: the caller vouches for the terms of this part.
             let terms = unsafe { std::slice::from_raw_parts(tile, LANES) };
@@ -66,7 +71,7 @@ pub(in crate::kernels) unsafe fn add_patches(
 ///
 /// # Safety
 /// As there.
-pub(in crate::kernels) unsafe fn multiply_taps(
+pub(in crate::kernels) unsafe fn multiply_taps<const P: usize>(
     gradient: *const f32,
     tiles: &[*const f32],
     taps: &Taps,
@@ -74,14 +79,14 @@ pub(in crate::kernels) unsafe fn multiply_taps(
 ) {
     let &Taps { row, part, steps } = taps;
     // SAFETY: the caller vouches for these tiles.
-    let gradient = unsafe { std::slice::from_raw_parts(gradient, steps * PARTS * TILE) };
+    let gradient = unsafe { std::slice::from_raw_parts(gradient, steps * P * TILE) };
     for at in 0..tiles.len() * TILE {
         let (t, i, j) = (at / TILE, at % TILE / LANES, at % LANES);
         // SAFETY: the caller vouches for a tile of sums of each.
         let sum = unsafe { &mut *sums.add(at) };
-        for (step, gradient) in gradient.chunks_exact(PARTS * TILE).enumerate() {
+        for (step, gradient) in gradient.chunks_exact(P * TILE).enumerate() {
             // The order of the parts is that of patches, which are the other factor.
-            for (part_b, part_a) in PRODUCTS {
+            for &(part_b, part_a) in products(P) {
                 let lanes = &gradient[part_a * TILE + i * LANES..][..LANES];
                 let column: [f32; LANES] = std::array::from_fn(|k| {
                     let lane = part_b * part + (step * LANES + k) * row + j;

@@ -12,7 +12,7 @@ use crate::kernels::conv::correlation::{Correlation, Direction};
 use crate::kernels::conv::padded::{Identity, Load};
 use crate::kernels::conv::{Algorithm, Conv2dShape, im2col};
 use crate::kernels::simd;
-use crate::kernels::{InstructionSet, KernelChoice, Scratch, max_pool, scratch};
+use crate::kernels::{Arithmetic, KernelChoice, Scratch, max_pool, scratch};
 
 /// Where the output of a convolution goes.
 #[derive(Debug)]
@@ -64,18 +64,18 @@ pub fn forward(
     if let Some(moments) = &moments {
         assert_eq!(moments.len(), 2 * shape.out_channels, "two moments of each channel");
     }
-    let (choice, set) = (KernelChoice::current(), InstructionSet::current());
-    let algorithm = Algorithm::of_correlation(choice, set, shape, Direction::Forward);
+    let (choice, with) = (KernelChoice::current(), Arithmetic::current());
+    let algorithm = Algorithm::of_correlation(choice, with, shape, Direction::Forward);
     match output {
         Output::Stored(output) if algorithm == Algorithm::Im2col => {
             let Operand { values, normalise } = input.store(shape.in_channels);
-            im2col::forward(set, shape, values, weight, output, scratch, normalise);
+            im2col::forward(with, shape, values, weight, output, scratch, normalise);
             if let Some(moments) = moments {
                 passes::moments(output, moments, partials);
             }
         }
         Output::Stored(output) => {
-            let groups = Groups::new((set, algorithm), shape, None, weight, scratch);
+            let groups = Groups::new((with, algorithm), shape, None, weight, scratch);
             let (len, targets) = (output.len(), output.par_chunks_mut(groups.len(output.len())));
             groups.forward(input, targets.map(Target::Stored), len, moments, partials);
         }
@@ -83,7 +83,7 @@ pub fn forward(
             shape.check_pool(&pool);
             assert_eq!(maxima.len(), pool.output_len(), "length of the maxima");
             assert_eq!(argmax.len(), maxima.len(), "one position for each maximum");
-            let way = (set, algorithm.by_images());
+            let way = (with, algorithm.by_images());
             let groups = Groups::new(way, shape, Some(pool), weight, scratch);
             let (len, each) = (maxima.len(), groups.len(maxima.len()));
             let targets = maxima.par_chunks_mut(each).zip(argmax.par_chunks_mut(each));
@@ -102,7 +102,7 @@ struct Groups<'a> {
 
 impl<'a> Groups<'a> {
     fn new(
-        way: (InstructionSet, Algorithm),
+        way: (Arithmetic, Algorithm),
         shape: &'a Conv2dShape,
         pool: Option<Conv2dShape>,
         weight: &[f32],
@@ -150,7 +150,7 @@ impl<'a> Groups<'a> {
                     let ahead = Ahead::new(&[]).and_behind(combination.first.values);
                     let ahead = ahead.and_behind(second).and_behind(y);
                     let task = Combine { combination, channels: shape.in_channels, output: y };
-                    simd::run(self.prepared.set, task);
+                    simd::run(self.prepared.with.set, task);
                     self.group(y, ahead, Identity, target, partial_of(partial));
                 });
             }
@@ -191,7 +191,7 @@ impl<'a> Groups<'a> {
             }
         };
         if let Some(partial) = partial {
-            simd::run(self.prepared.set, GroupMoments { values, partial });
+            simd::run(self.prepared.with.set, GroupMoments { values, partial });
         }
     }
 }

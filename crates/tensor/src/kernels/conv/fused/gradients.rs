@@ -15,7 +15,7 @@ use crate::kernels::conv::correlation::{Correlation, Direction};
 use crate::kernels::conv::padded::Identity;
 use crate::kernels::conv::{self, Algorithm, Conv2dShape, im2col, winograd};
 use crate::kernels::simd;
-use crate::kernels::{InstructionSet, KernelChoice, Scratch};
+use crate::kernels::{Arithmetic, KernelChoice, Scratch};
 
 /// The most weights of a convolution whose output is better pooled group by group than stored: the gradient
 /// of so many is taken from sixteen chunks of the batch, each of a thread that holds its part of the output's
@@ -43,20 +43,20 @@ pub fn gradients(
     shape.check(to.len(), weight.len(), gradient.len());
     shape.check(input.values.len(), weight_gradient.len(), gradient.len());
     assert_eq!(sums.len(), 3 * shape.in_channels, "three sums of each channel");
-    let (choice, set) = (KernelChoice::current(), InstructionSet::current());
-    let mut of_input = Algorithm::of_correlation(choice, set, shape, Direction::InputGradient);
-    let mut of_weight = Algorithm::of_weight_gradient(choice, set, shape);
+    let (choice, with) = (KernelChoice::current(), Arithmetic::current());
+    let mut of_input = Algorithm::of_correlation(choice, with, shape, Direction::InputGradient);
+    let mut of_weight = Algorithm::of_weight_gradient(choice, with, shape);
     if matches!(gradient, OutputGradient::Pooled { .. }) {
         [of_input, of_weight] = [of_input, of_weight].map(Algorithm::by_images);
     }
-    let way = (set, of_input);
+    let way = (with, of_input);
     if of_input != Algorithm::Im2col && of_weight == Algorithm::Winograd {
-        let gradient = Gradients { set, batch: shape.batch, of: &gradient };
+        let gradient = Gradients { set: with.set, batch: shape.batch, of: &gradient };
         let both = Both { way, shape, weight, input, gradient };
         return both.run(target, partials, weight_gradient, scratch);
     }
     let gradient = input_gradient(way, shape, weight, gradient, target, partials, scratch);
-    alone((set, of_weight), shape, input, gradient, weight_gradient, scratch);
+    alone((with, of_weight), shape, input, gradient, weight_gradient, scratch);
 }
 
 /// The gradient of a convolution's weight (overwritten), given that of its output.
@@ -72,17 +72,17 @@ pub fn weight_gradient(
 ) {
     gradient.check(shape);
     shape.check(input.values.len(), weight_gradient.len(), gradient.len());
-    let (choice, set) = (KernelChoice::current(), InstructionSet::current());
-    let mut algorithm = Algorithm::of_weight_gradient(choice, set, shape);
+    let (choice, with) = (KernelChoice::current(), Arithmetic::current());
+    let mut algorithm = Algorithm::of_weight_gradient(choice, with, shape);
     if matches!(gradient, OutputGradient::Pooled { .. }) {
         algorithm = algorithm.by_images();
     }
-    alone((set, algorithm), shape, input, gradient, weight_gradient, scratch);
+    alone((with, algorithm), shape, input, gradient, weight_gradient, scratch);
 }
 
 /// The gradient of the weight in a pass of its own.
 fn alone(
-    (set, algorithm): (InstructionSet, Algorithm),
+    (with, algorithm): (Arithmetic, Algorithm),
     shape: &Conv2dShape,
     input: Operand<'_>,
     gradient: OutputGradient<'_>,
@@ -91,7 +91,7 @@ fn alone(
 ) {
     let (x, load) = (input.values, input.normalise);
     if algorithm == Algorithm::Im2col {
-        return im2col::weight_gradient(set, shape, x, gradient.store(), to, scratch, load);
+        return im2col::weight_gradient(with, shape, x, gradient.store(), to, scratch, load);
     }
     // Of many weights, few chunks are added up side by side: each would be a large part of the gradient.
     let gradient = match gradient {
@@ -99,18 +99,18 @@ fn alone(
         gradient if shape.weight_len() > POOLED_WEIGHTS => OutputGradient::Stored(gradient.store()),
         gradient => gradient,
     };
-    let gradient = Gradients { set, batch: shape.batch, of: &gradient };
+    let gradient = Gradients { set: with.set, batch: shape.batch, of: &gradient };
     if algorithm == Algorithm::Winograd {
-        winograd::weight_gradient(set, shape, x, &gradient, to, scratch, load);
+        winograd::weight_gradient(with.set, shape, x, &gradient, to, scratch, load);
     } else {
-        conv::weight_gradient::direct(set, shape, x, &gradient, to, scratch, load);
+        conv::weight_gradient::direct(with, shape, x, &gradient, to, scratch, load);
     }
 }
 
 /// Both gradients in one pass.
 struct Both<'a> {
     /// Instructions and algorithm of the input's gradient.
-    way: (InstructionSet, Algorithm),
+    way: (Arithmetic, Algorithm),
     shape: &'a Conv2dShape,
     weight: &'a [f32],
     input: Operand<'a>,
@@ -126,7 +126,7 @@ impl Both<'_> {
         scratch: &mut Scratch<f32>,
     ) {
         let Self { way, shape, input, ref gradient, .. } = *self;
-        let set = way.0;
+        let set = way.0.set;
         let correlation = Correlation::new(*shape, Direction::InputGradient);
         let chunks = winograd::Chunks::new(set, shape, shape.group());
         let prepared_len = Prepared::len(way, &correlation);
@@ -167,7 +167,7 @@ impl Both<'_> {
 /// The gradient of the input in a pass of its own. Returned is that of the output, which is stored then if
 /// there is room.
 fn input_gradient<'a>(
-    (set, algorithm): (InstructionSet, Algorithm),
+    (with, algorithm): (Arithmetic, Algorithm),
     shape: &Conv2dShape,
     weight: &[f32],
     gradient: OutputGradient<'a>,
@@ -177,12 +177,12 @@ fn input_gradient<'a>(
 ) -> OutputGradient<'a> {
     if algorithm == Algorithm::Im2col {
         let gradient = gradient.store();
-        im2col::input_gradient(set, shape, weight, gradient, target, scratch);
+        im2col::input_gradient(with, shape, weight, gradient, target, scratch);
         passes::finish(finish, target, sums, partials);
         return OutputGradient::Stored(gradient);
     }
     let correlation = Correlation::new(*shape, Direction::InputGradient);
-    let way = (set, algorithm);
+    let (way, set) = ((with, algorithm), with.set);
     let buffer = scratch.take(Prepared::len(way, &correlation));
     let prepared = Prepared::new(way, correlation, weight, buffer);
     let group = shape.group();
@@ -212,7 +212,7 @@ fn input_gradient<'a>(
             OutputGradient::Stored(dz)
         }
         OutputGradient::Pooled { .. } => {
-            let gradients = Gradients { set, batch: shape.batch, of: &gradient };
+            let gradients = Gradients { set: with.set, batch: shape.batch, of: &gradient };
             targets.for_each(|(k, (target, partial))| {
                 let images = k * group..k * group + target.len() / (to / group);
                 gradients.images(images, |source| task(k, source, [&[]; 2], target, partial));

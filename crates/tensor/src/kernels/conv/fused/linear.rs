@@ -10,7 +10,7 @@ use super::normalise::Operand;
 use super::output_gradient::OutputGradient;
 use super::passes::{self, add_up, grown};
 use crate::kernels::gemm::{MatrixMut, MatrixRef, Product, product, product_rows};
-use crate::kernels::{InstructionSet, simd};
+use crate::kernels::{Arithmetic, simd};
 use crate::parallel_squared_norm;
 
 /// `output = input W' + bias`; an empty bias adds nothing. With `moments`, also the moments of the
@@ -27,23 +27,23 @@ pub fn linear_forward(
     partials: &mut Vec<f64>,
     [inputs, outputs]: [usize; 2],
 ) {
-    let set = InstructionSet::current();
+    let with = Arithmetic::current();
     let batch = output.len() / outputs;
     let x = MatrixRef::new(input.values, batch, inputs);
     let w = MatrixRef::new(weight, outputs, inputs).transposed();
     let work = Product::new(x, w).normalise_a(input.normalise).bias(bias);
-    match (moments, work.whole_rows(set)) {
+    match (moments, work.whole_rows(with)) {
         (Some(moments), Some(rows)) => {
             let len = 2 * outputs;
             assert_eq!(moments.len(), len, "two moments of each channel");
             let partials = grown(partials, batch.div_ceil(rows) * len);
-            product_rows(set, &work, rows, output, (partials, len), |_, values, partial| {
-                simd::run(set, GroupMoments { values, partial });
+            product_rows(with, &work, rows, output, (partials, len), |_, values, partial| {
+                simd::run(with.set, GroupMoments { values, partial });
             });
             merge(partials, moments, rows, batch);
         }
         (moments, _) => {
-            product(set, &work, MatrixMut::new(output, batch, outputs));
+            product(with, &work, MatrixMut::new(output, batch, outputs));
             if let Some(moments) = moments {
                 passes::moments(output, moments, partials);
             }
@@ -68,7 +68,7 @@ pub fn linear_gradients(
 ) -> f64 {
     let gradient = gradient.store();
     let work = input_product(weight, gradient, extents);
-    let rows = work.whole_rows(InstructionSet::current());
+    let rows = work.whole_rows(Arithmetic::current());
     let mut of_input = || input_gradient(&work, rows, target, finish, sums, partials);
     let mut of_weight = || linear_weight_gradient(input, gradient, weight_gradient, extents);
     match rows {
@@ -98,22 +98,22 @@ fn input_gradient(
     sums: &mut [f64],
     partials: &mut Vec<f64>,
 ) {
-    let set = InstructionSet::current();
+    let with = Arithmetic::current();
     let [batch, inputs] = work.extents();
     match rows {
         Some(rows) => {
             let len = 3 * inputs;
             assert_eq!(sums.len(), len, "three sums of each channel");
             let partials = grown(partials, batch.div_ceil(rows) * len);
-            product_rows(set, work, rows, target, (partials, len), |group, gradient, partial| {
+            product_rows(with, work, rows, target, (partials, len), |group, gradient, partial| {
                 let first = group * rows * inputs;
                 let finish = finish.rows(first..first + gradient.len());
-                simd::run(set, FinishGroup { finish, gradient, partial });
+                simd::run(with.set, FinishGroup { finish, gradient, partial });
             });
             add_up(partials, sums);
         }
         None => {
-            product(set, work, MatrixMut::new(target, batch, inputs));
+            product(with, work, MatrixMut::new(target, batch, inputs));
             if !finish.is_idle() {
                 passes::finish(finish, target, sums, partials);
             }
@@ -131,11 +131,11 @@ pub fn linear_weight_gradient(
     weight_gradient: &mut [f32],
     [inputs, outputs]: [usize; 2],
 ) -> f64 {
-    let set = InstructionSet::current();
+    let with = Arithmetic::current();
     let batch = gradient.len() / outputs;
     let dy = MatrixRef::new(gradient, batch, outputs).transposed();
     let x = MatrixRef::new(input.values, batch, inputs);
     let work = Product::new(dy, x).normalise_b(input.normalise);
-    product(set, &work, MatrixMut::new(weight_gradient, outputs, inputs));
+    product(with, &work, MatrixMut::new(weight_gradient, outputs, inputs));
     parallel_squared_norm(weight_gradient)
 }

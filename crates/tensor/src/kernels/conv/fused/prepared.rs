@@ -1,6 +1,6 @@
 //! Groups of images, and a convolution that is ready to compute them one by one.
 
-use crate::kernels::InstructionSet;
+use crate::kernels::Arithmetic;
 use crate::kernels::ahead::Ahead;
 use crate::kernels::conv::correlation::Correlation;
 use crate::kernels::conv::direct::{self, Band};
@@ -23,7 +23,7 @@ impl Conv2dShape {
 
 /// A correlation of which groups of images can be computed on their own.
 pub(super) struct Prepared<'a> {
-    pub(super) set: InstructionSet,
+    pub(super) with: Arithmetic,
     algorithm: Algorithm,
     correlation: Correlation,
     /// Packed, and transformed if Winograd's algorithm runs.
@@ -32,40 +32,40 @@ pub(super) struct Prepared<'a> {
 
 impl<'a> Prepared<'a> {
     /// Values of the buffer that [`new`](Self::new) takes.
-    pub(super) fn len(way: (InstructionSet, Algorithm), correlation: &Correlation) -> usize {
+    pub(super) fn len(way: (Arithmetic, Algorithm), correlation: &Correlation) -> usize {
         match way {
-            (set, Algorithm::Direct) => direct::prepared_len(set, correlation),
+            (with, Algorithm::Direct) => direct::prepared_len(with, correlation),
             (_, Algorithm::Winograd) => winograd::prepared_len(correlation),
             (_, Algorithm::Im2col) => unreachable!("takes all images at once"),
         }
     }
 
     pub(super) fn new(
-        (set, algorithm): (InstructionSet, Algorithm),
+        (with, algorithm): (Arithmetic, Algorithm),
         correlation: Correlation,
         weight: &[f32],
         buffer: &'a mut [f32],
     ) -> Self {
         let weights = match algorithm {
-            Algorithm::Direct => direct::prepare(set, &correlation, weight, buffer),
-            Algorithm::Winograd => winograd::prepare(set, &correlation, weight, buffer),
+            Algorithm::Direct => direct::prepare(with, &correlation, weight, buffer),
+            Algorithm::Winograd => winograd::prepare(with.set, &correlation, weight, buffer),
             Algorithm::Im2col => unreachable!("takes all images at once"),
         };
-        Self { set, algorithm, correlation, weights }
+        Self { with, algorithm, correlation, weights }
     }
 
     /// The target of a few images, overwritten. Winograd's algorithm asks for what is `ahead`.
     pub(super) fn group<L: Load>(&self, source: &[f32], ahead: Ahead, load: L, target: &mut [f32]) {
-        let Self { set, correlation, weights: packed, .. } = *self;
+        let Self { with, correlation, weights: packed, .. } = *self;
         let (images, channels) = (correlation.images(), correlation.channels());
         let of_image = |[height, width]: [usize; 2], channels: usize| height * width * channels;
         let from = of_image(images.0, channels.0);
         let to = source.len() / from * of_image(images.1, channels.1);
         assert_eq!(target.len(), to, "the target of {} images", source.len() / from);
         if self.algorithm == Algorithm::Winograd {
-            return winograd::group(set, &correlation, packed, source, ahead, target, load);
+            return winograd::group(with.set, &correlation, packed, source, ahead, target, load);
         }
         let rows = 0..correlation.images().1[0];
-        Band { correlation, source, packed, rows, load, target }.compute(set);
+        Band { correlation, source, packed, rows, load, target }.compute(with);
     }
 }

@@ -20,41 +20,50 @@ use super::weights::{panel_len, steps};
 use crate::kernels::conv::fused::{load, store};
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::unit::{PARTS, Patches, TILE, Unit};
-use crate::kernels::{InstructionSet, scratch};
+use crate::kernels::{Arithmetic, InstructionSet, scratch};
 
-/// Computes a band with the matrix unit.
-pub(in crate::kernels::conv) fn band<L: Load>(set: InstructionSet, band: Band<'_, L>) {
+/// Computes a band with the matrix unit, or what does its work.
+pub(in crate::kernels::conv) fn band<L: Load>(with: Arithmetic, band: Band<'_, L>) {
+    match with.parts() {
+        Some(1) => in_parts::<L, 1>(with.set, band),
+        _ => in_parts::<L, PARTS>(with.set, band),
+    }
+}
+
+/// The same with the source and the weights in P parts.
+fn in_parts<L: Load, const P: usize>(set: InstructionSet, band: Band<'_, L>) {
     let grid = Grid::new(&band.correlation, &band.rows, band.images());
     let (sources, targets) = band.correlation.channels();
     let (_, [_, width]) = band.correlation.images();
     let pixels = band.images() * band.rows.len() * width;
     assert_eq!(band.target.len(), pixels * targets, "the band of each image");
-    scratch::with_thread_buffer(Lines::<L>::planes_len(&grid, sources), |planes| {
+    scratch::with_thread_buffer(Lines::<L, P>::planes_len(&grid, sources), |planes| {
         scratch::with_thread_buffer(grid.line_len(), |line| {
-            let lines = Lines::new(&grid, sources, band.source, band.load, line, planes);
-            simd::run(set, Split { band, lines });
+            let lines = Lines::<L, P>::new(&grid, sources, band.source, band.load, line, planes);
+            simd::run(set, Split { set, band, lines });
         });
     });
 }
 
-struct Split<'a, L> {
+struct Split<'a, L, const P: usize> {
+    set: InstructionSet,
     band: Band<'a, L>,
-    lines: Lines<'a, L>,
+    lines: Lines<'a, L, P>,
 }
 
-impl<L: Load> Task for Split<'_, L> {
+impl<L: Load, const P: usize> Task for Split<'_, L, P> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Self { mut band, mut lines } = self;
+        let Self { set, mut band, mut lines } = self;
         // SAFETY: this thread has no other unit until this one is dropped.
-        let mut unit = unsafe { Unit::take() };
+        let mut unit = unsafe { Unit::<P>::take(set) };
         let correlation = band.correlation;
         let mut packed = band.packed;
         for (y, x) in correlation.phase_pairs() {
             let steps = steps(&correlation, &y, &x);
-            let panel_len = panel_len(steps);
+            let panel_len = panel_len(steps, P);
             let weights;
             (weights, packed) = packed.split_at(correlation.padded_channels() / LANES * panel_len);
             if y.numbers_in(&band.rows).is_empty() || x.count == 0 {
@@ -63,7 +72,7 @@ impl<L: Load> Task for Split<'_, L> {
             let phase = Phase::new(lines.grid, &band, &y, &x);
             for (panel, weights) in weights.chunks_exact(panel_len).enumerate() {
                 let work = Panel { phase: &phase, steps, weights, channel: panel * LANES };
-                work.run::<V, L>(&mut unit, &mut lines, &mut band);
+                work.run::<V, L, P>(&mut unit, &mut lines, &mut band);
             }
         }
     }
@@ -118,10 +127,10 @@ struct Panel<'a> {
 
 impl Panel<'_> {
     #[inline(always)]
-    fn run<V: Vector, L: Load>(
+    fn run<V: Vector, L: Load, const P: usize>(
         &self,
-        unit: &mut Unit,
-        lines: &mut Lines<'_, L>,
+        unit: &mut Unit<P>,
+        lines: &mut Lines<'_, L, P>,
         band: &mut Band<'_, L>,
     ) {
         let Self { phase, steps: [rows, steps], channel, .. } = *self;
@@ -158,7 +167,7 @@ impl Panel<'_> {
                 to[k] = all.wrapping_add(first);
             }
             unit.begin();
-            for (k, weights) in self.weights.chunks_exact(PARTS * TILE).enumerate() {
+            for (k, weights) in self.weights.chunks_exact(P * TILE).enumerate() {
                 let (u, step) = (k / steps, k % steps);
                 let at = u % fields * field + u / fields * row + step * LANES;
                 let from = lanes.map(|lane| lines.planes[lane + at..].as_ptr());

@@ -12,7 +12,7 @@ use super::weight_gradient::{Chunk, chunk};
 use super::{is_worth_splitting, stays_in_cache};
 use crate::kernels::conv::fused::{load, store};
 use crate::kernels::simd::{self, LANES, Task, Vector};
-use crate::kernels::{InstructionSet, scratch};
+use crate::kernels::{Arithmetic, scratch};
 
 /// Multiply-adds that a value of the folded image or the gradient takes part in, at least.
 const MULTIPLY_ADDS: usize = 32;
@@ -32,12 +32,12 @@ pub(super) fn fold(shape: &Conv2dShape) -> Conv2dShape {
 
 /// The folded shape, if the unit takes the gradient of its weight.
 pub(in crate::kernels::conv) fn folded(
-    set: InstructionSet,
+    with: Arithmetic,
     shape: &Conv2dShape,
 ) -> Option<Conv2dShape> {
     let folded = fold(shape);
     let values = (folded.input_len() + folded.output_len()) / folded.batch;
-    let serves = set == InstructionSet::Amx
+    let serves = with.parts().is_some()
         && shape.in_channels < LANES
         && shape.out_channels >= LANES
         && is_worth_splitting(&Correlation::new(folded, Direction::Forward), values, MULTIPLY_ADDS)
@@ -47,7 +47,7 @@ pub(in crate::kernels::conv) fn folded(
 
 /// Adds up a chunk of the weight gradient of a shape that is [`folded`].
 pub(in crate::kernels::conv) fn folded_chunk<L: Load>(
-    set: InstructionSet,
+    with: Arithmetic,
     folded: &Conv2dShape,
     of: Chunk<'_, L>,
 ) {
@@ -60,9 +60,9 @@ pub(in crate::kernels::conv) fn folded_chunk<L: Load>(
         let (row, to) = buffer.split_at_mut(row_len);
         let Chunk { shape, input, gradient, first, partial, load } = of;
         let (step, channels) = (shape.stride[1] * shape.in_channels, folded.in_channels);
-        simd::run(set, Fold { window, input, step, channels, load, row, to });
+        simd::run(with.set, Fold { window, input, step, channels, load, row, to });
         let input = &to[..len];
-        chunk(set, Chunk { shape: folded, input, gradient, first, partial, load: Identity });
+        chunk(with, Chunk { shape: folded, input, gradient, first, partial, load: Identity });
     });
 }
 

@@ -4,15 +4,15 @@
 
 use super::super::padded::Load;
 use super::Grid;
-use crate::kernels::conv::fused::{load, store};
+use crate::kernels::conv::fused::load;
 use crate::kernels::simd::{LANES, Vector};
-use crate::kernels::unit::{PARTS, Patches, TERMS, lanes_of_parts};
+use crate::kernels::unit::{Patches, TERMS, store_parts};
 
 /// Values that are split at a time: about as many as while the unit multiplies a step.
 const SOME: usize = 8 * TERMS;
 
 /// Lines of the source on their way to the planes.
-pub(super) struct Lines<'a, L> {
+pub(super) struct Lines<'a, L, const P: usize> {
     pub(super) grid: &'a Grid,
     /// Where pixels and parts are in the planes.
     pub(super) patches: Patches,
@@ -31,7 +31,7 @@ pub(super) struct Lines<'a, L> {
     end: usize,
 }
 
-impl<'a, L: Load> Lines<'a, L> {
+impl<'a, L: Load, const P: usize> Lines<'a, L, P> {
     /// Lanes of a pixel.
     fn pixel(grid: &Grid, channels: usize) -> usize {
         grid.stride[1] * channels / 2
@@ -42,7 +42,7 @@ impl<'a, L: Load> Lines<'a, L> {
         let pixel = Self::pixel(grid, channels);
         // The last pixel may be the first of a tile, and its last term the first of a step.
         let field = ((grid.pixels() + LANES) * pixel + LANES).next_multiple_of(LANES);
-        PARTS * grid.stride[0] * field
+        P * grid.stride[0] * field
     }
 
     pub(super) fn new(
@@ -53,7 +53,7 @@ impl<'a, L: Load> Lines<'a, L> {
         line: &'a mut [f32],
         planes: &'a mut [f32],
     ) -> Self {
-        let part = planes.len() / PARTS;
+        let part = planes.len() / P;
         let (patches, field) =
             (Patches { pixel: Self::pixel(grid, channels), part }, part / grid.stride[0]);
         let next = Some([0; 2]);
@@ -75,7 +75,7 @@ impl<'a, L: Load> Lines<'a, L> {
         let behind = first + some.len().next_multiple_of(TERMS) / 2;
         assert!(behind <= field, "inside of a field");
         let lanes = &mut self.planes[in_field * field + first..];
-        split::<V>(&self.line[some.clone()], lanes, part);
+        split::<V, P>(&self.line[some.clone()], lanes, part);
         self.done = some.end;
         // The last field is written last.
         if in_field + 1 == grid.stride[0] {
@@ -111,8 +111,8 @@ impl<'a, L: Load> Lines<'a, L> {
 
 /// Writes the parts of neighbouring values, and zeros up to the end of their last vector.
 #[inline(always)]
-fn split<V: Vector>(values: &[f32], lanes: &mut [f32], part: usize) {
-    for (values, lanes) in values.chunks(TERMS).zip(lanes_of_parts(lanes, part)) {
+fn split<V: Vector, const P: usize>(values: &[f32], lanes: &mut [f32], part: usize) {
+    for (at, values) in values.chunks(TERMS).enumerate() {
         let mut padded = [0.0; TERMS];
         let values = if values.len() == TERMS {
             values
@@ -121,9 +121,6 @@ fn split<V: Vector>(values: &[f32], lanes: &mut [f32], part: usize) {
             &padded
         };
         let [even, odd] = load::<V>(values, 0, LANES).alternate(load(values, LANES, LANES));
-        let parts = even.split(odd);
-        for part in 0..PARTS {
-            store(parts[part], lanes[part], 0, LANES);
-        }
+        store_parts::<V, P>(even, odd, &mut lanes[at * LANES..], part);
     }
 }

@@ -26,9 +26,9 @@ pub(super) use weights::{prepare, prepared_len};
 
 use super::Conv2dShape;
 use super::correlation::{Correlation, Direction};
-use crate::kernels::InstructionSet;
+use crate::kernels::Arithmetic;
 use crate::kernels::simd::LANES;
-use crate::kernels::unit::TERMS;
+use crate::kernels::unit::{PARTS, TERMS};
 use grid::Grid;
 use slab::Slab;
 
@@ -39,11 +39,11 @@ const MULTIPLY_ADDS: usize = 64;
 /// Whether the matrix unit takes a direct correlation. With few source channels it would multiply zeros
 /// for the most part, and of few terms writing a sum takes longer than adding them up; pairs of terms are
 /// made of two channels.
-pub(super) fn serves(set: InstructionSet, correlation: &Correlation) -> bool {
+pub(super) fn serves(with: Arithmetic, correlation: &Correlation) -> bool {
     let (sources, targets) = correlation.channels();
     let ([height, width], _) = correlation.images();
     let pairs = correlation.phases(0) * correlation.phases(1);
-    set == InstructionSet::Amx
+    with.parts().is_some()
         && sources >= LANES
         && sources.is_multiple_of(2)
         && correlation.shape().weight_len() >= 2 * TERMS * targets * pairs
@@ -51,9 +51,9 @@ pub(super) fn serves(set: InstructionSet, correlation: &Correlation) -> bool {
 }
 
 /// The same for the gradient of a weight.
-pub(super) fn serves_weight_gradient(set: InstructionSet, shape: &Conv2dShape) -> bool {
+pub(super) fn serves_weight_gradient(with: Arithmetic, shape: &Conv2dShape) -> bool {
     let values = (shape.input_len() + shape.output_len()) / shape.batch;
-    set == InstructionSet::Amx
+    with.parts().is_some()
         && shape.in_channels.min(shape.out_channels) >= LANES
         && is_worth_splitting(&Correlation::new(*shape, Direction::Forward), values, MULTIPLY_ADDS)
         && stays_in_cache(shape)
@@ -62,7 +62,7 @@ pub(super) fn serves_weight_gradient(set: InstructionSet, shape: &Conv2dShape) -
 /// Whether the slab of an image does.
 fn stays_in_cache(shape: &Conv2dShape) -> bool {
     const LANES_OF_AN_IMAGE: usize = 1 << 20;
-    Slab::new(shape, shape.out_channels, 1).len() <= LANES_OF_AN_IMAGE
+    Slab::<PARTS>::new(shape, shape.out_channels, 1).len() <= LANES_OF_AN_IMAGE
 }
 
 /// Whether so many values of an image meet enough others, no pixels are skipped, and those of the target are

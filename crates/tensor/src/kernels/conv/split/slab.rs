@@ -11,12 +11,12 @@ use super::super::correlation::{Correlation, Direction};
 use super::super::padded::Load;
 use super::grid::{Grid, Place};
 use super::weight_gradient::Chunk;
-use crate::kernels::conv::fused::{load, store};
+use crate::kernels::conv::fused::load;
 use crate::kernels::simd::{LANES, Vector};
-use crate::kernels::unit::{PARTS, TERMS, TILE, lanes_of_parts, store_parts};
+use crate::kernels::unit::{TERMS, TILE, store_parts};
 
 /// What a slab consists of. Lengths are in lanes.
-pub(super) struct Slab {
+pub(super) struct Slab<const P: usize> {
     pub(super) grid: Grid,
     channels: usize,
     /// Sixteens of input channels, and of the group's output channels.
@@ -27,7 +27,7 @@ pub(super) struct Slab {
     pub(super) plane: usize,
 }
 
-impl Slab {
+impl<const P: usize> Slab<P> {
     /// One of so many images, for so many output channels.
     pub(super) fn new(shape: &Conv2dShape, outputs: usize, images: usize) -> Self {
         let correlation = Correlation::new(*shape, Direction::Forward);
@@ -65,7 +65,7 @@ impl Slab {
 
     /// Of the input's planes.
     pub(super) fn input(&self) -> usize {
-        PARTS * self.part()
+        P * self.part()
     }
 
     /// Where the tap (u, v) of the first target pixel and sixteen of its channels are in a part.
@@ -78,7 +78,7 @@ impl Slab {
 
     /// Of the gradient's tiles.
     pub(super) fn gradient(&self) -> usize {
-        self.sixteens[1] * self.steps * PARTS * TILE
+        self.sixteens[1] * self.steps * P * TILE
     }
 
     /// Of all of them.
@@ -121,15 +121,12 @@ impl Slab {
                     let width_at = |at: usize| if at + LANES <= field { LANES } else { filled };
                     // The tap (u, v) below the stride is in the field u, and is source pixel v.
                     let lanes = &mut planes[self.tap(in_field, v, sixteen)..];
-                    let lanes = lanes_of_parts(lanes, self.part()).take(plane / LANES);
-                    for (number, lanes) in lanes.enumerate() {
+                    for number in 0..plane / LANES {
                         let at = number * pixel + first + channel;
                         let other = at + self.half() * pixel;
                         let one: V = load(values, at, width_at(at));
-                        let parts = one.split(load(values, other, width_at(other)));
-                        for part in 0..PARTS {
-                            store(parts[part], lanes[part], 0, LANES);
-                        }
+                        let other = load(values, other, width_at(other));
+                        store_parts::<V, P>(one, other, &mut lanes[number * LANES..], self.part());
                     }
                 }
             }
@@ -169,7 +166,7 @@ impl Slab {
         }
         values[end..2 * self.half() * width].fill(0.0);
         let values = &values[..2 * self.half() * width];
-        for (at, tiles) in tiles.chunks_exact_mut(PARTS * TILE).enumerate() {
+        for (at, tiles) in tiles.chunks_exact_mut(P * TILE).enumerate() {
             let (sixteen, step) = (at / self.steps, at % self.steps);
             let mut halves = [[V::splat(0.0); LANES]; 2];
             for half in 0..2 {
@@ -181,7 +178,7 @@ impl Slab {
             }
             let (one, other) = (V::transpose(halves[0]), V::transpose(halves[1]));
             for row in 0..LANES {
-                store_parts(one[row].split(other[row]), &mut tiles[row * LANES..], TILE);
+                store_parts::<V, P>(one[row], other[row], &mut tiles[row * LANES..], TILE);
             }
         }
     }

@@ -11,7 +11,7 @@ use super::slab::Slab;
 use crate::kernels::conv::fused::{load, store};
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::unit::{PARTS, TILE, Taps, Unit};
-use crate::kernels::{InstructionSet, scratch};
+use crate::kernels::{Arithmetic, InstructionSet, scratch};
 
 /// About as many lanes as a slab of several images takes: half of a second-level cache. Tests, whose
 /// images are small, have several slabs as well.
@@ -53,31 +53,40 @@ impl<L: Load> Chunk<'_, L> {
 }
 
 /// Adds up a chunk.
-pub(in crate::kernels::conv) fn chunk<L: Load>(set: InstructionSet, chunk: Chunk<'_, L>) {
-    let one = Slab::new(chunk.shape, chunk.outputs(), 1);
+pub(in crate::kernels::conv) fn chunk<L: Load>(with: Arithmetic, chunk: Chunk<'_, L>) {
+    match with.parts() {
+        Some(1) => in_parts::<L, 1>(with.set, chunk),
+        _ => in_parts::<L, PARTS>(with.set, chunk),
+    }
+}
+
+/// The same with the input and the gradient in P parts.
+fn in_parts<L: Load, const P: usize>(set: InstructionSet, chunk: Chunk<'_, L>) {
+    let one = Slab::<P>::new(chunk.shape, chunk.outputs(), 1);
     let images = (SLAB / one.len()).clamp(1, chunk.images());
-    let slab = Slab::new(chunk.shape, chunk.outputs(), images);
+    let slab = Slab::<P>::new(chunk.shape, chunk.outputs(), images);
     let sums = chunk.outputs() / LANES * chunk.sums();
     scratch::with_thread_buffer(sums + slab.len(), |buffer| {
         let (sums, buffer) = buffer.split_at_mut(sums);
-        simd::run(set, Slabs { chunk, slab, sums, buffer });
+        simd::run(set, Slabs { set, chunk, slab, sums, buffer });
     });
 }
 
 /// A chunk, slab by slab.
-struct Slabs<'a, L> {
+struct Slabs<'a, L, const P: usize> {
+    set: InstructionSet,
     chunk: Chunk<'a, L>,
-    slab: Slab,
+    slab: Slab<P>,
     sums: &'a mut [f32],
     buffer: &'a mut [f32],
 }
 
-impl<L: Load> Task for Slabs<'_, L> {
+impl<L: Load, const P: usize> Task for Slabs<'_, L, P> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Self { mut chunk, mut slab, sums, buffer } = self;
+        let Self { set, mut chunk, mut slab, sums, buffer } = self;
         sums.fill(0.0);
         let most = slab.grid.images;
         for first in (0..chunk.images()).step_by(most) {
@@ -90,7 +99,7 @@ impl<L: Load> Task for Slabs<'_, L> {
             let gradient = &mut buffer[..slab.gradient()];
             slab.split_input::<V>(&chunk, first, &mut *values, input);
             slab.split_gradient::<V>(&chunk, first, values, gradient);
-            chunk.multiply(&slab, input, gradient, sums);
+            chunk.multiply(set, &slab, input, gradient, sums);
         }
         chunk.write::<V>(sums);
     }
@@ -98,7 +107,14 @@ impl<L: Load> Task for Slabs<'_, L> {
 
 impl<L: Load> Chunk<'_, L> {
     /// Adds the products of a slab to the sums.
-    fn multiply(&self, slab: &Slab, input: &[f32], gradient: &[f32], sums: &mut [f32]) {
+    fn multiply<const P: usize>(
+        &self,
+        set: InstructionSet,
+        slab: &Slab<P>,
+        input: &[f32],
+        gradient: &[f32],
+        sums: &mut [f32],
+    ) {
         let Slab { sixteens, steps, .. } = slab;
         let (taps, tiles) = (self.shape.kernel, self.tiles());
         let part = slab.part();
@@ -109,8 +125,8 @@ impl<L: Load> Chunk<'_, L> {
             slab.tap(tap / taps[1], tap % taps[1], sixteen)
         };
         // SAFETY: this thread has no other unit until this one is dropped.
-        let mut unit = unsafe { Unit::take() };
-        let of_gradient = gradient.chunks_exact(steps * PARTS * TILE);
+        let mut unit = unsafe { Unit::<P>::take(set) };
+        let of_gradient = gradient.chunks_exact(steps * P * TILE);
         let sums = sums.chunks_exact_mut(self.sums());
         for (gradient, sums) in of_gradient.zip(sums) {
             let mut t = 0;
@@ -118,7 +134,7 @@ impl<L: Load> Chunk<'_, L> {
                 // Four at a time, or the last five; beyond the last one it is multiplied again.
                 let count = if tiles - t == 5 { 5 } else { 4 };
                 let from = [0, 1, 2, 3, 4].map(|k| &input[first((t + k).min(tiles - 1))..]);
-                let last = (PARTS - 1) * part + steps * TILE;
+                let last = (P - 1) * part + steps * TILE;
                 assert!(from.iter().all(|from| from.len() >= last), "steps");
                 let from = from.map(<[f32]>::as_ptr);
                 let sums = sums[t * TILE..][..count * TILE].as_mut_ptr();

@@ -14,17 +14,17 @@ pub(super) use weight_gradient::{Chunks, weight_gradient};
 
 use super::Conv2dShape;
 use crate::kernels::simd::LANES;
-use crate::kernels::{InstructionSet, KernelChoice};
+use crate::kernels::{Arithmetic, InstructionSet, KernelChoice};
 
 /// Whether a correlation with so many target pixels to an image runs here. The matrix unit makes direct
 /// ones twice as fast.
 pub(super) fn serves(
-    (choice, set): (KernelChoice, InstructionSet),
+    (choice, with): (KernelChoice, Arithmetic),
     shape: &Conv2dShape,
     target: [usize; 2],
 ) -> bool {
-    let most = if set == InstructionSet::Amx { [3, 10] } else { [3, 5] };
-    serves_below(most, choice, shape, target) && fits(choice, set, shape)
+    let most = if with.set == InstructionSet::Amx { [3, 10] } else { [3, 5] };
+    serves_below(most, choice, shape, target) && fits(choice, with, shape)
 }
 
 /// Whether a weight gradient runs here: where [`serves`] says so without a matrix unit, for batches of a few
@@ -37,10 +37,10 @@ pub(super) fn serves_weight_gradient(choice: KernelChoice, shape: &Conv2dShape) 
 
 /// Whether it is asked for, or no matrix unit would have to wait until all transformed weights have come
 /// from memory.
-fn fits(choice: KernelChoice, set: InstructionSet, shape: &Conv2dShape) -> bool {
+fn fits(choice: KernelChoice, with: Arithmetic, shape: &Conv2dShape) -> bool {
     const WEIGHTS: usize = 1 << 22;
     let weights = transform::PRODUCTS * shape.in_channels * shape.out_channels;
-    choice == KernelChoice::Winograd || set != InstructionSet::Amx || weights <= WEIGHTS
+    choice == KernelChoice::Winograd || with.set != InstructionSet::Amx || weights <= WEIGHTS
 }
 
 /// Whether the algorithm applies, and is asked for or takes fewer products than this share of those of

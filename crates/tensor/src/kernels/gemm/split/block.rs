@@ -4,13 +4,15 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::strips::{Factor, Strips, strip_len, strips_len};
-use super::{LINES, STEP, Unit};
+use super::{LINES, Unit, step_len};
 use crate::kernels::gemm::product::{Product, Stretch};
 use crate::kernels::simd::{self, Task, Vector};
-use crate::kernels::{InstructionSet, Scratch, scratch};
+use crate::kernels::unit::PARTS;
+use crate::kernels::{Arithmetic, Scratch, scratch};
 
 /// Rows and columns of c, for a stretch of terms.
 pub(super) struct Block<'a> {
+    pub(super) with: Arithmetic,
     pub(super) product: &'a Product<'a>,
     pub(super) stretch: &'a Stretch,
     pub(super) rows: Range<usize>,
@@ -29,9 +31,19 @@ impl Block<'_> {
     /// # Safety
     /// c holds the block, and nobody else has access to its elements.
     pub(super) unsafe fn run(self) {
-        with_kept(self.key, self.strips_len(self.kept), |kept, is_new| {
-            scratch::with_thread_buffer(self.strips_len(self.kept.other()), |own| {
-                simd::run(InstructionSet::detected(), Buffered { block: self, kept, is_new, own });
+        match self.with.parts() {
+            Some(1) => self.run_in_parts::<1>(),
+            _ => self.run_in_parts::<PARTS>(),
+        }
+    }
+
+    /// The same with factors in P parts.
+    fn run_in_parts<const P: usize>(self) {
+        let [kept, own] =
+            [self.kept, self.kept.other()].map(|factor| self.strips_len(factor, P));
+        with_kept(self.key, kept, |kept, is_new| {
+            scratch::with_thread_buffer(own, |own| {
+                simd::run(self.with.set, Buffered::<P> { block: self, kept, is_new, own });
             });
         });
     }
@@ -43,23 +55,23 @@ impl Block<'_> {
         }
     }
 
-    fn strips_len(&self, factor: Factor) -> usize {
-        strips_len(self.lines(factor).len(), self.stretch.terms.len())
+    fn strips_len(&self, factor: Factor, parts: usize) -> usize {
+        strips_len(self.lines(factor).len(), self.stretch.terms.len(), parts)
     }
 
     #[inline(always)]
-    fn split<V: Vector>(&self, factor: Factor, strips: &mut [f32]) {
+    fn split<V: Vector, const P: usize>(&self, factor: Factor, strips: &mut [f32]) {
         let (lines, terms) = (self.lines(factor), self.stretch.terms.clone());
-        Strips::new(self.product, factor, lines, terms, strips).run::<V>();
+        Strips::<P>::new(self.product, factor, lines, terms, strips).run::<V>();
     }
 
     /// Adds the product of two strips to what the block has of the sums, from `row` and `column` after
     /// its first on.
-    fn tile(&self, unit: &mut Unit, factors: [&[f32]; 2], row: usize, column: usize) {
+    fn tile<const P: usize>(&self, unit: &mut Unit<P>, factors: [&[f32]; 2], row: usize, column: usize) {
         assert!(row < self.rows.len() && column < self.columns.len(), "the block has the sums");
         assert_eq!(factors[0].len(), factors[1].len(), "strips of the same terms");
         let (rows, columns) = (self.rows.len() - row, self.columns.len() - column);
-        let (steps, factors) = (factors[0].len() / STEP, factors.map(<[f32]>::as_ptr));
+        let (steps, factors) = (factors[0].len() / step_len(P), factors.map(<[f32]>::as_ptr));
         // SAFETY: the block has this element, and c holds the block.
         let c = unsafe { self.c.add(row * self.product.b.columns + column) };
         let c = (c, self.product.b.columns);
@@ -98,7 +110,7 @@ impl Block<'_> {
 static NOTHING: [f32; LINES] = [0.0; LINES];
 
 /// A block with the strips that it needs.
-struct Buffered<'a> {
+struct Buffered<'a, const P: usize> {
     block: Block<'a>,
     kept: &'a mut [f32],
     /// Whether the strips that are kept are still to be split.
@@ -106,19 +118,19 @@ struct Buffered<'a> {
     own: &'a mut [f32],
 }
 
-impl Task for Buffered<'_> {
+impl<const P: usize> Task for Buffered<'_, P> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Self { block, kept, is_new, own } = self;
         if is_new {
-            block.split::<V>(block.kept, kept);
+            block.split::<V, P>(block.kept, kept);
         }
-        block.split::<V>(block.kept.other(), own);
+        block.split::<V, P>(block.kept.other(), own);
         // SAFETY: this thread has no other unit until this one is dropped.
-        let mut unit = unsafe { Unit::take() };
-        let len = strip_len(block.stretch.terms.len());
+        let mut unit = unsafe { Unit::<P>::take(block.with.set) };
+        let len = strip_len(block.stretch.terms.len(), P);
         for (k, kept) in kept.chunks_exact(len).enumerate() {
             for (o, own) in own.chunks_exact(len).enumerate() {
                 match block.kept {

@@ -13,6 +13,7 @@ use super::strips::Factor;
 use crate::kernels::gemm::MatrixMut;
 use crate::kernels::gemm::product::{First, Product, Stretch, TASKS};
 use crate::kernels::gemm::stretches::{parts, stretches};
+use crate::kernels::Arithmetic;
 use crate::kernels::remaining::Remaining;
 
 /// The most strips to a task.
@@ -21,7 +22,11 @@ const STRIPS: usize = 4;
 const KEPT_LINES: usize = 1024;
 
 /// `c = a b + bias`.
-pub(in crate::kernels::gemm) fn product(product: &Product<'_>, c: MatrixMut<'_, f32>) {
+pub(in crate::kernels::gemm) fn product(
+    with: Arithmetic,
+    product: &Product<'_>,
+    c: MatrixMut<'_, f32>,
+) {
     let [rows, columns] = product.extents();
     assert_eq!([c.rows, c.columns], [rows, columns], "a b must fit c");
     let (kept, lines, others) =
@@ -42,7 +47,7 @@ pub(in crate::kernels::gemm) fn product(product: &Product<'_>, c: MatrixMut<'_, 
                 // SAFETY: c holds these rows and columns; those of other tasks are others.
                 unsafe {
                     let c = first_element.at(rows.start * product.b.columns + columns.start);
-                    Block { product, stretch, rows, columns, kept, key, c }.run();
+                    Block { with, product, stretch, rows, columns, kept, key, c }.run();
                 }
             };
             if stretch.shared {
@@ -63,6 +68,7 @@ pub(in crate::kernels::gemm) fn product(product: &Product<'_>, c: MatrixMut<'_, 
 /// `c = a b + bias`, groups of `rows` whole rows to a task; `after(group, rows, partial)` as in
 /// [`product_rows`](crate::kernels::gemm::product_rows).
 pub(in crate::kernels::gemm) fn product_rows(
+    with: Arithmetic,
     product: &Product<'_>,
     rows: usize,
     c: &mut [f32],
@@ -80,7 +86,7 @@ pub(in crate::kernels::gemm) fn product_rows(
                 // SAFETY: c is these rows, borrowed alone.
                 unsafe {
                     let c = c.as_mut_ptr().add(first);
-                    Block { product, stretch, rows, columns, kept, key, c }.run();
+                    Block { with, product, stretch, rows, columns, kept, key, c }.run();
                 }
                 if end == width && stretch.terms.end == product.a.columns {
                     after(group, c, partial);

@@ -14,4 +14,4 @@ mod tests;
 pub(super) use driver::{product, product_rows};
 
 pub(super) use crate::kernels::unit::LINES;
-use crate::kernels::unit::{STEP, TILE, Unit};
+use crate::kernels::unit::{TILE, Unit, step_len};

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{LINES, STEP, TILE};
+use super::{LINES, TILE, step_len};
 use crate::kernels::conv::fused::{Affine, Normalise, load};
 use crate::kernels::gemm::MatrixRef;
 use crate::kernels::gemm::product::Product;
@@ -27,18 +27,18 @@ impl Factor {
     }
 }
 
-/// Lanes of the strips of so many lines and terms.
-pub(super) fn strips_len(lines: usize, terms: usize) -> usize {
-    lines.div_ceil(LINES) * strip_len(terms)
+/// Lanes of the strips of so many lines and terms, in so many parts.
+pub(super) fn strips_len(lines: usize, terms: usize, parts: usize) -> usize {
+    lines.div_ceil(LINES) * strip_len(terms, parts)
 }
 
 /// Lanes of a strip.
-pub(super) fn strip_len(terms: usize) -> usize {
-    terms.div_ceil(LINES) * STEP
+pub(super) fn strip_len(terms: usize, parts: usize) -> usize {
+    terms.div_ceil(LINES) * step_len(parts)
 }
 
-/// One strip after the other: `lines` of a factor for `terms`, filled up with zeros.
-pub(super) struct Strips<'a> {
+/// One strip after the other: `lines` of a factor for `terms`, in P parts, filled up with zeros.
+pub(super) struct Strips<'a, const P: usize> {
     factor: Factor,
     matrix: MatrixRef<'a, f32>,
     /// What happens to the columns of the matrix first; its rows are contiguous then.
@@ -48,7 +48,7 @@ pub(super) struct Strips<'a> {
     strips: &'a mut [f32],
 }
 
-impl<'a> Strips<'a> {
+impl<'a, const P: usize> Strips<'a, P> {
     /// Those of a product's factor.
     pub(super) fn new(
         product: &'a Product<'a>,
@@ -66,15 +66,15 @@ impl<'a> Strips<'a> {
     }
 }
 
-impl Task for Strips<'_> {
+impl<const P: usize> Task for Strips<'_, P> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Self { factor, matrix, normalise, lines, terms, strips } = self;
         let firsts = lines.clone().step_by(LINES);
-        for (strip, first) in strips.chunks_exact_mut(strip_len(terms.len())).zip(firsts) {
-            for (step, term) in strip.chunks_exact_mut(STEP).zip(terms.clone().step_by(LINES)) {
+        for (strip, first) in strips.chunks_exact_mut(strip_len(terms.len(), P)).zip(firsts) {
+            for (step, term) in strip.chunks_exact_mut(step_len(P)).zip(terms.clone().step_by(LINES)) {
                 for half in 0..2 {
                     let lines = sixteen(first + half * LANES, lines.end);
                     let (lower, upper) =
@@ -83,7 +83,7 @@ impl Task for Strips<'_> {
                         Factor::A => Block { matrix, rows: lines.clone(), columns: terms },
                         Factor::B => Block { matrix, rows: terms, columns: lines.clone() },
                     });
-                    split::<V>(lower, upper, normalise.as_ref(), &mut step[half * TILE..]);
+                    split::<V, P>(lower, upper, normalise.as_ref(), &mut step[half * TILE..]);
                 }
             }
         }
@@ -98,7 +98,7 @@ fn sixteen(first: usize, end: usize) -> Range<usize> {
 /// Writes the tiles of two blocks, whose rows become those of the tiles: one for each part, with a
 /// tile of other lines between them.
 #[inline(always)]
-fn split<V: Vector>(
+fn split<V: Vector, const P: usize>(
     lower: Block<'_>,
     upper: Block<'_>,
     normalise: Option<&Normalise<'_>>,
@@ -107,27 +107,27 @@ fn split<V: Vector>(
     let whole = lower.is_whole() && upper.is_whole();
     match (lower.matrix.column_stride, normalise) {
         // Each case has a loop of its own.
-        (1, None) if whole => split_rows::<V, true>(lower, upper, None, tiles),
-        (1, None) => split_rows::<V, false>(lower, upper, None, tiles),
+        (1, None) if whole => split_rows::<V, P, true>(lower, upper, None, tiles),
+        (1, None) => split_rows::<V, P, false>(lower, upper, None, tiles),
         (1, Some(normalise)) => {
             let affine = Some([lower.affine(normalise), upper.affine(normalise)]);
             if whole {
-                split_rows::<V, true>(lower, upper, affine, tiles);
+                split_rows::<V, P, true>(lower, upper, affine, tiles);
             } else {
-                split_rows::<V, false>(lower, upper, affine, tiles);
+                split_rows::<V, P, false>(lower, upper, affine, tiles);
             }
         }
         _ => {
             let (lower, upper) = (lower.exchanged(), upper.exchanged());
             for i in 0..LANES {
-                split_row::<V>(lower[i], upper[i], i, tiles);
+                split_row::<V, P>(lower[i], upper[i], i, tiles);
             }
         }
     }
 }
 
 #[inline(always)]
-fn split_rows<V: Vector, const WHOLE: bool>(
+fn split_rows<V: Vector, const P: usize, const WHOLE: bool>(
     lower: Block<'_>,
     upper: Block<'_>,
     affine: Option<[Affine<V>; 2]>,
@@ -136,14 +136,14 @@ fn split_rows<V: Vector, const WHOLE: bool>(
     for i in 0..LANES {
         let low = lower.row::<V, WHOLE>(i, affine.as_ref().map(|both| &both[0]));
         let high = upper.row::<V, WHOLE>(i, affine.as_ref().map(|both| &both[1]));
-        split_row(low, high, i, tiles);
+        split_row::<V, P>(low, high, i, tiles);
     }
 }
 
 /// Writes a row of the tiles.
 #[inline(always)]
-fn split_row<V: Vector>(lower: V, upper: V, row: usize, tiles: &mut [f32]) {
-    store_parts(lower.split(upper), &mut tiles[row * LANES..], 2 * TILE);
+fn split_row<V: Vector, const P: usize>(lower: V, upper: V, row: usize, tiles: &mut [f32]) {
+    store_parts::<V, P>(lower, upper, &mut tiles[row * LANES..], 2 * TILE);
 }
 
 /// At most sixteen rows and columns of a matrix; the others are zeros.

@@ -4,7 +4,7 @@ use std::arch::asm;
 
 use super::Amx;
 use crate::kernels::simd::LANES;
-use crate::kernels::unit::STEP;
+use crate::kernels::unit::{PARTS, step_len};
 
 /// Loads a tile of a factor's step: `2 part + half` is its place, both counted from 0.
 macro_rules! load {
@@ -95,7 +95,62 @@ impl Amx {
                 b = inout(reg) b => _,
                 steps = inout(reg) steps => _,
                 line = in(reg) 64_usize,
-                step = const STEP * size_of::<f32>(),
+                step = const step_len(PARTS) * size_of::<f32>(),
+                start = in(reg) start,
+                start_lower = in(reg) start.wrapping_add(LANES * start_stride),
+                start_stride = in(reg) start_stride * size_of::<f32>(),
+                sums = in(reg) sums,
+                lower = in(reg) sums.wrapping_add(LANES * stride),
+                stride = in(reg) stride * size_of::<f32>(),
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack),
+            );
+        }
+    }
+
+    /// The same for strips of one part.
+    ///
+    /// # Safety
+    /// As there.
+    pub(in crate::kernels::unit) unsafe fn multiply_rounded(
+        &mut self,
+        [a, b]: [*const f32; 2],
+        steps: usize,
+        (start, start_stride): (*const f32, usize),
+        (sums, stride): (*mut f32, usize),
+    ) {
+        assert!(steps > 0, "a sum of terms");
+        // SAFETY: as in `multiply`.
+        unsafe {
+            asm!(
+                "tileloadd tmm0, [{start} + {start_stride}*1]",
+                "tileloadd tmm1, [{start} + {start_stride}*1 + 64]",
+                "tileloadd tmm2, [{start_lower} + {start_stride}*1]",
+                "tileloadd tmm3, [{start_lower} + {start_stride}*1 + 64]",
+                "2:",
+                load!(6, "b", 0),
+                load!(4, "a", 0),
+                multiply!(0, 4, 6),
+                load!(7, "b", 1),
+                multiply!(1, 4, 7),
+                load!(5, "a", 1),
+                multiply!(2, 5, 6),
+                multiply!(3, 5, 7),
+                "tilestored [{sums} + {stride}*1], tmm7",
+                "add {a}, {step}",
+                "add {b}, {step}",
+                "dec {steps}",
+                "jnz 2b",
+                "tilestored [{sums} + {stride}*1], tmm0",
+                "tilestored [{sums} + {stride}*1 + 64], tmm1",
+                "tilestored [{lower} + {stride}*1], tmm2",
+                "tilestored [{lower} + {stride}*1 + 64], tmm3",
+                a = inout(reg) a => _,
+                b = inout(reg) b => _,
+                steps = inout(reg) steps => _,
+                line = in(reg) 64_usize,
+                step = const step_len(1) * size_of::<f32>(),
                 start = in(reg) start,
                 start_lower = in(reg) start.wrapping_add(LANES * start_stride),
                 start_stride = in(reg) start_stride * size_of::<f32>(),
