@@ -17,6 +17,7 @@ use super::split;
 use super::store::store;
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::tile::{multiply, zeros};
+use crate::kernels::ahead::Ahead;
 use crate::kernels::{Arithmetic, Scratch, scratch};
 
 /// Tasks that a call is cut into at least, if the shape allows, however many threads there are.
@@ -52,7 +53,9 @@ pub(in crate::kernels::conv) fn correlate<L: Load>(
             let first = band * rows;
             let rows = if images == 1 { target.len() / row_len } else { rows };
             let rows = first..first + rows;
-            Band { correlation, source, packed, rows, load, target }.compute(with);
+            let ahead = Ahead::new(&[]);
+            let ahead = if images == 1 { ahead } else { ahead.and_behind(source).and_behind(target) };
+            Band { correlation, source, packed, rows, load, target, ahead }.compute(with);
         });
     });
 }
@@ -122,6 +125,8 @@ pub(super) struct Band<'a, L> {
     pub(super) load: L,
     /// The band of each image, one after the other.
     pub(super) target: &'a mut [f32],
+    /// What is read or written next: the matrix unit asks for it.
+    pub(super) ahead: Ahead,
 }
 
 impl<L: Load> Band<'_, L> {

@@ -54,7 +54,7 @@ impl<'a> Prepared<'a> {
         Self { with, algorithm, correlation, weights }
     }
 
-    /// The target of a few images, overwritten. Winograd's algorithm asks for what is `ahead`.
+    /// The target of a few images, overwritten. What is read or written next is `ahead`.
     pub(super) fn group<L: Load>(&self, source: &[f32], ahead: Ahead, load: L, target: &mut [f32]) {
         let Self { with, correlation, weights: packed, .. } = *self;
         let (images, channels) = (correlation.images(), correlation.channels());
@@ -66,6 +66,6 @@ impl<'a> Prepared<'a> {
             return winograd::group(with.set, &correlation, packed, source, ahead, target, load);
         }
         let rows = 0..correlation.images().1[0];
-        Band { correlation, source, packed, rows, load, target }.compute(with);
+        Band { correlation, source, packed, rows, load, target, ahead }.compute(with);
     }
 }

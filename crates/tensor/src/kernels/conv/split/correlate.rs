@@ -17,6 +17,7 @@ use super::Grid;
 use super::grid::Place;
 use super::lines::Lines;
 use super::weights::{panel_len, steps};
+use crate::kernels::ahead::Ahead;
 use crate::kernels::conv::fused::{load, store};
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::unit::{PARTS, Patches, TILE, Unit};
@@ -61,18 +62,25 @@ impl<L: Load, const P: usize> Task for Split<'_, L, P> {
         let mut unit = unsafe { Unit::<P>::take(set) };
         let correlation = band.correlation;
         let mut packed = band.packed;
+        let panels = correlation.padded_channels() / LANES;
+        let mut ahead = {
+            let tiles = lines.grid.targets().div_ceil(4 * LANES);
+            let steps = correlation.phase_pairs().map(|(y, x)| steps(&correlation, &y, &x));
+            let steps: usize = steps.map(|[rows, steps]| rows * steps).sum();
+            band.ahead.within(tiles * steps * panels)
+        };
         for (y, x) in correlation.phase_pairs() {
             let steps = steps(&correlation, &y, &x);
             let panel_len = panel_len(steps, P);
             let weights;
-            (weights, packed) = packed.split_at(correlation.padded_channels() / LANES * panel_len);
+            (weights, packed) = packed.split_at(panels * panel_len);
             if y.numbers_in(&band.rows).is_empty() || x.count == 0 {
                 continue;
             }
             let phase = Phase::new(lines.grid, &band, &y, &x);
             for (panel, weights) in weights.chunks_exact(panel_len).enumerate() {
                 let work = Panel { phase: &phase, steps, weights, channel: panel * LANES };
-                work.run::<V, L, P>(&mut unit, &mut lines, &mut band);
+                work.run::<V, L, P>(&mut unit, &mut lines, &mut band, &mut ahead);
             }
         }
     }
@@ -132,6 +140,7 @@ impl Panel<'_> {
         unit: &mut Unit<P>,
         lines: &mut Lines<'_, L, P>,
         band: &mut Band<'_, L>,
+        ahead: &mut Ahead,
     ) {
         let Self { phase, steps: [rows, steps], channel, .. } = *self;
         let grid = lines.grid;
@@ -171,13 +180,14 @@ impl Panel<'_> {
                 let (u, step) = (k / steps, k % steps);
                 let at = u % fields * field + u / fields * row + step * LANES;
                 let from = lanes.map(|lane| lines.planes[lane + at..].as_ptr());
-                let ahead = if k < 4 { (to[k], stride) } else { (buffer, LANES) };
+                let early = if k < 4 { (to[k], stride) } else { (buffer, LANES) };
                 // SAFETY: the planes hold these steps of these pixels, as above, and there are as many
                 // of the weights. A whole tile is sixteen pixels of the target with sixteen channels
                 // each; others are in the buffer.
-                unsafe { unit.add_patches(from, &patches, weights.as_ptr(), ahead) };
+                unsafe { unit.add_patches(from, &patches, weights.as_ptr(), early) };
                 // While the unit multiplies.
                 lines.some::<V>();
+                ahead.step();
             }
             // SAFETY: as above.
             unsafe { unit.finish(to, stride) };
