@@ -71,7 +71,17 @@ impl Precision {
     /// Whether this CPU has it with the [instruction set](InstructionSet) in force: `bf16` needs AMX, or
     /// AVX-512 with its BF16 instructions.
     pub fn is_available(self) -> bool {
-        self == Self::F32 || Arithmetic { set: InstructionSet::current(), precision: self }.parts().is_some()
+        self == Self::F32 || Arithmetic { set: InstructionSet::current(), precision: self }.has_unit()
+    }
+
+    /// What it keeps of a value that is not too large: the nearest, the even one of two.
+    #[cfg(test)]
+    pub(crate) fn kept(self, value: f32) -> f32 {
+        if self == Self::F32 {
+            return value;
+        }
+        let last = 2.0_f64.powi(value.abs().log2().floor().max(-126.0) as i32 - 7);
+        ((f64::from(value) / last).round_ties_even() * last) as f32
     }
 
     /// The precision in force: that [selected](Self::select) last, or `F32` where it is not available.
@@ -102,20 +112,36 @@ impl Arithmetic {
         let full = Self::from(InstructionSet::current());
         let reduced = Self { precision: Precision::Bf16, ..full };
         let asked = PRECISION.load(Ordering::Relaxed) == Precision::Bf16 as u8;
-        if asked && reduced.parts().is_some() { reduced } else { full }
+        if asked && reduced.has_unit() { reduced } else { full }
     }
 
-    /// The `bf16` numbers that a factor is made into, if what multiplies these takes part.
-    pub(crate) fn parts(self) -> Option<usize> {
-        match (self.set, self.precision) {
-            (InstructionSet::Amx, Precision::F32) => Some(unit::PARTS),
-            (InstructionSet::Amx, Precision::Bf16) => Some(1),
-            (InstructionSet::Avx512, Precision::Bf16) => unit::has_dot_products().then_some(1),
-            _ => None,
+    /// All that this CPU has.
+    #[cfg(test)]
+    pub(crate) fn available() -> impl Iterator<Item = Self> {
+        let sets = InstructionSet::ALL.into_iter().filter(|set| set.is_available());
+        let full = sets.map(Self::from);
+        let reduced = full.clone().map(|full| Self { precision: Precision::Bf16, ..full });
+        full.chain(reduced.filter(|reduced| reduced.has_unit()))
+    }
+
+    /// What split factors are tested with: plain sums where there is no unit.
+    #[cfg(test)]
+    pub(crate) fn of_split_factors() -> impl Iterator<Item = Self> {
+        let plain = Self { set: InstructionSet::Baseline, precision: Precision::Bf16 };
+        let full = Self::from(InstructionSet::detected());
+        Self::available().filter(|with| with.rounds()).chain([full, plain])
+    }
+
+    /// Whether there is what multiplies `bf16`, in parts of factors or rounded ones.
+    pub(crate) fn has_unit(self) -> bool {
+        match self.set {
+            InstructionSet::Amx => true,
+            InstructionSet::Avx512 => self.rounds() && unit::has_dot_products(),
+            InstructionSet::Avx2 | InstructionSet::Baseline => false,
         }
     }
 
-    /// Whether factors are rounded.
+    /// Whether factors are rounded to `bf16`, instead of split into three of them.
     pub(crate) fn rounds(self) -> bool {
         self.precision == Precision::Bf16
     }

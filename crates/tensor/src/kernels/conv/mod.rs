@@ -1,6 +1,7 @@
 //! Convolution over channels-last images.
 
 mod by_images;
+mod chunks;
 mod correlation;
 mod direct;
 pub(super) mod double;

@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::kernels::{InstructionSet, Precision};
 
 /// Values in [-1, 1) without a pattern that a wrong index could survive.
 pub(super) fn values(len: usize, seed: u64) -> Vec<f32> {
@@ -25,8 +26,24 @@ pub(super) fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&v| f64::from(v)).collect()
 }
 
-/// Errors of (forward, input gradient, weight gradient) on every instruction set of this CPU.
-fn errors(choice: KernelChoice, shape: &Conv2dShape) -> Vec<(InstructionSet, [f64; 3])> {
+/// Values as above that the precision keeps.
+pub(super) fn values_in(precision: Precision, len: usize, seed: u64) -> Vec<f32> {
+    values(len, seed).into_iter().map(|value| precision.kept(value)).collect()
+}
+
+/// Errors of (forward, input gradient, weight gradient) with all that this CPU has.
+fn errors(choice: KernelChoice, shape: &Conv2dShape) -> Vec<(Arithmetic, [f64; 3])> {
+    let precisions = [Precision::F32, Precision::Bf16].into_iter();
+    precisions.flat_map(|precision| errors_in(precision, choice, shape)).collect()
+}
+
+/// The same in a precision, which keeps all that is multiplied.
+fn errors_in(
+    precision: Precision,
+    choice: KernelChoice,
+    shape: &Conv2dShape,
+) -> Vec<(Arithmetic, [f64; 3])> {
+    let values = |len, seed| values_in(precision, len, seed);
     let (x, w) = (values(shape.input_len(), 1), values(shape.weight_len(), 2));
     let g = values(shape.output_len(), 3);
     let (x64, w64, g64) = (wide(&x), wide(&w), wide(&g));
@@ -36,15 +53,15 @@ fn errors(choice: KernelChoice, shape: &Conv2dShape) -> Vec<(InstructionSet, [f6
     plain::forward(shape, &x64, &w64, &mut y64, scratch);
     plain::input_gradient(shape, &w64, &g64, &mut dx64, scratch);
     plain::weight_gradient(shape, &x64, &g64, &mut dw64, scratch);
-    let sets = InstructionSet::ALL.into_iter().filter(|set| set.is_available());
-    sets.map(|set| {
-        let (how, scratch) = ((choice, set), &mut Scratch::new());
+    let all = Arithmetic::available().filter(|with| with.precision == precision);
+    all.map(|with| {
+        let (how, scratch) = ((choice, with), &mut Scratch::new());
         let mut y = vec![f32::NAN; g.len()];
         let (mut dx, mut dw) = (vec![f32::NAN; x.len()], vec![f32::NAN; w.len()]);
         forward(how, shape, &x, &w, &mut y, scratch);
         input_gradient(how, shape, &w, &g, &mut dx, scratch);
         weight_gradient(how, shape, &x, &g, &mut dw, scratch);
-        (set, [error(&y, &y64), error(&dx, &dx64), error(&dw, &dw64)])
+        (with, [error(&y, &y64), error(&dx, &dx64), error(&dw, &dw64)])
     })
     .collect()
 }
@@ -106,8 +123,8 @@ proptest! {
 
     #[test]
     fn fast_is_the_definition(shape in shapes()) {
-        for (set, errors) in errors(KernelChoice::Direct, &shape) {
-            prop_assert!(errors.iter().all(|&error| error < 1e-5), "{set:?} {shape:?}: {errors:?}");
+        for (with, errors) in errors(KernelChoice::Direct, &shape) {
+            prop_assert!(errors.iter().all(|&error| error < 1e-5), "{with:?} {shape:?}: {errors:?}");
         }
     }
 }
@@ -137,8 +154,8 @@ fn every_way_to_cut_the_work_is_the_definition() {
         Conv2dShape { kernel: [5; 2], padding: [2; 2], ..three(3, 15, [64, 64], 1) },
         Conv2dShape { kernel: [1; 2], padding: [0; 2], ..three(18, 16, [16, 32], 2) },
     ] {
-        for (set, errors) in errors(KernelChoice::Direct, &shape) {
-            assert!(errors.iter().all(|&error| error < 1e-5), "{set:?} {shape:?}: {errors:?}");
+        for (with, errors) in errors(KernelChoice::Direct, &shape) {
+            assert!(errors.iter().all(|&error| error < 1e-5), "{with:?} {shape:?}: {errors:?}");
         }
     }
 }
@@ -153,7 +170,7 @@ fn threads_do_not_change_the_bits() {
         (KernelChoice::Direct, strided),
         (KernelChoice::Winograd, large),
     ] {
-        let how = (choice, InstructionSet::detected());
+        let how = (choice, InstructionSet::detected().into());
         let (x, w) = (values(shape.input_len(), 1), values(shape.weight_len(), 2));
         let g = values(shape.output_len(), 3);
         let on = |threads| {
@@ -193,8 +210,8 @@ fn winograd_errs_by_at_most_two_in_a_hundred_thousand() {
         five(15, [64, 64]),
         five(32, [16, 64]),
     ] {
-        for (set, errors) in errors(KernelChoice::Winograd, &shape) {
-            assert!(errors.iter().all(|&error| error < 2e-5), "{set:?} {shape:?}: {errors:?}");
+        for (with, errors) in errors(KernelChoice::Winograd, &shape) {
+            assert!(errors.iter().all(|&error| error < 2e-5), "{with:?} {shape:?}: {errors:?}");
         }
     }
 }
@@ -220,8 +237,8 @@ proptest! {
             padding,
         };
         prop_assume!([0, 1].iter().all(|&d| image[d] + 2 * padding[d] >= kernel));
-        for (set, errors) in errors(KernelChoice::Winograd, &shape) {
-            prop_assert!(errors.iter().all(|&error| error < 3e-5), "{set:?} {shape:?}: {errors:?}");
+        for (with, errors) in errors(KernelChoice::Winograd, &shape) {
+            prop_assert!(errors.iter().all(|&error| error < 3e-5), "{with:?} {shape:?}: {errors:?}");
         }
     }
 }

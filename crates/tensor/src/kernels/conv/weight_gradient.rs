@@ -21,7 +21,7 @@ use super::padded::{Load, Window};
 use super::split;
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::tile::{Sums, multiply, zeros};
-use crate::kernels::{Arithmetic, Scratch, scratch};
+use crate::kernels::{Arithmetic, InstructionSet, Scratch, scratch};
 
 /// The fewest and the most chunks of the batch, if it has as many images.
 const CHUNKS: [usize; 2] = [16, 64];
@@ -50,29 +50,18 @@ pub(in crate::kernels) fn direct<L: Load>(
         weight_gradient.fill(0.0);
         return;
     }
-    let taps = shape.kernel[0] * shape.kernel[1];
-    let (depth, columns) = (taps * shape.in_channels, shape.out_channels);
-    let padded_columns = columns.next_multiple_of(LANES);
-    let partial_len = depth * padded_columns;
-    let [height, width] = shape.output_image();
-    let [fewest, most] = CHUNKS;
-    let chunks = (shape.batch * height * width / PIXELS).clamp(fewest, most);
-    let chunks = chunks.min(PARTIAL / partial_len).clamp(1, shape.batch);
-    let chunk = shape.batch.div_ceil(chunks);
-    let chunks = shape.batch.div_ceil(chunk);
-    let group = if partial_len > WIDE { GROUP } else { padded_columns };
-
+    let cut = Cut::new(shape);
     let splits = split::serves_weight_gradient(with, shape);
     let folded = split::folded(with, shape);
     let buffer_len = shape.slab_len() + shape.ragged_len();
-    let partials = scratch.take(chunks * partial_len);
+    let partials = scratch.take(cut.chunks(shape) * cut.partial_len);
     let image_len = input.len() / shape.batch;
-    partials.par_chunks_mut(partial_len).enumerate().for_each(|(c, partial)| {
-        let images = c * chunk..((c + 1) * chunk).min(shape.batch);
+    partials.par_chunks_mut(cut.partial_len).enumerate().for_each(|(c, partial)| {
+        let images = c * cut.images..((c + 1) * cut.images).min(shape.batch);
         let input = &input[images.start * image_len..images.end * image_len];
         output_gradient.images(images, |gradient| {
-            partial.par_chunks_mut(depth * group).enumerate().for_each(|(g, partial)| {
-                let first = g * group;
+            partial.par_chunks_mut(cut.depth * cut.group).enumerate().for_each(|(g, partial)| {
+                let first = g * cut.group;
                 if let Some(folded) = &folded {
                     let chunk = split::Chunk { shape, input, gradient, first, partial, load };
                     return split::folded_chunk(with, folded, chunk);
@@ -82,33 +71,84 @@ pub(in crate::kernels) fn direct<L: Load>(
                     return split::chunk(with, chunk);
                 }
                 scratch::with_thread_buffer(buffer_len, |buffer| {
-                    simd::run(with.set, Chunk { shape, input, gradient, first, partial, load, buffer });
+                    let chunk = Chunk { shape, input, gradient, first, partial, load, buffer };
+                    simd::run(with.set, chunk);
                 });
             });
         });
     });
+    cut.merge(with.set, shape, partials, weight_gradient);
+}
 
-    let (sum, rest) = partials.split_at_mut(partial_len);
-    const PIECE: usize = 1 << 12;
-    sum.par_chunks_mut(PIECE).enumerate().for_each(|(piece, sum)| {
-        for partial in rest.chunks_exact(partial_len) {
-            let partial = &partial[piece * PIECE..][..sum.len()];
-            sum.iter_mut().zip(partial).for_each(|(sum, value)| *sum += value);
-        }
-    });
-    let (sum, panel) = (&*sum, simd::columns(with.set) * LANES);
-    weight_gradient.par_chunks_mut(depth).enumerate().for_each(|(o, filter)| {
-        // Panels are as wide as the register tile, but for the last of a group.
-        let first = o / group * group;
-        let panel_first = first + (o - first) / panel * panel;
-        let width = panel.min((first + group).min(padded_columns) - panel_first);
-        let sum = &sum[panel_first * depth..][..width * depth];
-        for (i, values) in filter.chunks_exact_mut(taps).enumerate() {
-            for (tap, value) in values.iter_mut().enumerate() {
-                *value = sum[(tap * shape.in_channels + i) * width + o - panel_first];
+/// How a batch and a weight are cut.
+pub(super) struct Cut {
+    /// Rows of the weight as a matrix.
+    depth: usize,
+    /// Columns of a group.
+    group: usize,
+    /// Values of the partial sums of a chunk.
+    pub(super) partial_len: usize,
+    /// Images of a chunk.
+    pub(super) images: usize,
+}
+
+impl Cut {
+    pub(super) fn new(shape: &Conv2dShape) -> Self {
+        let depth = shape.weight_len() / shape.out_channels;
+        let padded_columns = shape.out_channels.next_multiple_of(LANES);
+        let partial_len = depth * padded_columns;
+        let [height, width] = shape.output_image();
+        let [fewest, most] = CHUNKS;
+        let chunks = (shape.batch * height * width / PIXELS).clamp(fewest, most);
+        let chunks = chunks.min(PARTIAL / partial_len).clamp(1, shape.batch);
+        let images = shape.batch.div_ceil(chunks);
+        let group = if partial_len > WIDE { GROUP } else { padded_columns };
+        Self { depth, group, partial_len, images }
+    }
+
+    /// How many chunks there are.
+    fn chunks(&self, shape: &Conv2dShape) -> usize {
+        shape.batch.div_ceil(self.images)
+    }
+
+    /// Whether all columns are one group.
+    pub(super) fn is_whole(&self) -> bool {
+        self.partial_len == self.depth * self.group
+    }
+
+    /// Adds the chunks up, and sorts the sums as weights are.
+    pub(super) fn merge(
+        &self,
+        set: InstructionSet,
+        shape: &Conv2dShape,
+        partials: &mut [f32],
+        weight_gradient: &mut [f32],
+    ) {
+        let Self { depth, group, partial_len, .. } = *self;
+        let (sum, rest) = partials.split_at_mut(partial_len);
+        const PIECE: usize = 1 << 12;
+        sum.par_chunks_mut(PIECE).enumerate().for_each(|(piece, sum)| {
+            for partial in rest.chunks_exact(partial_len) {
+                let partial = &partial[piece * PIECE..][..sum.len()];
+                sum.iter_mut().zip(partial).for_each(|(sum, value)| *sum += value);
             }
-        }
-    });
+        });
+        let (sum, panel) = (&*sum, simd::columns(set) * LANES);
+        let taps = shape.kernel[0] * shape.kernel[1];
+        weight_gradient.par_chunks_mut(depth).enumerate().for_each(|(o, filter)| {
+            // Panels are as wide as the register tile, but for the last of a group.
+            let first = o / group * group;
+            let panel_first = first + (o - first) / panel * panel;
+            let padded_columns = partial_len / depth;
+            let width = panel.min((first + group).min(padded_columns) - panel_first);
+            let sum = &sum[panel_first * depth..][..width * depth];
+            for (i, values) in filter.chunks_exact_mut(taps).enumerate() {
+                for (tap, value) in values.iter_mut().enumerate() {
+                    *value = sum[(tap * shape.in_channels + i) * width + o - panel_first];
+                }
+            }
+        });
+    }
 }
 
 /// A chunk of images, for a group of output channels.

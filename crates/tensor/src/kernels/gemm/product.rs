@@ -95,7 +95,7 @@ impl<'a> Product<'a> {
 
     /// Whether it is taken by the matrix unit, or what does its work, with factors split into parts.
     pub(super) fn splits(&self, with: Arithmetic) -> bool {
-        with.parts().is_some() && self.a.columns > 0
+        with.has_unit() && self.a.columns > 0
     }
 
     /// Rows to a task, if there are enough for tasks that take whole rows: then, as soon as rows

@@ -45,7 +45,7 @@ fn check_with_bias([m, n, k]: [usize; 3], transposed: [bool; 2], biased: bool) {
     for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
         let mut found = vec![f32::NAN; m * n];
         let (a, b) = (matrix(&a, m, k, transposed[0]), matrix(&b, k, n, transposed[1]));
-        product(set, &Product::new(a, b).bias(&bias), MatrixMut::new(&mut found, m, n));
+        product(set.into(), &Product::new(a, b).bias(&bias), MatrixMut::new(&mut found, m, n));
         for (f, e) in found.iter().zip(&expected) {
             let error = (f64::from(*f) - e).abs();
             assert!(error < 5e-6 * scale, "{set:?} {m} {n} {k} {transposed:?}: {f} is not {e}");
@@ -122,7 +122,7 @@ fn threads_do_not_change_the_bits() {
             pool.install(|| {
                 let (a, b) = (MatrixRef::new(&a, m, k), MatrixRef::new(&b, k, n));
                 let c = MatrixMut::new(&mut c, m, n);
-                product(InstructionSet::detected(), &Product::new(a, b), c);
+                product(InstructionSet::detected().into(), &Product::new(a, b), c);
             });
             c
         };
@@ -140,7 +140,7 @@ fn strided_factors_are_read_in_place() {
     let run = |b: MatrixRef<'_, f32>| {
         let mut c = vec![f32::NAN; m * n];
         let work = Product::new(MatrixRef::new(&a, m, k), b);
-        product(InstructionSet::detected(), &work, MatrixMut::new(&mut c, m, n));
+        product(InstructionSet::detected().into(), &work, MatrixMut::new(&mut c, m, n));
         c
     };
     let last = (k - 1) * stride + n;
@@ -168,7 +168,7 @@ fn few_rows_are_computed_as_many() {
                 let w = MatrixRef::new(&w, outputs, inputs).transposed();
                 let mut y = vec![f32::NAN; x.rows * outputs];
                 let work = Product::new(x, w).normalise_a(Some(normalise)).bias(&bias);
-                product(set, &work, MatrixMut::new(&mut y, x.rows, outputs));
+                product(set.into(), &work, MatrixMut::new(&mut y, x.rows, outputs));
                 y
             };
             assert!(run(&many).chunks(rows * outputs).all(|y| y == run(&x)), "{set:?} {rows}");

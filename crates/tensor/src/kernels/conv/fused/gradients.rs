@@ -11,10 +11,13 @@ use super::passes::{self, add_up, grown};
 use super::prepared::Prepared;
 use crate::kernels::ahead::Ahead;
 use crate::kernels::conv::by_images::ByImages;
+use crate::kernels::conv::chunks::{ChunkSums, Chunks};
 use crate::kernels::conv::correlation::{Correlation, Direction};
 use crate::kernels::conv::padded::Identity;
-use crate::kernels::conv::{self, Algorithm, Conv2dShape, im2col, winograd};
+use crate::kernels::conv::weight_gradient::Cut;
+use crate::kernels::conv::{self, Algorithm, Conv2dShape, im2col, split, winograd};
 use crate::kernels::simd;
+use crate::kernels::unit::PARTS;
 use crate::kernels::{Arithmetic, KernelChoice, Scratch};
 
 /// The most weights of a convolution whose output is better pooled group by group than stored: the gradient
@@ -50,10 +53,23 @@ pub fn gradients(
         [of_input, of_weight] = [of_input, of_weight].map(Algorithm::by_images);
     }
     let way = (with, of_input);
-    if of_input != Algorithm::Im2col && of_weight == Algorithm::Winograd {
-        let gradient = Gradients { set: with.set, batch: shape.batch, of: &gradient };
+    if of_input != Algorithm::Im2col {
+        let (set, group) = (with.set, shape.group());
+        let gradient = Gradients { set, batch: shape.batch, of: &gradient };
         let both = Both { way, shape, weight, input, gradient };
-        return both.run(target, partials, weight_gradient, scratch);
+        if of_weight == Algorithm::Winograd {
+            let chunks = winograd::Chunks::new(set, shape, group);
+            return both.run(chunks, target, partials, weight_gradient, scratch);
+        }
+        if split::serves_weight_gradient(with, shape) && Cut::new(shape).is_whole() {
+            return if with.rounds() {
+                let chunks = split::Chunks::<1>::new(set, shape, group);
+                both.run(chunks, target, partials, weight_gradient, scratch)
+            } else {
+                let chunks = split::Chunks::<PARTS>::new(set, shape, group);
+                both.run(chunks, target, partials, weight_gradient, scratch)
+            };
+        }
     }
     let gradient = input_gradient(way, shape, weight, gradient, target, partials, scratch);
     alone((with, of_weight), shape, input, gradient, weight_gradient, scratch);
@@ -120,6 +136,7 @@ struct Both<'a> {
 impl Both<'_> {
     fn run(
         &self,
+        chunks: impl Chunks,
         (target, finish, sums): (&mut [f32], Finish<'_>, &mut [f64]),
         partials: &mut Vec<f64>,
         weight_gradient: &mut [f32],
@@ -128,13 +145,13 @@ impl Both<'_> {
         let Self { way, shape, input, ref gradient, .. } = *self;
         let set = way.0.set;
         let correlation = Correlation::new(*shape, Direction::InputGradient);
-        let chunks = winograd::Chunks::new(set, shape, shape.group());
+        let (group, images) = (chunks.group(), chunks.images());
         let prepared_len = Prepared::len(way, &correlation);
-        let buffer = scratch.take(prepared_len + chunks.partials_len());
+        let parts_len = shape.batch.div_ceil(images) * chunks.partial_len();
+        let buffer = scratch.take(prepared_len + parts_len);
         let (prepared, parts) = buffer.split_at_mut(prepared_len);
         let prepared = Prepared::new(way, correlation, self.weight, prepared);
         let dx_len = target.len() / shape.batch;
-        let (group, images) = (chunks.group, chunks.images);
         let partials = grown(partials, shape.batch.div_ceil(group) * sums.len());
         let targets = target.par_chunks_mut(images * dx_len);
         let partials_of = partials.par_chunks_mut(images / group * sums.len());

@@ -25,9 +25,10 @@ use crate::kernels::{Arithmetic, InstructionSet, scratch};
 
 /// Computes a band with the matrix unit, or what does its work.
 pub(in crate::kernels::conv) fn band<L: Load>(with: Arithmetic, band: Band<'_, L>) {
-    match with.parts() {
-        Some(1) => in_parts::<L, 1>(with.set, band),
-        _ => in_parts::<L, PARTS>(with.set, band),
+    if with.rounds() {
+        in_parts::<L, 1>(with.set, band)
+    } else {
+        in_parts::<L, PARTS>(with.set, band)
     }
 }
 

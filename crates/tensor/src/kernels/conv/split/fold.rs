@@ -37,7 +37,7 @@ pub(in crate::kernels::conv) fn folded(
 ) -> Option<Conv2dShape> {
     let folded = fold(shape);
     let values = (folded.input_len() + folded.output_len()) / folded.batch;
-    let serves = with.parts().is_some()
+    let serves = with.has_unit()
         && shape.in_channels < LANES
         && shape.out_channels >= LANES
         && is_worth_splitting(&Correlation::new(folded, Direction::Forward), values, MULTIPLY_ADDS)

@@ -21,7 +21,7 @@ mod weights;
 
 pub(super) use correlate::band;
 pub(super) use fold::{folded, folded_chunk};
-pub(super) use weight_gradient::{Chunk, chunk};
+pub(super) use weight_gradient::{Chunk, Chunks, chunk};
 pub(super) use weights::{prepare, prepared_len};
 
 use super::Conv2dShape;
@@ -43,7 +43,7 @@ pub(super) fn serves(with: Arithmetic, correlation: &Correlation) -> bool {
     let (sources, targets) = correlation.channels();
     let ([height, width], _) = correlation.images();
     let pairs = correlation.phases(0) * correlation.phases(1);
-    with.parts().is_some()
+    with.has_unit()
         && sources >= LANES
         && sources.is_multiple_of(2)
         && correlation.shape().weight_len() >= 2 * TERMS * targets * pairs
@@ -53,7 +53,7 @@ pub(super) fn serves(with: Arithmetic, correlation: &Correlation) -> bool {
 /// The same for the gradient of a weight.
 pub(super) fn serves_weight_gradient(with: Arithmetic, shape: &Conv2dShape) -> bool {
     let values = (shape.input_len() + shape.output_len()) / shape.batch;
-    with.parts().is_some()
+    with.has_unit()
         && shape.in_channels.min(shape.out_channels) >= LANES
         && is_worth_splitting(&Correlation::new(*shape, Direction::Forward), values, MULTIPLY_ADDS)
         && stays_in_cache(shape)

@@ -10,7 +10,8 @@ use super::super::Conv2dShape;
 use super::super::correlation::{Correlation, Direction};
 use super::super::padded::Load;
 use super::grid::{Grid, Place};
-use super::weight_gradient::Chunk;
+use super::weight_gradient::Images;
+use crate::kernels::ahead::Ahead;
 use crate::kernels::conv::fused::load;
 use crate::kernels::simd::{LANES, Vector};
 use crate::kernels::unit::{TERMS, TILE, store_parts};
@@ -81,24 +82,27 @@ impl<const P: usize> Slab<P> {
         self.sixteens[1] * self.steps * P * TILE
     }
 
+    /// Source lines of the input, and tiles of the gradient.
+    pub(super) fn lines(&self) -> usize {
+        self.grid.images * self.grid.source_lines() + self.sixteens[1] * self.steps
+    }
+
     /// Of all of them.
     pub(super) fn len(&self) -> usize {
         self.values() + self.input() + self.gradient()
     }
 
-    /// Splits the input of the images from `first` on.
+    /// Splits the input of as many images.
     #[inline(always)]
     pub(super) fn split_input<V: Vector>(
         &self,
-        chunk: &Chunk<'_, impl Load>,
-        first: usize,
+        images: &Images<'_, impl Load>,
+        ahead: &mut Ahead,
         values: &mut [f32],
         planes: &mut [f32],
     ) {
         let Self { ref grid, channels, plane, .. } = *self;
         let (pixel, field) = (grid.stride[1] * channels, self.field());
-        let image_len = chunk.shape.input_len() / chunk.shape.batch;
-        let source = &chunk.input[first * image_len..];
         let mut end = 0;
         for image in 0..grid.images {
             for line in 0..grid.source_lines() {
@@ -106,7 +110,8 @@ impl<const P: usize> Slab<P> {
                 let at = grid.number(&place) * pixel;
                 end = at + grid.line_len();
                 let values = &mut values[in_field * field..][at..end];
-                grid.load_line::<V>(source, image, line, chunk.load, values);
+                grid.load_line::<V>(images.input, image, line, images.load, values);
+                ahead.step();
             }
         }
         let fields = grid.stride[0];
@@ -137,17 +142,16 @@ impl<const P: usize> Slab<P> {
     #[inline(always)]
     pub(super) fn split_gradient<V: Vector>(
         &self,
-        chunk: &Chunk<'_, impl Load>,
-        first: usize,
+        images: &Images<'_, impl Load>,
+        ahead: &mut Ahead,
         values: &mut [f32],
         tiles: &mut [f32],
     ) {
         // What lies between the target pixels, and beyond the channels, has no gradient.
-        let (channels, width) = (chunk.shape.out_channels, self.sixteens[1] * LANES);
-        let taken = width.min(channels - chunk.first);
+        let (channels, width) = (images.shape.out_channels, self.sixteens[1] * LANES);
+        let taken = width.min(channels - images.first);
         let [lines, columns] = self.grid.target;
-        let source = &chunk.gradient[first * lines * columns * channels..];
-        let rows = source.chunks_exact(columns * channels).take(self.grid.images * lines);
+        let rows = images.gradient.chunks_exact(columns * channels).take(self.grid.images * lines);
         let mut end = 0;
         for (row, source) in rows.enumerate() {
             let (image, line) = (row / lines, row % lines);
@@ -160,7 +164,7 @@ impl<const P: usize> Slab<P> {
             }
             let pixels = source.chunks_exact(channels).zip(values[at..end].chunks_exact_mut(width));
             for (from, to) in pixels {
-                to[..taken].copy_from_slice(&from[chunk.first..][..taken]);
+                to[..taken].copy_from_slice(&from[images.first..][..taken]);
                 to[taken..].fill(0.0);
             }
         }
@@ -177,6 +181,7 @@ impl<const P: usize> Slab<P> {
                 }
             }
             let (one, other) = (V::transpose(halves[0]), V::transpose(halves[1]));
+            ahead.step();
             for row in 0..LANES {
                 store_parts::<V, P>(one[row], other[row], &mut tiles[row * LANES..], TILE);
             }

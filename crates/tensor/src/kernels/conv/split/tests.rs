@@ -4,13 +4,14 @@
 use proptest::prelude::*;
 
 use super::super::direct::Band;
-use super::super::tests::{error, values, wide};
+use super::super::tests::{error, values, values_in, wide};
 use super::super::{Conv2dShape, plain};
 use super::*;
 use crate::kernels::conv::correlation::Direction;
 use crate::kernels::conv::fused::Normalise;
+use crate::kernels::ahead::Ahead;
 use crate::kernels::unit::{self, PARTS, Patches, TILE, Taps, Unit};
-use crate::kernels::{InstructionSet, Scratch, scratch};
+use crate::kernels::{InstructionSet, Precision, Scratch, scratch};
 
 /// Values that `bf16` holds, two to a lane.
 fn lanes(len: usize, seed: u64) -> Vec<f32> {
@@ -19,6 +20,54 @@ fn lanes(len: usize, seed: u64) -> Vec<f32> {
         f32::from_bits(high | low >> 16)
     };
     values(2 * len, seed).chunks_exact(2).map(pair).collect()
+}
+
+/// What splits factors.
+fn arithmetic() -> impl Strategy<Value = Arithmetic> {
+    prop::sample::select(Arithmetic::of_split_factors().collect::<Vec<_>>())
+}
+
+/// A norm of some channels.
+struct Norm {
+    with: Arithmetic,
+    values: [Vec<f32>; 3],
+}
+
+impl Norm {
+    /// Where what it makes is rounded to `bf16`, it is the same whether its multiply-add is fused or not.
+    fn new(with: Arithmetic, channels: usize) -> Self {
+        let values = match with.precision {
+            Precision::F32 => [4, 5, 6].map(|seed| values(channels, seed)),
+            Precision::Bf16 => [0.5, 2.0, 0.25].map(|value| vec![value; channels]),
+        };
+        Self { with, values }
+    }
+
+    fn normalise(&self) -> Normalise<'_> {
+        let [mean, scale, shift] = &self.values;
+        Normalise { mean, scale, shift, relu: true }
+    }
+
+    /// What is multiplied of an input.
+    fn loaded(&self, normalised: bool, input: &[f32]) -> Vec<f64> {
+        if !normalised {
+            return wide(input);
+        }
+        let values = input.iter().enumerate().map(|(at, &x)| {
+            let c = at % self.values[0].len();
+            let [mean, scale, shift] = [0, 1, 2].map(|k| self.values[k][c]);
+            match self.with.precision {
+                Precision::F32 => {
+                    let [x, mean, scale, shift] = [x, mean, scale, shift].map(f64::from);
+                    ((x - mean) * scale + shift).max(0.0)
+                }
+                Precision::Bf16 => {
+                    f64::from(self.with.precision.kept(((x - mean) * scale + shift).max(0.0)))
+                },
+            }
+        });
+        values.collect()
+    }
 }
 
 /// Whatever is read before it is written shows.
@@ -52,10 +101,10 @@ fn shapes() -> impl Strategy<Value = Conv2dShape> {
 }
 
 /// The weight gradient in partial sums, whose panels together have so many channels.
-fn unpacked(partial: &[f32], shape: &Conv2dShape, channels: usize) -> Vec<f32> {
+fn unpacked(with: Arithmetic, partial: &[f32], shape: &Conv2dShape, channels: usize) -> Vec<f32> {
     let taps = shape.kernel[0] * shape.kernel[1];
     let depth = taps * shape.in_channels;
-    let width = channels.min(16 * crate::kernels::simd::columns(InstructionSet::detected()));
+    let width = channels.min(16 * crate::kernels::simd::columns(with.set));
     let value = |at: usize| {
         let (o, i, tap) = (at / depth, at % depth / taps, at % taps);
         let panel = &partial[o / width * width * depth..];
@@ -77,20 +126,18 @@ proptest! {
         stride in [1..3_usize, 1..4_usize],
         padding in [0..4_usize, 0..4_usize],
         normalised: bool,
+        with in arithmetic(),
     ) {
         let [in_channels, out_channels] = channels;
         let shape =
             Conv2dShape { batch, image, in_channels, out_channels, kernel, stride, padding };
         prop_assume!(kernel[0] >= stride[0]);
-        let set = InstructionSet::detected();
+        let values = |len, seed| values_in(with.precision, len, seed);
         let (x, g) = (values(shape.input_len(), 1), values(shape.output_len(), 3));
-        let (mut x64, g64) = (wide(&x), wide(&g));
-        let (mean, scale) = (vec![0.25; in_channels], vec![1.5; in_channels]);
-        let normalise = Normalise { mean: &mean, scale: &scale, shift: &mean, relu: true };
-        let load = normalised.then_some(normalise);
-        if normalised {
-            x64.iter_mut().for_each(|x| *x = ((*x - 0.25) * 1.5 + 0.25).max(0.0));
-        }
+        let g64 = wide(&g);
+        let of_norm = Norm::new(with, in_channels);
+        let load = normalised.then(|| of_norm.normalise());
+        let x64 = of_norm.loaded(normalised, &x);
         let mut expected = vec![0.0; shape.weight_len()];
         plain::weight_gradient(&shape, &x64, &g64, &mut expected, &mut Scratch::new());
         let panel = out_channels.div_ceil(16) * 16;
@@ -98,8 +145,8 @@ proptest! {
         let (input, gradient, first) = (&x[..], &g[..], 0);
         stale_buffers();
         let chunk = Chunk { shape: &shape, input, gradient, first, partial: &mut partial, load };
-        folded_chunk(set, &fold::fold(&shape), chunk);
-        let error = error(&unpacked(&partial, &shape, panel), &expected);
+        folded_chunk(with, &fold::fold(&shape), chunk);
+        let error = error(&unpacked(with, &partial, &shape, panel), &expected);
         prop_assert!(error < 2e-6, "{shape:?}: {error}");
     }
 
@@ -110,21 +157,15 @@ proptest! {
         shape in shapes(),
         some_rows in prop::option::of([0.0..1.0_f64, 0.0..1.0]),
         normalised: bool,
+        with in arithmetic(),
     ) {
-        let set = InstructionSet::detected();
+        let values = |len, seed| values_in(with.precision, len, seed);
         let (x, w) = (values(shape.input_len(), 1), values(shape.weight_len(), 2));
         let g = values(shape.output_len(), 3);
-        let (mut x64, w64, g64) = (wide(&x), wide(&w), wide(&g));
-        let of_norm = [4, 5, 6].map(|seed| values(shape.in_channels, seed));
-        let [mean, scale, shift] = &of_norm;
-        let normalise = normalised.then_some(Normalise { mean, scale, shift, relu: true });
-        if normalised {
-            for (at, x) in x64.iter_mut().enumerate() {
-                let c = at % shape.in_channels;
-                let [mean, scale, shift] = [mean[c], scale[c], shift[c]].map(f64::from);
-                *x = ((*x - mean) * scale + shift).max(0.0);
-            }
-        }
+        let (w64, g64) = (wide(&w), wide(&g));
+        let of_norm = Norm::new(with, shape.in_channels);
+        let normalise = normalised.then(|| of_norm.normalise());
+        let x64 = of_norm.loaded(normalised, &x);
         let (mut y64, mut dx64) = (vec![0.0; g.len()], vec![0.0; x.len()]);
         let mut dw64 = vec![0.0; w.len()];
         plain::forward(&shape, &x64, &w64, &mut y64, &mut Scratch::new());
@@ -139,7 +180,8 @@ proptest! {
         for (direction, source, load, expected) in directions {
             let correlation = Correlation::new(shape, direction);
             let mut scratch = Scratch::new();
-            let packed = prepare(set, &correlation, &w, scratch.take(prepared_len(&correlation)));
+            let len = prepared_len(with, &correlation);
+            let packed = prepare(with, &correlation, &w, scratch.take(len));
             let (_, [height, width]) = correlation.images();
             let row = width * correlation.channels().1;
             // Any rows of an image.
@@ -158,7 +200,8 @@ proptest! {
             let mut found = vec![f32::NAN; len + 2 * margin];
             let target = &mut found[margin..][..len];
             stale_buffers();
-            band(set, Band { correlation, source, packed, rows, load, target });
+            let ahead = Ahead::new(&[]).and_behind(source);
+            band(with, Band { correlation, source, packed, rows, load, target, ahead });
             let (before, target) = found.split_at(margin);
             let (target, after) = target.split_at(len);
             prop_assert!(before.iter().chain(after).all(|value| value.is_nan()), "{shape:?}");
@@ -172,7 +215,7 @@ proptest! {
         let mut partial = vec![f32::NAN; depth * panel];
         let (input, gradient) = (&x[..], &g[..]);
         stale_buffers();
-        chunk(set, Chunk {
+        chunk(with, Chunk {
             shape: &shape,
             input,
             gradient,
@@ -180,50 +223,76 @@ proptest! {
             partial: &mut partial,
             load: normalise,
         });
-        let found = unpacked(&partial, &shape, panel);
+        let found = unpacked(with, &partial, &shape, panel);
         let error = error(&found, &dw64);
         prop_assert!(error < 2e-6, "weight gradient {shape:?}: {error}");
     }
 
-    /// The unit gives the bits of its definition.
+    /// The matrix unit gives the bits of its definition.
     #[test]
-    fn the_unit_is_its_definition([rows, steps, pixel] in [1..4_usize, 1..4, 8..40], seed: u64) {
-        if !unit::is_available() {
+    fn the_unit_is_its_definition(extents in [1..4_usize, 1..4, 8..40], seed: u64) {
+        if !InstructionSet::Amx.is_available() {
             eprintln!("skipped: this CPU has no matrix unit, or the system does not lend it");
             return Ok(());
         }
-        // Shorter than two steps.
-        let row = 20;
-        let part = 64 * pixel * steps + rows * row;
-        let patches = Patches { pixel, part };
-        let taps = Taps { row: pixel, part, steps };
-        let (source, weights) = (lanes(3 * part + 64, seed), lanes(rows * steps * PARTS * TILE, !seed));
-        let before = values(5 * TILE, seed);
-        let sums = |unit: &mut Unit| {
-            let mut sums = [before.clone(), before.clone(), before.clone()];
-            // Rows of tiles side by side, and one after the other.
-            let first = sums[0].as_mut_ptr();
-            let to = [3, 1, 0, 2].map(|t| first.wrapping_add(t * LANES));
-            let stride = 5 * LANES;
-            let ahead = (to[0], stride);
-            unit.begin();
-            for (step, weights) in weights.chunks_exact(PARTS * TILE).enumerate() {
-                let at = step / steps * row + step % steps * LANES;
-                let tiles = [0, 7, 16, 20].map(|first| source[first + at..].as_ptr());
-                // SAFETY: the source holds all lanes of these tiles, and there are four of sums.
-                unsafe { unit.add_patches(tiles, &patches, weights.as_ptr(), ahead) };
-            }
-            // SAFETY: as above.
-            unsafe { unit.finish(to, stride) };
-            let tiles = [0, 7, 16, 20, 3].map(|at| source[at..].as_ptr());
-            for (tiles, sums) in [&tiles[..4], &tiles].into_iter().zip(&mut sums[1..]) {
-                // SAFETY: as above, or five.
-                unsafe { unit.multiply_taps(weights.as_ptr(), tiles, &taps, sums.as_mut_ptr()) };
-            }
-            sums
-        };
         // SAFETY: this thread has no other.
-        let mut unit = unsafe { Unit::take() };
-        prop_assert_eq!(sums(&mut unit), sums(&mut Unit::plain()));
+        let mut unit = unsafe { Unit::<PARTS>::take(InstructionSet::Amx) };
+        prop_assert_eq!(sums(&mut unit, extents, seed), sums(&mut Unit::<PARTS>::plain(), extents, seed));
+        drop(unit);
+        // SAFETY: as above.
+        let mut unit = unsafe { Unit::<1>::take(InstructionSet::Amx) };
+        prop_assert_eq!(sums(&mut unit, extents, seed), sums(&mut Unit::<1>::plain(), extents, seed));
     }
+
+    /// Dot products add in another order.
+    #[test]
+    fn dot_products_are_the_definition(extents in [1..4_usize, 1..4, 8..40], seed: u64) {
+        if !(unit::has_dot_products() && InstructionSet::Avx512.is_available()) {
+            eprintln!("skipped: this CPU has no AVX-512 BF16");
+            return Ok(());
+        }
+        // SAFETY: this thread has no other.
+        let mut unit = unsafe { Unit::<1>::take(InstructionSet::Avx512) };
+        let expected = sums(&mut Unit::<1>::plain(), extents, seed);
+        for (found, expected) in sums(&mut unit, extents, seed).iter().zip(&expected) {
+            let error = error(found, &wide(expected));
+            prop_assert!(error < 1e-6, "{extents:?}: {error}");
+        }
+    }
+}
+
+/// What a unit makes of some steps of patches, and of four and of five tiles of taps.
+fn sums<const P: usize>(
+    unit: &mut Unit<P>,
+    [rows, steps, pixel]: [usize; 3],
+    seed: u64,
+) -> [Vec<f32>; 3] {
+    // Shorter than two steps.
+    let row = 20;
+    let part = 64 * pixel * steps + rows * row;
+    let patches = Patches { pixel, part };
+    let taps = Taps { row: pixel, part, steps };
+    let (source, weights) = (lanes(P * part + 64, seed), lanes(rows * steps * P * TILE, !seed));
+    let before = values(5 * TILE, seed);
+    let mut sums = [before.clone(), before.clone(), before];
+    // Rows of tiles side by side, and one after the other.
+    let first = sums[0].as_mut_ptr();
+    let to = [3, 1, 0, 2].map(|t| first.wrapping_add(t * LANES));
+    let stride = 5 * LANES;
+    let ahead = (to[0], stride);
+    unit.begin();
+    for (step, weights) in weights.chunks_exact(P * TILE).enumerate() {
+        let at = step / steps * row + step % steps * LANES;
+        let tiles = [0, 7, 16, 20].map(|first| source[first + at..].as_ptr());
+        // SAFETY: the source holds all lanes of these tiles, and there are four of sums.
+        unsafe { unit.add_patches(tiles, &patches, weights.as_ptr(), ahead) };
+    }
+    // SAFETY: as above.
+    unsafe { unit.finish(to, stride) };
+    let tiles = [0, 7, 16, 20, 3].map(|at| source[at..].as_ptr());
+    for (tiles, sums) in [&tiles[..4], &tiles].into_iter().zip(&mut sums[1..]) {
+        // SAFETY: as above, or five.
+        unsafe { unit.multiply_taps(weights.as_ptr(), tiles, &taps, sums.as_mut_ptr()) };
+    }
+    sums
 }

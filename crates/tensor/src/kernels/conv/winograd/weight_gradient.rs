@@ -13,6 +13,7 @@ use super::transform::{PRODUCTS, Square, weight_plane_adjoint};
 use crate::kernels::ahead::Ahead;
 use crate::kernels::conv::Conv2dShape;
 use crate::kernels::conv::by_images::ByImages;
+use crate::kernels::conv::chunks::{self, ChunkSums, Chunks as _};
 use crate::kernels::conv::correlation::{Correlation, Direction};
 use crate::kernels::conv::padded::{Load, Window};
 use crate::kernels::simd::{self, LANES, Simd, Task, Vector};
@@ -42,7 +43,8 @@ pub(in crate::kernels::conv) fn weight_gradient<L: Load>(
     }
     let chunks = Chunks::new(set, shape, 1);
     let input_len = input.len() / shape.batch;
-    let partials = scratch.take(chunks.partials_len());
+    let count = shape.batch.div_ceil(chunks.images);
+    let partials = scratch.take(count * chunks.partial_len());
     let inputs = input.par_chunks(chunks.images * input_len);
     let parts = partials.par_chunks_mut(chunks.partial_len());
     parts.zip(inputs).enumerate().for_each(|(chunk, (partial, input))| {
@@ -68,11 +70,10 @@ pub(in crate::kernels::conv) struct Chunks {
     taps: usize,
     /// Of input and output.
     channels: (usize, usize),
-    batch: usize,
     /// Images of a group, a block of tiles at least if there are as many.
-    pub(in crate::kernels::conv) group: usize,
+    group: usize,
     /// Images of a chunk, whole groups.
-    pub(in crate::kernels::conv) images: usize,
+    images: usize,
 }
 
 impl Chunks {
@@ -92,31 +93,37 @@ impl Chunks {
             tiles,
             taps: shape.kernel[0],
             channels: (shape.in_channels, shape.out_channels),
-            batch: shape.batch,
             group,
             images: shape.batch.div_ceil(chunks).next_multiple_of(group),
         }
     }
 
-    /// Values of the partial sums of a chunk: for each sixteen output channels (taps, taps, input channels, 16).
-    pub(in crate::kernels::conv) fn partial_len(&self) -> usize {
+    /// Values from a plane of sums to the next: a cache line further apart than they are long.
+    fn plane(&self) -> usize {
+        self.channels.0 * self.channels.1 + LANES
+    }
+}
+
+impl chunks::Chunks for Chunks {
+    type Sums<'a> = Planes<'a>;
+
+    fn group(&self) -> usize {
+        self.group
+    }
+
+    fn images(&self) -> usize {
+        self.images
+    }
+
+    /// For each sixteen output channels (taps, taps, input channels, 16).
+    fn partial_len(&self) -> usize {
         self.taps * self.taps * self.channels.0 * self.channels.1
     }
 
-    /// Values of those of all chunks.
-    pub(in crate::kernels::conv) fn partials_len(&self) -> usize {
-        self.batch.div_ceil(self.images) * self.partial_len()
-    }
-
-    /// The partial sums of a chunk, whose groups `add_all` adds.
-    pub(in crate::kernels::conv) fn sum(
-        &self,
-        partial: &mut [f32],
-        add_all: impl FnOnce(&mut ChunkSums<'_>),
-    ) {
+    fn sum(&self, partial: &mut [f32], add_all: impl FnOnce(&mut Planes<'_>)) {
         let plane = self.plane();
         scratch::with_thread_buffer(PRODUCTS * plane, |sums| {
-            add_all(&mut ChunkSums { chunks: self, is_first: true, sums });
+            add_all(&mut Planes { chunks: self, is_first: true, sums });
             let (taps, inputs) = (self.taps, self.channels.0);
             simd::run(
                 self.set,
@@ -125,17 +132,7 @@ impl Chunks {
         });
     }
 
-    /// Values from a plane of sums to the next: a cache line further apart than they are long.
-    fn plane(&self) -> usize {
-        self.channels.0 * self.channels.1 + LANES
-    }
-
-    /// Adds the chunks up, and sorts the sums as weights (O, I, taps, taps) are.
-    pub(in crate::kernels::conv) fn merge(
-        &self,
-        partials: &mut [f32],
-        weight_gradient: &mut [f32],
-    ) {
+    fn merge(&self, partials: &mut [f32], weight_gradient: &mut [f32]) {
         let ((inputs, _), taps) = (self.channels, self.taps * self.taps);
         let panel_len = taps * inputs * LANES;
         let (sums, rest) = partials.split_at_mut(self.partial_len());
@@ -157,22 +154,15 @@ impl Chunks {
 }
 
 /// The sums of a chunk so far: 36 planes of (input channels, output channels).
-pub(in crate::kernels::conv) struct ChunkSums<'a> {
+pub(in crate::kernels::conv) struct Planes<'a> {
     chunks: &'a Chunks,
     /// Nothing was added yet; what they hold does not count.
     is_first: bool,
     sums: &'a mut [f32],
 }
 
-impl ChunkSums<'_> {
-    /// Adds a few images. What is read or written next is `ahead`.
-    pub(in crate::kernels::conv) fn add<L: Load>(
-        &mut self,
-        input: &[f32],
-        gradient: &[f32],
-        load: L,
-        ahead: Ahead,
-    ) {
+impl ChunkSums for Planes<'_> {
+    fn add<L: Load>(&mut self, input: &[f32], gradient: &[f32], load: L, ahead: Ahead) {
         let Chunks { tiles, ref correlation, channels, .. } = *self.chunks;
         let (inputs, outputs) = channels;
         let images = gradient.len() / (tiles.image[0] * tiles.image[1] * outputs);

@@ -31,9 +31,10 @@ impl Block<'_> {
     /// # Safety
     /// c holds the block, and nobody else has access to its elements.
     pub(super) unsafe fn run(self) {
-        match self.with.parts() {
-            Some(1) => self.run_in_parts::<1>(),
-            _ => self.run_in_parts::<PARTS>(),
+        if self.with.rounds() {
+            self.run_in_parts::<1>()
+        } else {
+            self.run_in_parts::<PARTS>()
         }
     }
 

@@ -5,11 +5,11 @@ use proptest::prelude::*;
 
 use super::strips::{Factor, Strips, strips_len};
 use super::*;
-use crate::kernels::InstructionSet;
+use crate::kernels::{Arithmetic, InstructionSet, Precision};
 use crate::kernels::conv::fused::Normalise;
 use crate::kernels::gemm::{MatrixMut, MatrixRef, Product};
 use crate::kernels::simd::{self, LANES, Portable, Task, Vector};
-use crate::kernels::unit::{PARTS, is_available, plain};
+use crate::kernels::unit::{PARTS, has_dot_products, plain};
 
 fn values(len: usize, seed: u64) -> Vec<f32> {
     let key = crate::StreamKey::new(seed, crate::Purpose::Data);
@@ -33,6 +33,24 @@ impl Task for Parts {
         for part in 0..PARTS {
             // SAFETY: as above; the bits of a value are as long as it.
             unsafe { parts[part].store(out[part].as_mut_ptr().cast()) };
+        }
+        out
+    }
+}
+
+/// Two vectors, rounded.
+struct Rounded([[f32; LANES]; 2]);
+
+impl Task for Rounded {
+    type Output = [u32; LANES];
+
+    #[inline(always)]
+    fn run<V: Vector>(self) -> Self::Output {
+        let mut out = [0; LANES];
+        // SAFETY: the arrays hold sixteen values; the bits of a value are as long as it.
+        unsafe {
+            let [lower, upper] = [V::load(self.0[0].as_ptr()), V::load(self.0[1].as_ptr())];
+            lower.round(upper).store(out.as_mut_ptr().cast());
         }
         out
     }
@@ -73,37 +91,51 @@ proptest! {
         }
     }
 
+    /// One part is the nearest `bf16`.
+    #[test]
+    fn a_single_part_is_rounded(lower: [u32; LANES], upper: [u32; LANES]) {
+        let pair = [lower, upper].map(|lanes| lanes.map(f32::from_bits));
+        let defined = Rounded(pair).run::<Portable<LANES>>();
+        prop_assert_eq!(simd::run(InstructionSet::detected(), Rounded(pair)), defined);
+        for lane in 0..LANES {
+            for (half, x) in [pair[0][lane], pair[1][lane]].into_iter().enumerate() {
+                let found = bf16(defined[lane] >> (16 * half) & 0xffff);
+                if !x.is_finite() {
+                    prop_assert!(!found.is_finite(), "{x} became {found}");
+                } else if x.is_normal() && x.abs() < 3.38e38 {
+                    prop_assert_eq!(found, f64::from(Precision::Bf16.kept(x)), "{:e}", x);
+                }
+            }
+        }
+    }
+
     /// The unit gives the bits of its definition.
     #[test]
     fn the_unit_is_its_definition(steps in 1..5_usize, seed: u64) {
-        if !is_available() {
+        if !InstructionSet::Amx.is_available() {
             eprintln!("skipped: this CPU has no matrix unit, or the system does not lend it");
             return Ok(());
         }
-        let terms = steps * LINES;
-        let (a, b) = (values(LINES * terms, seed), values(terms * LINES, !seed));
-        let product = Product::new(
-            MatrixRef::new(&a, LINES, terms),
-            MatrixRef::new(&b, terms, LINES),
-        );
-        let [a, b] = [Factor::A, Factor::B].map(|factor| {
-            let mut strips = vec![0.0; strips_len(LINES, terms)];
-            let work = Strips::new(&product, factor, 0..LINES, 0..terms, &mut strips);
-            simd::run(InstructionSet::detected(), work);
-            strips
-        });
-        let factors = [a.as_ptr(), b.as_ptr()];
-        let before = values(1024, seed);
         for stride in [0, LINES] {
-            let start = (before.as_ptr(), stride);
-            let (mut found, mut expected) = (vec![f32::NAN; 1024], vec![f32::NAN; 1024]);
-            // SAFETY: the strips hold the steps, and there are 32 rows of 32 sums.
-            unsafe {
-                let mut unit = Unit::take();
-                unit.multiply(factors, steps, start, (found.as_mut_ptr(), LINES));
-                plain::multiply(factors, steps, start, (expected.as_mut_ptr(), LINES));
-            }
+            let [found, expected] = multiplied::<PARTS>(InstructionSet::Amx, steps, stride, seed);
             prop_assert_eq!(found, expected);
+            let [found, expected] = multiplied::<1>(InstructionSet::Amx, steps, stride, seed);
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    /// Dot products add in another order.
+    #[test]
+    fn dot_products_are_the_definition(steps in 1..5_usize, seed: u64) {
+        if !(has_dot_products() && InstructionSet::Avx512.is_available()) {
+            eprintln!("skipped: this CPU has no AVX-512 BF16");
+            return Ok(());
+        }
+        for stride in [0, LINES] {
+            let [found, expected] = multiplied::<1>(InstructionSet::Avx512, steps, stride, seed);
+            for (found, expected) in found.iter().zip(&expected) {
+                prop_assert!((found - expected).abs() < 1e-6 * (steps * LINES) as f32);
+            }
         }
     }
 
@@ -115,10 +147,17 @@ proptest! {
         exchanged: [bool; 2],
         normalised: [bool; 2],
         biased: bool,
+        with in prop::sample::select(Arithmetic::of_split_factors().collect::<Vec<_>>()),
         seed: u64,
     ) {
+        let kept = |value| with.precision.kept(value);
+        let values = |len, seed| values(len, seed).into_iter().map(kept).collect::<Vec<_>>();
         let (a, b, bias) = (values(m * k, seed), values(k * n, !seed), values(n, 5));
-        let normalise = |columns: usize| values(3 * columns, 6);
+        // Where what a norm makes is rounded, it is the same whether its multiply-add is fused or not.
+        let normalise = |columns: usize| match with.precision {
+            Precision::F32 => values(3 * columns, 6),
+            Precision::Bf16 => [0.5, 2.0, 0.25].iter().flat_map(|&x| vec![x; columns]).collect(),
+        };
         let (norm_a, norm_b) = (normalise(k), normalise(n));
         let view = |data, rows, columns, exchanged| if exchanged {
             MatrixRef::new(data, columns, rows).transposed()
@@ -137,11 +176,11 @@ proptest! {
         let bias = if biased { &bias[..] } else { &[] };
         let work = Product::new(a, b).normalise_a(norm_a).normalise_b(norm_b).bias(bias);
         let mut found = vec![f32::NAN; m * n];
-        product(&work, MatrixMut::new(&mut found, m, n));
+        product(with, &work, MatrixMut::new(&mut found, m, n));
         let value = |matrix: &MatrixRef<'_, f32>, norm: &Option<Normalise<'_>>, i: usize, j: usize| {
             let x = matrix.data[i * matrix.row_stride + j * matrix.column_stride];
             f64::from(norm.map_or(x, |norm| {
-                ((x - norm.mean[j]).mul_add(norm.scale[j], norm.shift[j])).max(0.0)
+                kept((x - norm.mean[j]).mul_add(norm.scale[j], norm.shift[j]).max(0.0))
             }))
         };
         for i in 0..m {
@@ -154,6 +193,36 @@ proptest! {
             }
         }
     }
+}
+
+/// What a unit makes of two strips and what is there before, and what it is by definition.
+fn multiplied<const P: usize>(
+    set: InstructionSet,
+    steps: usize,
+    stride: usize,
+    seed: u64,
+) -> [Vec<f32>; 2] {
+    let terms = steps * LINES;
+    let (a, b) = (values(LINES * terms, seed), values(terms * LINES, !seed));
+    let product =
+        Product::new(MatrixRef::new(&a, LINES, terms), MatrixRef::new(&b, terms, LINES));
+    let strips = [Factor::A, Factor::B].map(|factor| {
+        let mut strips = vec![0.0; strips_len(LINES, terms, P)];
+        let work = Strips::<P>::new(&product, factor, 0..LINES, 0..terms, &mut strips);
+        simd::run(set, work);
+        strips
+    });
+    let factors = [strips[0].as_ptr(), strips[1].as_ptr()];
+    let before = values(1024, seed);
+    let start = (before.as_ptr(), stride);
+    let (mut found, mut expected) = (vec![f32::NAN; 1024], vec![f32::NAN; 1024]);
+    // SAFETY: the strips hold the steps, and there are 32 rows of 32 sums; this thread has no other unit.
+    unsafe {
+        let mut unit = Unit::<P>::take(set);
+        unit.multiply(factors, steps, start, (found.as_mut_ptr(), LINES));
+        plain::multiply::<P>(factors, steps, start, (expected.as_mut_ptr(), LINES));
+    }
+    [found, expected]
 }
 
 /// Mean, scale and shift of `columns`.
@@ -191,7 +260,7 @@ fn products_are_as_exact_as_multiply_adds() {
         }
         let mut found = vec![f32::NAN; m * n];
         let work = Product::new(MatrixRef::new(&a, m, k), MatrixRef::new(&b, k, n));
-        product(&work, MatrixMut::new(&mut found, m, n));
+        product(InstructionSet::detected().into(), &work, MatrixMut::new(&mut found, m, n));
         let ([found, most], [chain, chain_most]) =
             (errors(&found, &exact, &size), errors(&chain, &exact, &size));
         println!(
@@ -207,11 +276,17 @@ fn products_are_as_exact_as_multiply_adds() {
 /// Nothing is written before c or behind it.
 #[test]
 fn sums_stay_inside() {
+    for with in Arithmetic::of_split_factors() {
+        sums_stay_inside_with(with);
+    }
+}
+
+fn sums_stay_inside_with(with: Arithmetic) {
     for [m, n, k] in [[32, 32, 32], [33, 65, 20], [70, 31, 40], [1, 1, 1], [64, 10, 33]] {
         let (a, b, bias) = (values(m * k, 1), values(k * n, 2), values(n, 3));
         let mut c = vec![7.0; m * n + 200];
         let work = Product::new(MatrixRef::new(&a, m, k), MatrixRef::new(&b, k, n)).bias(&bias);
-        product(&work, MatrixMut::new(&mut c[100..][..m * n], m, n));
+        product(with, &work, MatrixMut::new(&mut c[100..][..m * n], m, n));
         assert!(c[..100].iter().chain(&c[100 + m * n..]).all(|&c| c == 7.0), "{m} x {n}");
     }
 }
@@ -220,14 +295,15 @@ fn sums_stay_inside() {
 #[test]
 fn infinite_factors_are_not_lost() {
     let (m, n, k) = (33, 17, 35);
-    for bad in [f32::NAN, f32::INFINITY, f32::from_bits(0x7fff_ffff)] {
+    let bad = [f32::NAN, f32::INFINITY, f32::from_bits(0x7fff_ffff)];
+    for (with, bad) in Arithmetic::of_split_factors().flat_map(|with| bad.map(|bad| (with, bad))) {
         let (mut a, b) = (values(m * k, 1), values(k * n, 2));
         a[17 * k + 33] = bad;
         let mut c = vec![0.0; m * n];
         let work = Product::new(MatrixRef::new(&a, m, k), MatrixRef::new(&b, k, n));
-        product(&work, MatrixMut::new(&mut c, m, n));
+        product(with, &work, MatrixMut::new(&mut c, m, n));
         for (i, row) in c.chunks(n).enumerate() {
-            assert!(row.iter().all(|c| c.is_finite() == (i != 17)), "{bad} in row {i}");
+            assert!(row.iter().all(|c| c.is_finite() == (i != 17)), "{bad} in row {i}, {with:?}");
         }
     }
 }
