@@ -20,7 +20,7 @@ mod winograd;
 
 pub use shape::Conv2dShape;
 
-use super::{Arithmetic, KernelChoice, Scratch};
+use super::{Arithmetic, InstructionSet, KernelChoice, Scratch};
 use by_images::Stored;
 use correlation::{Correlation, Direction};
 use padded::Identity;
@@ -46,7 +46,8 @@ impl Algorithm {
             Direction::Forward => shape.output_image(),
             Direction::InputGradient => shape.image,
         };
-        if with.rounds() && choice == KernelChoice::Auto && split::serves(with, &Correlation::new(*shape, direction)) {
+        let correlation = Correlation::new(*shape, direction);
+        if is_best_direct(choice, with) && split::serves(with, &correlation) {
             return Self::Direct;
         }
         if winograd::serves((choice, with), shape, target) {
@@ -65,7 +66,7 @@ impl Algorithm {
 
     /// That of the weight gradient.
     fn of_weight_gradient(choice: KernelChoice, with: Arithmetic, shape: &Conv2dShape) -> Self {
-        if with.rounds() && choice == KernelChoice::Auto && split::serves_weight_gradient(with, shape) {
+        if is_best_direct(choice, with) && split::serves_weight_gradient(with, shape) {
             return Self::Direct;
         }
         if winograd::serves_weight_gradient(choice, shape) {
@@ -76,6 +77,12 @@ impl Algorithm {
             Self::Direct
         }
     }
+}
+
+/// Whether convolutions that the unit takes are direct: it multiplies rounded factors in less time than
+/// Winograd's algorithm takes for all of their bits, which dot products do not.
+fn is_best_direct(choice: KernelChoice, with: Arithmetic) -> bool {
+    choice == KernelChoice::Auto && with.rounds() && with.set == InstructionSet::Amx
 }
 
 /// The forward pass by `choice` of algorithm, computed `with` these instructions.

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::kernels::{InstructionSet, Precision};
+use crate::kernels::Precision;
 
 /// Values in [-1, 1) without a pattern that a wrong index could survive.
 pub(super) fn values(len: usize, seed: u64) -> Vec<f32> {
