@@ -32,9 +32,11 @@ use crate::kernels::unit::{PARTS, TERMS};
 use grid::Grid;
 use slab::Slab;
 
-/// Multiply-adds that a value takes part in, at least, to be split: of fewer, splitting takes as long as
+/// Multiply-adds that a value takes part in, at least, to be split, or rounded: of fewer, that takes as long as
 /// multiplying.
-const MULTIPLY_ADDS: usize = 64;
+fn least_multiply_adds(with: Arithmetic) -> usize {
+    if with.rounds() { 32 } else { 64 }
+}
 
 /// Whether the matrix unit takes a direct correlation. With few source channels it would multiply zeros
 /// for the most part, and of few terms writing a sum takes longer than adding them up; pairs of terms are
@@ -47,15 +49,16 @@ pub(super) fn serves(with: Arithmetic, correlation: &Correlation) -> bool {
         && sources >= LANES
         && sources.is_multiple_of(2)
         && correlation.shape().weight_len() >= 2 * TERMS * targets * pairs
-        && is_worth_splitting(correlation, height * width * sources, MULTIPLY_ADDS)
+        && is_worth_splitting(correlation, height * width * sources, least_multiply_adds(with))
 }
 
 /// The same for the gradient of a weight.
 pub(super) fn serves_weight_gradient(with: Arithmetic, shape: &Conv2dShape) -> bool {
     let values = (shape.input_len() + shape.output_len()) / shape.batch;
+    let correlation = Correlation::new(*shape, Direction::Forward);
     with.has_unit()
         && shape.in_channels.min(shape.out_channels) >= LANES
-        && is_worth_splitting(&Correlation::new(*shape, Direction::Forward), values, MULTIPLY_ADDS)
+        && is_worth_splitting(&correlation, values, least_multiply_adds(with))
         && stays_in_cache(shape)
 }
 
