@@ -10,7 +10,7 @@ Machines drift by a quarter within minutes, so only the ratio within a round cou
 medians of each side and the median of the rounds' ratios. Then what SmoothOut and AdaSmoothOut add to
 the plain step, what two threads gain over one, and a large batch in ghost batches, each in turn too.
 The share of the peak counts direct convolution, whatever the kernels do, against fused multiply-adds.
-`--bf16` times PyTorch's bfloat16 autocast as well.
+`--bf16` times PyTorch's bfloat16 autocast and `--precision bf16` as well.
 """
 
 import argparse
@@ -159,7 +159,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", default="", help="works and tables whose name contains this")
-    parser.add_argument("--bf16", action="store_true", help="PyTorch in bfloat16 autocast as well")
+    parser.add_argument("--bf16", action="store_true", help="both in bfloat16 as well")
     parser.add_argument("--theirs", choices=WORKS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.theirs:
@@ -178,6 +178,8 @@ def main():
             if args.bf16:
                 sides["PyTorch, bf16"] = lambda: run([*torch, "--bf16", "--theirs", work])
             sides["smoothout"] = lambda: ours(program, work, args.threads)
+            if args.bf16:
+                sides["smoothout, bf16"] = lambda: ours(program, work, args.threads, "--precision", "bf16")
             compare(work, args.rounds, sides, machine["fma_peak_gflops"])
     for work, steps in (("resnet44 b128", 4), ("c3 b128", 8), ("f1 b128", 60)):
         if args.only in f"overhead {work}":

@@ -10,7 +10,7 @@ use smoothout::checkpoint::{load_training, save_training};
 use smoothout::data::{DataSet, DataSetName, Images, Split};
 use smoothout::experiment::{Experiment, ExperimentSpec, Method, Optimizer};
 use smoothout::training::{EpochRecord, Training, TrainingData, TrainingState};
-use smoothout_tensor::kernels::{InstructionSet, KernelChoice};
+use smoothout_tensor::kernels::{InstructionSet, KernelChoice, Precision};
 
 /// Kernels and instructions are chosen for the whole process: one test at a time.
 static KERNELS: Mutex<()> = Mutex::new(());
@@ -158,6 +158,33 @@ fn instruction_sets_agree_where_they_say_so() {
         let same = pair[0] == pair[1];
         println!("fast kernels on {names:?}: the same bits: {same}");
         assert!(!same || names != [InstructionSet::Avx2, InstructionSet::Baseline], "{names:?}");
+    }
+    InstructionSet::detected().select();
+}
+
+/// Factors rounded to `bf16` give other bits than whole ones, near them, and the same on any number of threads.
+#[test]
+fn rounded_factors_are_as_sure() {
+    let _alone = KERNELS.lock().unwrap_or_else(PoisonError::into_inner);
+    let experiment = experiment(Method::SmoothOut, Optimizer::Sgd, 64);
+    for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+        set.select();
+        if !Precision::Bf16.is_available() {
+            eprintln!("skipped: no bf16 with {}", set.name());
+            continue;
+        }
+        let full = whole(&experiment, 2);
+        Precision::Bf16.select();
+        let rounded = whole(&experiment, 1);
+        for threads in [2, 3, 7] {
+            assert!(whole(&experiment, threads) == rounded, "{} on {threads} threads", set.name());
+        }
+        Precision::F32.select();
+        assert!(rounded != full, "{} rounds", set.name());
+        for (rounded, full) in rounded.0.iter().zip(&full.0) {
+            let difference = (rounded.train_loss - full.train_loss).abs();
+            assert!(difference < 0.02 * full.train_loss, "{rounded:?}, {full:?}");
+        }
     }
     InstructionSet::detected().select();
 }

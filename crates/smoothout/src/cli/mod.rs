@@ -111,7 +111,6 @@ impl Compute {
             rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).build()?;
         pool.install(f)
     }
-
 }
 
 /// How a command that trains computes.
@@ -130,7 +129,8 @@ impl TrainingCompute {
     fn run<T: Send>(self, f: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
         let precision = self.precision.unwrap_or_default();
         if (precision, self.all.kernels) == (Precision::Bf16, Some(KernelChoice::Scalar)) {
-            let advice = "precision is bf16, and the scalar kernels compute in f32: leave one of them out";
+            let advice =
+                "precision is bf16, and the scalar kernels compute in f32: leave one of them out";
             return Err(BadInput(advice.to_owned()).into());
         }
         self.all.run_in(precision, f)

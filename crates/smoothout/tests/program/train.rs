@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use smoothout_tensor::kernels::{InstructionSet, Precision};
 
 use crate::input::bad;
 
@@ -162,6 +163,37 @@ fn a_run_goes_on_with_its_kernels() {
     let last = stretches.last().unwrap();
     assert_eq!(last["first_epoch"], 4);
     assert!(last["kernels"].as_str().unwrap().starts_with("direct ") && stretches.len() > 1);
+    same_files(&at("whole"), &parts);
+}
+
+/// The precision is written down, and a run goes on with it.
+#[test]
+fn a_run_goes_on_with_its_precision() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| -> PathBuf { folder.path().join(name) };
+    let baseline = InstructionSet::Baseline.name();
+    let rounded = ["--precision", "bf16"];
+    let refused = |more: &[&str]| train(&at("refused"), &[&rounded[..], more].concat());
+    bad(&refused(&["--instructions", baseline]), &["bf16", "AMX", baseline, "take f32"]);
+    bad(&refused(&["--kernels", "scalar"]), &["bf16", "scalar", "leave one"]);
+    bad(&train(&at("refused"), &["--precision", "f16"]), &["choose f32 or bf16"]);
+    assert!(!at("refused").exists());
+    if !Precision::Bf16.is_available() {
+        eprintln!("skipped: this processor does not multiply bf16");
+        return;
+    }
+    success(&train(&at("whole"), &rounded));
+    success(&train(&at("parts"), &[&rounded[..], &["--stop-after", "2"]].concat()));
+    let parts = at("parts");
+    let resume = ["train", "--resume", "--out", parts.to_str().unwrap()];
+    let other = smoothout(&[&resume[..], &["--precision", "f32"]].concat());
+    bad(&other, &["precision is f32", "has bf16", "leave the option out"]);
+    success(&smoothout(&resume));
+    let facts: Value =
+        serde_json::from_str(&fs::read_to_string(parts.join("run.json")).unwrap()).unwrap();
+    for stretch in facts["stretches"].as_array().unwrap() {
+        assert!(stretch["kernels"].as_str().unwrap().ends_with(" bf16"), "{stretch}");
+    }
     same_files(&at("whole"), &parts);
 }
 

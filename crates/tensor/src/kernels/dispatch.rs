@@ -71,7 +71,8 @@ impl Precision {
     /// Whether this CPU has it with the [instruction set](InstructionSet) in force: `bf16` needs AMX, or
     /// AVX-512 with its BF16 instructions.
     pub fn is_available(self) -> bool {
-        self == Self::F32 || Arithmetic { set: InstructionSet::current(), precision: self }.has_unit()
+        self == Self::F32
+            || Arithmetic { set: InstructionSet::current(), precision: self }.has_unit()
     }
 
     /// What it keeps of a value that is not too large: the nearest, the even one of two.
@@ -94,7 +95,11 @@ impl Precision {
     /// # Panics
     /// If this CPU does not have it with the instruction set in force.
     pub fn select(self) {
-        assert!(self.is_available(), "this CPU does not multiply {} with the instructions in force", self.name());
+        assert!(
+            self.is_available(),
+            "this CPU does not multiply {} with the instructions in force",
+            self.name()
+        );
         PRECISION.store(self as u8, Ordering::Relaxed);
     }
 }

@@ -15,9 +15,9 @@ use super::correlation::{Axis, Correlation};
 use super::padded::{Load, Window};
 use super::split;
 use super::store::store;
+use crate::kernels::ahead::Ahead;
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::tile::{multiply, zeros};
-use crate::kernels::ahead::Ahead;
 use crate::kernels::{Arithmetic, Scratch, scratch};
 
 /// Tasks that a call is cut into at least, if the shape allows, however many threads there are.
@@ -54,7 +54,8 @@ pub(in crate::kernels::conv) fn correlate<L: Load>(
             let rows = if images == 1 { target.len() / row_len } else { rows };
             let rows = first..first + rows;
             let ahead = Ahead::new(&[]);
-            let ahead = if images == 1 { ahead } else { ahead.and_behind(source).and_behind(target) };
+            let ahead =
+                if images == 1 { ahead } else { ahead.and_behind(source).and_behind(target) };
             Band { correlation, source, packed, rows, load, target, ahead }.compute(with);
         });
     });

@@ -100,7 +100,9 @@ pub(super) fn forward(
     match Algorithm::of_correlation(choice, with, shape, direction) {
         Algorithm::Direct => direct::correlate(with, correlation, x, w, y, scratch, Identity),
         Algorithm::Im2col => im2col::forward(with, shape, x, w, y, scratch, Identity),
-        Algorithm::Winograd => winograd::correlate(with.set, correlation, x, w, y, scratch, Identity),
+        Algorithm::Winograd => {
+            winograd::correlate(with.set, correlation, x, w, y, scratch, Identity)
+        }
     }
 }
 
@@ -119,7 +121,9 @@ pub(super) fn input_gradient(
     match Algorithm::of_correlation(choice, with, shape, direction) {
         Algorithm::Direct => direct::correlate(with, correlation, g, w, dx, scratch, Identity),
         Algorithm::Im2col => im2col::input_gradient(with, shape, w, g, dx, scratch),
-        Algorithm::Winograd => winograd::correlate(with.set, correlation, g, w, dx, scratch, Identity),
+        Algorithm::Winograd => {
+            winograd::correlate(with.set, correlation, g, w, dx, scratch, Identity)
+        }
     }
 }
 
@@ -136,7 +140,9 @@ pub(super) fn weight_gradient(
     shape.check(x.len(), dw.len(), g.len());
     let stored = Stored { values: g, batch: shape.batch };
     match Algorithm::of_weight_gradient(choice, with, shape) {
-        Algorithm::Direct => weight_gradient::direct(with, shape, x, &stored, dw, scratch, Identity),
+        Algorithm::Direct => {
+            weight_gradient::direct(with, shape, x, &stored, dw, scratch, Identity)
+        }
         Algorithm::Im2col => im2col::weight_gradient(with, shape, x, g, dw, scratch, Identity),
         Algorithm::Winograd => {
             winograd::weight_gradient(with.set, shape, x, &stored, dw, scratch, Identity);

@@ -19,11 +19,7 @@ use crate::kernels::simd::{self, LANES};
 const TILES: usize = 4;
 
 /// `c = a b + bias`, in blocks of rows and columns.
-pub(in crate::kernels) fn product(
-    with: Arithmetic,
-    product: &Product<'_>,
-    c: MatrixMut<'_, f32>,
-) {
+pub(in crate::kernels) fn product(with: Arithmetic, product: &Product<'_>, c: MatrixMut<'_, f32>) {
     assert_eq!((product.a.rows, product.b.columns), (c.rows, c.columns), "a b must fit c");
     if c.data.is_empty() {
         return;

@@ -24,7 +24,8 @@ pub(in crate::kernels) unsafe fn multiply<const P: usize>(
     (sums, stride): (*mut f32, usize),
 ) {
     // SAFETY: the caller vouches for these steps.
-    let [a, b] = factors.map(|strip| unsafe { std::slice::from_raw_parts(strip, steps * step_len(P)) });
+    let [a, b] =
+        factors.map(|strip| unsafe { std::slice::from_raw_parts(strip, steps * step_len(P)) });
     for i in 0..LINES {
         for j in 0..LINES {
             // SAFETY: the caller vouches for 32 rows of 32 values.

@@ -7,9 +7,9 @@ use super::super::direct::Band;
 use super::super::tests::{error, values, values_in, wide};
 use super::super::{Conv2dShape, plain};
 use super::*;
+use crate::kernels::ahead::Ahead;
 use crate::kernels::conv::correlation::Direction;
 use crate::kernels::conv::fused::Normalise;
-use crate::kernels::ahead::Ahead;
 use crate::kernels::unit::{self, PARTS, Patches, TILE, Taps, Unit};
 use crate::kernels::{InstructionSet, Precision, Scratch, scratch};
 
@@ -63,7 +63,7 @@ impl Norm {
                 }
                 Precision::Bf16 => {
                     f64::from(self.with.precision.kept(((x - mean) * scale + shift).max(0.0)))
-                },
+                }
             }
         });
         values.collect()

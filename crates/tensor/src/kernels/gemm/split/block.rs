@@ -31,17 +31,12 @@ impl Block<'_> {
     /// # Safety
     /// c holds the block, and nobody else has access to its elements.
     pub(super) unsafe fn run(self) {
-        if self.with.rounds() {
-            self.run_in_parts::<1>()
-        } else {
-            self.run_in_parts::<PARTS>()
-        }
+        if self.with.rounds() { self.run_in_parts::<1>() } else { self.run_in_parts::<PARTS>() }
     }
 
     /// The same with factors in P parts.
     fn run_in_parts<const P: usize>(self) {
-        let [kept, own] =
-            [self.kept, self.kept.other()].map(|factor| self.strips_len(factor, P));
+        let [kept, own] = [self.kept, self.kept.other()].map(|factor| self.strips_len(factor, P));
         with_kept(self.key, kept, |kept, is_new| {
             scratch::with_thread_buffer(own, |own| {
                 simd::run(self.with.set, Buffered::<P> { block: self, kept, is_new, own });
@@ -68,7 +63,13 @@ impl Block<'_> {
 
     /// Adds the product of two strips to what the block has of the sums, from `row` and `column` after
     /// its first on.
-    fn tile<const P: usize>(&self, unit: &mut Unit<P>, factors: [&[f32]; 2], row: usize, column: usize) {
+    fn tile<const P: usize>(
+        &self,
+        unit: &mut Unit<P>,
+        factors: [&[f32]; 2],
+        row: usize,
+        column: usize,
+    ) {
         assert!(row < self.rows.len() && column < self.columns.len(), "the block has the sums");
         assert_eq!(factors[0].len(), factors[1].len(), "strips of the same terms");
         let (rows, columns) = (self.rows.len() - row, self.columns.len() - column);

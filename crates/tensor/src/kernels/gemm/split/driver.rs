@@ -10,10 +10,10 @@ use rayon::prelude::*;
 use super::LINES;
 use super::block::Block;
 use super::strips::Factor;
+use crate::kernels::Arithmetic;
 use crate::kernels::gemm::MatrixMut;
 use crate::kernels::gemm::product::{First, Product, Stretch, TASKS};
 use crate::kernels::gemm::stretches::{parts, stretches};
-use crate::kernels::Arithmetic;
 use crate::kernels::remaining::Remaining;
 
 /// The most strips to a task.

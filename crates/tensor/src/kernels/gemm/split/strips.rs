@@ -74,7 +74,9 @@ impl<const P: usize> Task for Strips<'_, P> {
         let Self { factor, matrix, normalise, lines, terms, strips } = self;
         let firsts = lines.clone().step_by(LINES);
         for (strip, first) in strips.chunks_exact_mut(strip_len(terms.len(), P)).zip(firsts) {
-            for (step, term) in strip.chunks_exact_mut(step_len(P)).zip(terms.clone().step_by(LINES)) {
+            for (step, term) in
+                strip.chunks_exact_mut(step_len(P)).zip(terms.clone().step_by(LINES))
+            {
                 for half in 0..2 {
                     let lines = sixteen(first + half * LANES, lines.end);
                     let (lower, upper) =

@@ -5,11 +5,11 @@ use proptest::prelude::*;
 
 use super::strips::{Factor, Strips, strips_len};
 use super::*;
-use crate::kernels::{Arithmetic, InstructionSet, Precision};
 use crate::kernels::conv::fused::Normalise;
 use crate::kernels::gemm::{MatrixMut, MatrixRef, Product};
 use crate::kernels::simd::{self, LANES, Portable, Task, Vector};
 use crate::kernels::unit::{PARTS, has_dot_products, plain};
+use crate::kernels::{Arithmetic, InstructionSet, Precision};
 
 fn values(len: usize, seed: u64) -> Vec<f32> {
     let key = crate::StreamKey::new(seed, crate::Purpose::Data);
@@ -204,8 +204,7 @@ fn multiplied<const P: usize>(
 ) -> [Vec<f32>; 2] {
     let terms = steps * LINES;
     let (a, b) = (values(LINES * terms, seed), values(terms * LINES, !seed));
-    let product =
-        Product::new(MatrixRef::new(&a, LINES, terms), MatrixRef::new(&b, terms, LINES));
+    let product = Product::new(MatrixRef::new(&a, LINES, terms), MatrixRef::new(&b, terms, LINES));
     let strips = [Factor::A, Factor::B].map(|factor| {
         let mut strips = vec![0.0; strips_len(LINES, terms, P)];
         let work = Strips::<P>::new(&product, factor, 0..LINES, 0..terms, &mut strips);
