@@ -18,6 +18,7 @@ mod dispatch;
 mod gemm;
 pub mod machine;
 mod pool;
+mod precision;
 pub(crate) mod remaining;
 mod scratch;
 pub(crate) mod simd;
@@ -25,10 +26,11 @@ mod tile;
 mod unit;
 
 pub use conv::{Conv2dShape, fused};
-pub(crate) use dispatch::Arithmetic;
-pub use dispatch::{InstructionSet, KernelChoice, Precision, kernels_in_use, vectorised};
+pub use dispatch::{InstructionSet, KernelChoice, kernels_in_use, vectorised};
 pub use gemm::{MatrixMut, MatrixRef};
 pub use pool::{max_pool, max_pool_gradient};
+pub(crate) use precision::Arithmetic;
+pub use precision::Precision;
 pub use scratch::{Aligned, Scratch};
 
 /// The kernels of one precision: our own for `f32`, for `f64` products of `matrixmultiply`.
