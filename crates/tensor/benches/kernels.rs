@@ -11,8 +11,8 @@ use std::time::Instant;
 use rayon::ThreadPool;
 use smoothout_tensor::kernels::machine::{fma_peak_gflops, memory_bandwidth_gbs};
 use smoothout_tensor::kernels::{
-    Aligned, Conv2dShape, InstructionSet, KernelChoice, Kernels, MatrixMut, MatrixRef, Scratch,
-    kernels_in_use,
+    Aligned, Conv2dShape, InstructionSet, KernelChoice, Kernels, MatrixMut, MatrixRef, Precision,
+    Scratch, kernels_in_use,
 };
 use smoothout_tensor::{
     BlockKind, Distribution, Geometry, ParameterLayout, Perturbation, PerturbationKey, Purpose,
@@ -135,7 +135,7 @@ fn convolution(name: &str, shape: Conv2dShape, pools: &[ThreadPool], words: &[St
             run_pass(pass, &few, &mut found, &mut Scratch::new());
             for (found, expected) in found.iter().zip(&expected) {
                 let error = error(found, expected);
-                assert!(error < 2e-5, "{name} {way:?}: {error}");
+                assert!(error < most(way, 2e-5), "{name} {way:?}: {error}");
             }
         }
         let (mut data, mut scratch) = (data(&shape), Scratch::new());
@@ -143,7 +143,7 @@ fn convolution(name: &str, shape: Conv2dShape, pools: &[ThreadPool], words: &[St
         line(&name, pools, (&ways, select), operations, || {
             run_pass(pass, &shape, &mut data, &mut scratch);
         });
-        select((KernelChoice::Auto, InstructionSet::detected()));
+        select((KernelChoice::Auto, InstructionSet::detected(), Precision::F32));
     }
 }
 
@@ -160,30 +160,53 @@ fn product(name: &str, [m, n, k]: [usize; 3], transposed: [bool; 2], pools: &[Th
     let (a64, b64) = (view(&a64, m, k, transposed[0]), view(&b64, k, n, transposed[1]));
     f64::gemm(a64, b64, MatrixMut::new(&mut c64, m, n));
     let (a, b) = (view(&a, m, k, transposed[0]), view(&b, k, n, transposed[1]));
-    KernelChoice::Auto.select();
-    let sets = sets();
-    for set in &sets {
-        set.select();
+    let ways = product_ways();
+    for way in &ways {
+        select(*way);
         f32::gemm(a, b, MatrixMut::new(&mut c, m, n));
-        assert!(error(&c, &c64) < 1e-5, "{name} {set:?}");
+        assert!(error(&c, &c64) < most(way, 1e-5), "{name} {way:?}");
     }
-    line(name, pools, (&sets, InstructionSet::select), 2.0 * (m * n * k) as f64, || {
+    line(name, pools, (&ways, select), 2.0 * (m * n * k) as f64, || {
         f32::gemm(a, b, MatrixMut::new(&mut c, m, n));
     });
-    InstructionSet::detected().select();
+    select((KernelChoice::Auto, InstructionSet::detected(), Precision::F32));
 }
 
-/// How convolutions are timed: by either algorithm on the best instructions, directly on the next.
-fn ways() -> Vec<(KernelChoice, InstructionSet)> {
-    let (direct, sets) = (KernelChoice::Direct, sets());
-    let mut ways = vec![(direct, sets[0]), (KernelChoice::Winograd, sets[0])];
-    ways.extend(sets.get(1).map(|set| (direct, *set)));
-    ways
-}
+/// Algorithms, instructions and precision.
+type Way = (KernelChoice, InstructionSet, Precision);
 
-fn select((choice, set): (KernelChoice, InstructionSet)) {
+fn select((choice, set, precision): Way) {
     choice.select();
     set.select();
+    precision.select();
+}
+
+/// The largest error of a way, where `exact` is that of whole factors.
+fn most((_, _, precision): &Way, exact: f64) -> f64 {
+    if *precision == Precision::Bf16 { 1e-2 } else { exact }
+}
+
+/// How convolutions are timed: by either algorithm on the best instructions, directly on the next, and rounded.
+fn ways() -> Vec<Way> {
+    let (direct, winograd) = (KernelChoice::Direct, KernelChoice::Winograd);
+    let sets = sets();
+    let mut ways = vec![(direct, sets[0]), (winograd, sets[0])];
+    ways.extend(sets.get(1).map(|set| (direct, *set)));
+    let full = ways.into_iter().map(|(choice, set)| (choice, set, Precision::F32));
+    full.chain(rounded(direct)).collect()
+}
+
+/// How products are timed.
+fn product_ways() -> Vec<Way> {
+    let auto = KernelChoice::Auto;
+    let full = sets().into_iter().map(|set| (auto, set, Precision::F32));
+    full.chain(rounded(auto)).collect()
+}
+
+/// Rounded factors on the best instructions, if these have them.
+fn rounded(choice: KernelChoice) -> Option<Way> {
+    InstructionSet::detected().select();
+    Precision::Bf16.is_available().then_some((choice, sets()[0], Precision::Bf16))
 }
 
 /// The instructions of this CPU that products are timed with, the best first.
@@ -231,7 +254,10 @@ fn main() {
         let (peak, memory) = (fma_peak_gflops(n), memory_bandwidth_gbs(n));
         println!("{n} threads: {peak:.0} GFLOP/s of multiply-adds, {memory:.0} GB/s of memory");
     }
-    println!("GFLOP/s on {threads:?} threads: convolutions {:?}, products {:?}", ways(), sets());
+    let (convolutions, products) = (ways(), product_ways());
+    println!(
+        "GFLOP/s on {threads:?} threads: convolutions {convolutions:?}, products {products:?}"
+    );
     let shape = |batch, side, channels: [usize; 2], kernel, stride| Conv2dShape {
         batch,
         image: [side; 2],

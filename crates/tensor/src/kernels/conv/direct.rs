@@ -47,15 +47,18 @@ pub(in crate::kernels::conv) fn correlate<L: Load>(
     target.par_chunks_mut(images * target_len).enumerate().for_each(|(group, target)| {
         let source = &source[group * images * source_len..];
         let source = &source[..target.len() / target_len * source_len];
-        // One image is cut into bands of rows, several are not.
+        // One image may be cut into bands of rows, several are not.
         let band_len = if images == 1 { rows * row_len } else { target.len() };
         target.par_chunks_mut(band_len).enumerate().for_each(|(band, target)| {
             let first = band * rows;
             let rows = if images == 1 { target.len() / row_len } else { rows };
             let rows = first..first + rows;
             let ahead = Ahead::new(&[]);
-            let ahead =
-                if images == 1 { ahead } else { ahead.and_behind(source).and_behind(target) };
+            let ahead = if rows.len() * row_len == target_len {
+                ahead.and_behind(source).and_behind(target)
+            } else {
+                ahead
+            };
             Band { correlation, source, packed, rows, load, target, ahead }.compute(with);
         });
     });
