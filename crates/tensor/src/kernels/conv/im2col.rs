@@ -20,9 +20,10 @@ use crate::kernels::{Arithmetic, InstructionSet, Scratch, scratch};
 const PATCHES: usize = if cfg!(test) { 1 << 12 } else { 1 << 22 };
 
 /// Whether the forward pass and the input gradient are computed like this: where products are taken by the
-/// matrix unit, which waits for memory otherwise.
+/// matrix unit, which waits for memory otherwise. Rounded weights are a third as large.
 pub(super) fn serves(with: Arithmetic, shape: &Conv2dShape) -> bool {
-    is_deep(with, shape) && shape.pixels() <= 64
+    let most = if with.rounds() { 16 } else { 64 };
+    is_deep(with, shape) && shape.pixels() <= most
 }
 
 /// The same for the weight gradient, whose direct kernel reads no weights.
