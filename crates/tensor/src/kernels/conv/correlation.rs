@@ -110,6 +110,11 @@ impl Correlation {
         &self.shape
     }
 
+    /// Which of the convolution's two correlations it is.
+    pub(super) fn direction(&self) -> Direction {
+        self.direction
+    }
+
     /// How many phases an axis (0: rows, 1: columns) has.
     pub(super) fn phases(&self, axis: usize) -> usize {
         match self.direction {

@@ -14,6 +14,7 @@ use super::super::correlation::Axis;
 use super::super::direct::Band;
 use super::super::padded::Load;
 use super::Grid;
+use super::fold::{folded_band, folded_forward};
 use super::grid::Place;
 use super::lines::Lines;
 use super::weights::{panel_len, steps};
@@ -25,6 +26,14 @@ use crate::kernels::{Arithmetic, InstructionSet, scratch};
 
 /// Computes a band with the matrix unit, or what does its work.
 pub(in crate::kernels::conv) fn band<L: Load>(with: Arithmetic, band: Band<'_, L>) {
+    match folded_forward(with, &band.correlation) {
+        Some(folded) => folded_band(with, folded, band),
+        None => unfolded_band(with, band),
+    }
+}
+
+/// The same of a source that is taken as it is.
+pub(super) fn unfolded_band<L: Load>(with: Arithmetic, band: Band<'_, L>) {
     if with.rounds() {
         in_parts::<L, 1>(with.set, band)
     } else {

@@ -3,19 +3,24 @@
 //! What a target pixel meets in a source row are neighbouring values, KW C of them. Copied, for each
 //! target column, they are the channels of a folded image, of which the kernel has one column. So the unit,
 //! which takes sixteen channels at a time, has as many to multiply as it can; and the folded weights lie in
-//! the order in which those of the convolution do, (KH, KW C) being (KH, KW, C).
+//! the order in which those of the convolution do, (KH, KW C) being (KH, KW, C). Forward, where a pair of
+//! terms is two channels, an odd number of them is followed by one of weight zero.
 
 use super::super::Conv2dShape;
 use super::super::correlation::{Correlation, Direction};
+use super::super::direct::Band;
 use super::super::padded::{Identity, Load, Window};
+use super::correlate::unfolded_band;
 use super::weight_gradient::{Chunk, chunk};
 use super::{is_worth_splitting, stays_in_cache};
 use crate::kernels::conv::fused::{load, store};
 use crate::kernels::simd::{self, LANES, Task, Vector};
-use crate::kernels::{Arithmetic, scratch};
+use crate::kernels::{Arithmetic, InstructionSet, scratch};
 
 /// Multiply-adds that a value of the folded image or the gradient takes part in, at least.
 const MULTIPLY_ADDS: usize = 32;
+/// The same of a rounded folded image, forward.
+const MULTIPLY_ADDS_FORWARD: usize = 128;
 
 /// The shape with a kernel of one column.
 pub(super) fn fold(shape: &Conv2dShape) -> Conv2dShape {
@@ -45,6 +50,45 @@ pub(in crate::kernels::conv) fn folded(
     serves.then_some(folded)
 }
 
+/// The folded forward pass, if the unit takes it: of rounded factors, since to split them takes as long as is
+/// gained, and the matrix unit's, since half of its products are with zeros.
+pub(super) fn folded_forward(with: Arithmetic, correlation: &Correlation) -> Option<Correlation> {
+    let shape = correlation.shape();
+    let folded = even(fold(shape));
+    let values = folded.input_len() / folded.batch;
+    let folded = Correlation::new(folded, Direction::Forward);
+    let serves = with.rounds()
+        && with.set == InstructionSet::Amx
+        && correlation.direction() == Direction::Forward
+        && shape.in_channels < LANES
+        && shape.out_channels >= LANES
+        && is_worth_splitting(&folded, values, MULTIPLY_ADDS_FORWARD);
+    serves.then_some(folded)
+}
+
+/// A folded shape with one more channel, if the number of them is odd.
+pub(super) fn even(folded: Conv2dShape) -> Conv2dShape {
+    Conv2dShape { in_channels: folded.in_channels.next_multiple_of(2), ..folded }
+}
+
+/// Computes a band of a forward pass by the [folded](folded_forward) one.
+pub(super) fn folded_band<L: Load>(with: Arithmetic, folded: Correlation, of: Band<'_, L>) {
+    let len = folded.shape().input_len() / folded.batch() * of.images();
+    let shape = of.correlation.shape();
+    let window = of.correlation.window(&of.rows);
+    let row_len = window.row_len() + LANES;
+    scratch::with_thread_buffer(row_len + len + LANES, |buffer| {
+        let (row, to) = buffer.split_at_mut(row_len);
+        let Band { source, packed, rows, load, target, ahead, .. } = of;
+        let step = shape.stride[1] * shape.in_channels;
+        let channels = [shape.kernel[1] * shape.in_channels, folded.channels().0];
+        simd::run(with.set, Fold { window, input: source, step, channels, load, row, to });
+        let (correlation, source) = (folded, &to[..len]);
+        let load = Identity;
+        unfolded_band(with, Band { correlation, source, packed, rows, load, target, ahead });
+    });
+}
+
 /// Adds up a chunk of the weight gradient of a shape that is [`folded`].
 pub(in crate::kernels::conv) fn folded_chunk<L: Load>(
     with: Arithmetic,
@@ -59,7 +103,7 @@ pub(in crate::kernels::conv) fn folded_chunk<L: Load>(
     scratch::with_thread_buffer(row_len + len + LANES, |buffer| {
         let (row, to) = buffer.split_at_mut(row_len);
         let Chunk { shape, input, gradient, first, partial, load } = of;
-        let (step, channels) = (shape.stride[1] * shape.in_channels, folded.in_channels);
+        let (step, channels) = (shape.stride[1] * shape.in_channels, [folded.in_channels; 2]);
         simd::run(with.set, Fold { window, input, step, channels, load, row, to });
         let input = &to[..len];
         chunk(with, Chunk { shape: folded, input, gradient, first, partial, load: Identity });
@@ -70,9 +114,10 @@ pub(in crate::kernels::conv) fn folded_chunk<L: Load>(
 struct Fold<'a, L> {
     window: Window,
     input: &'a [f32],
-    /// Values from what a target column meets to what the next does, and how many these are.
+    /// Values from what a target column meets to what the next does.
     step: usize,
-    channels: usize,
+    /// How many these are, and with those of weight zero.
+    channels: [usize; 2],
     load: L,
     /// Room for a row and a vector.
     row: &'a mut [f32],
@@ -85,10 +130,13 @@ impl<L: Load> Task for Fold<'_, L> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Self { window, input, step, channels, load: of_value, row, to } = self;
+        let Self { window, input, step, channels: [channels, next], load: of_value, row, to } =
+            self;
         let [height, width] = window.image;
         let row_len = window.row_len();
         let columns = (row_len - channels) / step + 1;
+        // What follows the last column has weight zero, or is overwritten.
+        row[row_len..].fill(0.0);
         let mut at = 0;
         for image in input.chunks_exact(height * width * window.channels) {
             for y in 0..height {
@@ -99,7 +147,7 @@ impl<L: Load> Task for Fold<'_, L> {
                         let values: V = load(row, column * step + channel, LANES);
                         store(values, to, at + channel, LANES);
                     }
-                    at += channels;
+                    at += next;
                 }
             }
         }

@@ -45,6 +45,9 @@ pub(super) fn serves(with: Arithmetic, correlation: &Correlation) -> bool {
     let (sources, targets) = correlation.channels();
     let ([height, width], _) = correlation.images();
     let pairs = correlation.phases(0) * correlation.phases(1);
+    if fold::folded_forward(with, correlation).is_some() {
+        return true;
+    }
     with.has_unit()
         && sources >= LANES
         && sources.is_multiple_of(2)

@@ -118,7 +118,7 @@ proptest! {
 
     /// Of inputs of few channels, whose kernel columns are folded into channels.
     #[test]
-    fn folded_weight_gradients_are_the_definition(
+    fn folded_convolutions_are_the_definition(
         batch in 1..6_usize,
         image in [6..20_usize, 6..20_usize],
         channels in [1..6_usize, 1..20_usize],
@@ -133,21 +133,37 @@ proptest! {
             Conv2dShape { batch, image, in_channels, out_channels, kernel, stride, padding };
         prop_assume!(kernel[0] >= stride[0]);
         let values = |len, seed| values_in(with.precision, len, seed);
-        let (x, g) = (values(shape.input_len(), 1), values(shape.output_len(), 3));
-        let g64 = wide(&g);
+        let (x, w) = (values(shape.input_len(), 1), values(shape.weight_len(), 2));
+        let g = values(shape.output_len(), 3);
         let of_norm = Norm::new(with, in_channels);
         let load = normalised.then(|| of_norm.normalise());
-        let x64 = of_norm.loaded(normalised, &x);
-        let mut expected = vec![0.0; shape.weight_len()];
-        plain::weight_gradient(&shape, &x64, &g64, &mut expected, &mut Scratch::new());
+        let (x64, w64, g64) = (of_norm.loaded(normalised, &x), wide(&w), wide(&g));
+        let mut y64 = vec![0.0; g.len()];
+        plain::forward(&shape, &x64, &w64, &mut y64, &mut Scratch::new());
+        let mut dw64 = vec![0.0; w.len()];
+        plain::weight_gradient(&shape, &x64, &g64, &mut dw64, &mut Scratch::new());
+
+        let correlation = Correlation::new(shape, Direction::Forward);
+        let folded = Correlation::new(fold::even(fold::fold(&shape)), Direction::Forward);
+        let mut scratch = Scratch::new();
+        let len = prepared_len(with, &correlation);
+        let packed = prepare(with, &correlation, &w, scratch.take(len));
+        let (mut y, rows, source) = (vec![f32::NAN; g.len()], 0..shape.output_image()[0], &x[..]);
+        stale_buffers();
+        let (target, ahead) = (&mut y[..], Ahead::new(&[]));
+        let of = Band { correlation, source, packed, rows, load, target, ahead };
+        fold::folded_band(with, folded, of);
+        let error_of_y = error(&y, &y64);
+        prop_assert!(error_of_y < 2e-6, "{shape:?}: {error_of_y}");
+
         let panel = out_channels.div_ceil(16) * 16;
         let mut partial = vec![f32::NAN; shape.weight_len() / out_channels * panel];
         let (input, gradient, first) = (&x[..], &g[..], 0);
         stale_buffers();
         let chunk = Chunk { shape: &shape, input, gradient, first, partial: &mut partial, load };
         folded_chunk(with, &fold::fold(&shape), chunk);
-        let error = error(&unpacked(with, &partial, &shape, panel), &expected);
-        prop_assert!(error < 2e-6, "{shape:?}: {error}");
+        let error = error(&unpacked(with, &partial, &shape, panel), &dw64);
+        prop_assert!(error < 2e-6, "weight gradient {shape:?}: {error}");
     }
 
     /// Kernels of one tap and of many, wide paddings, images smaller than a tile, whole bands and some of
