@@ -118,8 +118,8 @@ impl Compute {
 struct TrainingCompute {
     #[command(flatten)]
     all: Compute,
-    /// Precision of the factors of products: f32, or bf16, which is faster where the processor multiplies it
-    /// (AMX, or AVX-512 BF16); weights and sums stay f32 [default: f32, or that of the run that is resumed]
+    /// Precision of the factors of products: f32, or bf16, up to twice as fast with AMX, which needs that or
+    /// AVX-512 BF16; weights and sums stay f32 [default: f32, or that of the run that is resumed]
     #[arg(long, value_parser = precision)]
     precision: Option<Precision>,
 }

@@ -90,8 +90,8 @@ pub(super) enum Unit<const P: usize> {
     #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
     Amx(amx::Amx),
     #[cfg(target_arch = "x86_64")]
-    DotProducts(Box<Sums>),
-    Plain(Box<Sums>),
+    DotProducts(Sums),
+    Plain(Sums),
 }
 
 impl<const P: usize> Unit<P> {
@@ -109,7 +109,7 @@ impl<const P: usize> Unit<P> {
         }
         #[cfg(target_arch = "x86_64")]
         if set == InstructionSet::Avx512 && P == 1 && has_dot_products() {
-            return Self::DotProducts(Box::new(Sums([0.0; 4 * TILE])));
+            return Self::DotProducts(Sums([0.0; 4 * TILE]));
         }
         let _ = set;
         Self::plain()
@@ -117,7 +117,7 @@ impl<const P: usize> Unit<P> {
 
     /// What multiplies on every CPU.
     pub(super) fn plain() -> Self {
-        Self::Plain(Box::new(Sums([0.0; 4 * TILE])))
+        Self::Plain(Sums([0.0; 4 * TILE]))
     }
 
     /// `sums[i][j] = start[i][j] + sum_k a[i][k] b[k][j]` for a strip of a and one of b. A stride is
