@@ -118,7 +118,7 @@ impl Compute {
 struct TrainingCompute {
     #[command(flatten)]
     all: Compute,
-    /// Precision of the factors of products: f32, or bf16, up to twice as fast with AMX, which needs that or
+    /// Precision of the factors of products: f32, or bf16, which needs AMX (and is up to twice as fast there) or
     /// AVX-512 BF16; weights and sums stay f32 [default: f32, or that of the run that is resumed]
     #[arg(long, value_parser = precision)]
     precision: Option<Precision>,
