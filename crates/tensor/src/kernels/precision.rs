@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use super::InstructionSet;
 use super::unit;
 
-/// How many bits products take of their factors, for the whole process: those of linear layers in `f32`, and of
-/// convolutions of sixteen channels and more. Sums, and all else, are `f32`.
+/// How many bits products in `f32` take of their factors, for the whole process: matrix products, linear layers, and
+/// the convolutions that the unit takes, or dot products do: most of those with sixteen channels and more, and
+/// passes over images. Others, those of Winograd's algorithm, and all of
+/// [`KernelChoice::Scalar`](super::KernelChoice::Scalar) take all bits. Sums, and all else, are `f32`.
 ///
 /// ```
 /// use smoothout_tensor::kernels::{MatrixMut, MatrixRef, Kernels, Precision};
@@ -82,6 +84,12 @@ impl Precision {
     }
 }
 
+#[cfg(test)]
+thread_local! {
+    /// What is in force for the calls of a test alone, others of which run beside it.
+    pub(crate) static TESTED: std::cell::Cell<Option<Arithmetic>> = const { std::cell::Cell::new(None) };
+}
+
 /// What products are computed with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Arithmetic {
@@ -92,6 +100,10 @@ pub(crate) struct Arithmetic {
 impl Arithmetic {
     /// What is in force.
     pub(crate) fn current() -> Self {
+        #[cfg(test)]
+        if let Some(tested) = TESTED.get() {
+            return tested;
+        }
         let full = Self::from(InstructionSet::current());
         let reduced = Self { precision: Precision::Bf16, ..full };
         let asked = PRECISION.load(Ordering::Relaxed) == Precision::Bf16 as u8;
@@ -122,6 +134,11 @@ impl Arithmetic {
             InstructionSet::Avx512 => self.rounds() && unit::has_dot_products(),
             InstructionSet::Avx2 | InstructionSet::Baseline => false,
         }
+    }
+
+    /// The `bf16` numbers that a factor is made into.
+    pub(crate) fn parts(self) -> usize {
+        if self.rounds() { 1 } else { unit::PARTS }
     }
 
     /// Whether factors are rounded to `bf16`, instead of split into three of them.

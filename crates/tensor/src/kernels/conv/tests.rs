@@ -164,13 +164,16 @@ fn every_way_to_cut_the_work_is_the_definition() {
 fn threads_do_not_change_the_bits() {
     let (large, small) = (three(21, 12, [32, 48], 1), three(21, 4, [32, 48], 1));
     let strided = three(21, 12, [16, 32], 2);
-    for (choice, shape) in [
+    let cases = [
         (KernelChoice::Direct, large),
         (KernelChoice::Direct, small),
         (KernelChoice::Direct, strided),
         (KernelChoice::Winograd, large),
-    ] {
-        let how = (choice, InstructionSet::detected().into());
+    ];
+    for (with, (choice, shape)) in
+        Arithmetic::available().flat_map(|with| cases.map(|of| (with, of)))
+    {
+        let how = (choice, with);
         let (x, w) = (values(shape.input_len(), 1), values(shape.weight_len(), 2));
         let g = values(shape.output_len(), 3);
         let on = |threads| {
@@ -240,5 +243,21 @@ proptest! {
         for (with, errors) in errors(KernelChoice::Winograd, &shape) {
             prop_assert!(errors.iter().all(|&error| error < 3e-5), "{with:?} {shape:?}: {errors:?}");
         }
+    }
+}
+
+/// Nothing comes of no images, and no gradient.
+#[test]
+fn an_empty_batch_is_no_work() {
+    let images = Conv2dShape { kernel: [5; 2], padding: [2; 2], ..three(0, 32, [3, 64], 1) };
+    for (with, shape) in Arithmetic::available()
+        .flat_map(|with| [three(0, 8, [32, 32], 1), images].map(|shape| (with, shape)))
+    {
+        let (how, scratch) = ((KernelChoice::Auto, with), &mut Scratch::new());
+        let (w, mut dw) = (values(shape.weight_len(), 1), vec![f32::NAN; shape.weight_len()]);
+        forward(how, &shape, &[], &w, &mut [], scratch);
+        input_gradient(how, &shape, &w, &[], &mut [], scratch);
+        weight_gradient(how, &shape, &[], &[], &mut dw, scratch);
+        assert!(dw.iter().all(|&dw| dw == 0.0), "{with:?} {shape:?}");
     }
 }

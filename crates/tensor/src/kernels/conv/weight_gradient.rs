@@ -111,9 +111,9 @@ impl Cut {
         shape.batch.div_ceil(self.images)
     }
 
-    /// Whether all columns are one group.
+    /// Whether all columns are one group, of a weight that is not wide.
     pub(super) fn is_whole(&self) -> bool {
-        self.partial_len == self.depth * self.group
+        self.partial_len <= WIDE
     }
 
     /// Adds the chunks up, and sorts the sums as weights are.

@@ -82,7 +82,7 @@ pub(super) fn is_available() -> bool {
 
 /// Four tiles of sums, whose rows begin a cache line.
 #[repr(align(64))]
-pub(super) struct Sums([f32; 4 * TILE]);
+pub(super) struct Sums(pub(super) [f32; 4 * TILE]);
 
 /// What multiplies tiles of factors in P parts: the matrix unit, dot products if it is one part, or plain sums one
 /// by one.

@@ -66,11 +66,12 @@ pub fn linear_gradients(
     weight_gradient: &mut [f32],
     extents: [usize; 2],
 ) -> f64 {
+    let with = Arithmetic::current();
     let gradient = gradient.store();
     let work = input_product(weight, gradient, extents);
-    let rows = work.whole_rows(Arithmetic::current());
-    let mut of_input = || input_gradient(&work, rows, target, finish, sums, partials);
-    let mut of_weight = || linear_weight_gradient(input, gradient, weight_gradient, extents);
+    let rows = work.whole_rows(with);
+    let mut of_input = || input_gradient(with, &work, rows, target, finish, sums, partials);
+    let mut of_weight = || weight_product(with, input, gradient, weight_gradient, extents);
     match rows {
         Some(_) => {
             of_input();
@@ -91,6 +92,7 @@ fn input_product<'a>(
 }
 
 fn input_gradient(
+    with: Arithmetic,
     work: &Product<'_>,
     rows: Option<usize>,
     target: &mut [f32],
@@ -98,7 +100,6 @@ fn input_gradient(
     sums: &mut [f64],
     partials: &mut Vec<f64>,
 ) {
-    let with = Arithmetic::current();
     let [batch, inputs] = work.extents();
     match rows {
         Some(rows) => {
@@ -129,9 +130,19 @@ pub fn linear_weight_gradient(
     input: Operand<'_>,
     gradient: &[f32],
     weight_gradient: &mut [f32],
+    extents: [usize; 2],
+) -> f64 {
+    weight_product(Arithmetic::current(), input, gradient, weight_gradient, extents)
+}
+
+/// The same computed `with` these instructions.
+fn weight_product(
+    with: Arithmetic,
+    input: Operand<'_>,
+    gradient: &[f32],
+    weight_gradient: &mut [f32],
     [inputs, outputs]: [usize; 2],
 ) -> f64 {
-    let with = Arithmetic::current();
     let batch = gradient.len() / outputs;
     let dy = MatrixRef::new(gradient, batch, outputs).transposed();
     let x = MatrixRef::new(input.values, batch, inputs);

@@ -21,7 +21,7 @@ use super::weights::{panel_len, steps};
 use crate::kernels::ahead::Ahead;
 use crate::kernels::conv::fused::{load, store};
 use crate::kernels::simd::{self, LANES, Task, Vector};
-use crate::kernels::unit::{PARTS, Patches, TILE, Unit};
+use crate::kernels::unit::{PARTS, Patches, Sums, TILE, Unit};
 use crate::kernels::{Arithmetic, InstructionSet, scratch};
 
 /// Computes a band with the matrix unit, or what does its work.
@@ -280,7 +280,3 @@ impl<'a> Tiles<'a> {
         (next.image < self.grid.images && !is_behind).then_some(next)
     }
 }
-
-/// Four tiles of sums, whose rows begin a cache line.
-#[repr(align(64))]
-struct Sums([f32; 4 * TILE]);

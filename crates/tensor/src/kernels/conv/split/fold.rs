@@ -6,6 +6,8 @@
 //! the order in which those of the convolution do, (KH, KW C) being (KH, KW, C). Forward, where a pair of
 //! terms is two channels, an odd number of them is followed by one of weight zero.
 
+use std::ops::Range;
+
 use super::super::Conv2dShape;
 use super::super::correlation::{Correlation, Direction};
 use super::super::direct::Band;
@@ -21,6 +23,8 @@ use crate::kernels::{Arithmetic, InstructionSet, scratch};
 const MULTIPLY_ADDS: usize = 32;
 /// The same of a rounded folded image, forward.
 const MULTIPLY_ADDS_FORWARD: usize = 128;
+/// The most values of a folded image: a fourth of a second-level cache.
+const FOLDED: usize = 1 << 17;
 
 /// The shape with a kernel of one column.
 pub(super) fn fold(shape: &Conv2dShape) -> Conv2dShape {
@@ -41,28 +45,37 @@ pub(in crate::kernels::conv) fn folded(
     shape: &Conv2dShape,
 ) -> Option<Conv2dShape> {
     let folded = fold(shape);
-    let values = (folded.input_len() + folded.output_len()) / folded.batch;
+    let values = || (folded.input_len() + folded.output_len()) / folded.batch;
     let serves = with.has_unit()
+        && shape.batch > 0
         && shape.in_channels < LANES
         && shape.out_channels >= LANES
-        && is_worth_splitting(&Correlation::new(folded, Direction::Forward), values, MULTIPLY_ADDS)
+        && is_worth_splitting(
+            &Correlation::new(folded, Direction::Forward),
+            values(),
+            MULTIPLY_ADDS,
+        )
         && stays_in_cache(&folded);
     serves.then_some(folded)
 }
 
 /// The folded forward pass, if the unit takes it: of rounded factors, since to split them takes as long as is
-/// gained, and the matrix unit's, since half of its products are with zeros.
+/// gained, and the matrix unit's, since half of its products are with zeros; of images that stay in the cache.
 pub(super) fn folded_forward(with: Arithmetic, correlation: &Correlation) -> Option<Correlation> {
     let shape = correlation.shape();
+    let asked = with.rounds()
+        && with.set == InstructionSet::Amx
+        && correlation.direction() == Direction::Forward
+        && shape.batch > 0
+        && (1..LANES).contains(&shape.in_channels)
+        && shape.out_channels >= LANES;
+    if !asked {
+        return None;
+    }
     let folded = even(fold(shape));
     let values = folded.input_len() / folded.batch;
     let folded = Correlation::new(folded, Direction::Forward);
-    let serves = with.rounds()
-        && with.set == InstructionSet::Amx
-        && correlation.direction() == Direction::Forward
-        && shape.in_channels < LANES
-        && shape.out_channels >= LANES
-        && is_worth_splitting(&folded, values, MULTIPLY_ADDS_FORWARD);
+    let serves = values <= FOLDED && is_worth_splitting(&folded, values, MULTIPLY_ADDS_FORWARD);
     serves.then_some(folded)
 }
 
@@ -82,7 +95,12 @@ pub(super) fn folded_band<L: Load>(with: Arithmetic, folded: Correlation, of: Ba
         let Band { source, packed, rows, load, target, ahead, .. } = of;
         let step = shape.stride[1] * shape.in_channels;
         let channels = [shape.kernel[1] * shape.in_channels, folded.channels().0];
-        simd::run(with.set, Fold { window, input: source, step, channels, load, row, to });
+        // Those that the band's grid has: whole strides.
+        let end = window.rows.end + shape.stride[0] as isize - 1;
+        let [first, end] = [window.rows.start, end].map(|row| row.max(0) as usize);
+        let of_band = first..end.min(shape.image[0]);
+        let input = source;
+        simd::run(with.set, Fold { window, rows: of_band, input, step, channels, load, row, to });
         let (correlation, source) = (folded, &to[..len]);
         let load = Identity;
         unfolded_band(with, Band { correlation, source, packed, rows, load, target, ahead });
@@ -104,15 +122,17 @@ pub(in crate::kernels::conv) fn folded_chunk<L: Load>(
         let (row, to) = buffer.split_at_mut(row_len);
         let Chunk { shape, input, gradient, first, partial, load } = of;
         let (step, channels) = (shape.stride[1] * shape.in_channels, [folded.in_channels; 2]);
-        simd::run(with.set, Fold { window, input, step, channels, load, row, to });
+        let rows = 0..shape.image[0];
+        simd::run(with.set, Fold { window, rows, input, step, channels, load, row, to });
         let input = &to[..len];
         chunk(with, Chunk { shape: folded, input, gradient, first, partial, load: Identity });
     });
 }
 
-/// Folds images.
+/// Folds rows of images.
 struct Fold<'a, L> {
     window: Window,
+    rows: Range<usize>,
     input: &'a [f32],
     /// Values from what a target column meets to what the next does.
     step: usize,
@@ -130,17 +150,17 @@ impl<L: Load> Task for Fold<'_, L> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Self { window, input, step, channels: [channels, next], load: of_value, row, to } =
+        let Self { window, rows, input, step, channels: [channels, next], load: of_value, row, to } =
             self;
         let [height, width] = window.image;
         let row_len = window.row_len();
         let columns = (row_len - channels) / step + 1;
         // What follows the last column has weight zero, or is overwritten.
         row[row_len..].fill(0.0);
-        let mut at = 0;
-        for image in input.chunks_exact(height * width * window.channels) {
-            for y in 0..height {
+        for (number, image) in input.chunks_exact(height * width * window.channels).enumerate() {
+            for y in rows.clone() {
                 window.load_row::<V>(image, y as isize, &mut row[..row_len], of_value);
+                let mut at = (number * height + y) * columns * next;
                 for column in 0..columns {
                     // Whole vectors: what is too much is overwritten by what comes next.
                     for channel in (0..channels).step_by(LANES) {

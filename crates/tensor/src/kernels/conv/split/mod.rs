@@ -49,6 +49,7 @@ pub(super) fn serves(with: Arithmetic, correlation: &Correlation) -> bool {
         return true;
     }
     with.has_unit()
+        && correlation.batch() > 0
         && sources >= LANES
         && sources.is_multiple_of(2)
         && correlation.shape().weight_len() >= 2 * TERMS * targets * pairs
@@ -57,17 +58,20 @@ pub(super) fn serves(with: Arithmetic, correlation: &Correlation) -> bool {
 
 /// The same for the gradient of a weight.
 pub(super) fn serves_weight_gradient(with: Arithmetic, shape: &Conv2dShape) -> bool {
-    let values = (shape.input_len() + shape.output_len()) / shape.batch;
     let correlation = Correlation::new(*shape, Direction::Forward);
+    let values = || (shape.input_len() + shape.output_len()) / shape.batch;
     with.has_unit()
+        && shape.batch > 0
         && shape.in_channels.min(shape.out_channels) >= LANES
-        && is_worth_splitting(&correlation, values, least_multiply_adds(with))
+        && is_worth_splitting(&correlation, values(), least_multiply_adds(with))
         && stays_in_cache(shape)
 }
 
+/// The most lanes of an image that stay in the cache.
+const LANES_OF_AN_IMAGE: usize = 1 << 20;
+
 /// Whether the slab of an image does.
 fn stays_in_cache(shape: &Conv2dShape) -> bool {
-    const LANES_OF_AN_IMAGE: usize = 1 << 20;
     Slab::<PARTS>::new(shape, shape.out_channels, 1).len() <= LANES_OF_AN_IMAGE
 }
 

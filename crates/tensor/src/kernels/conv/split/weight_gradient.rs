@@ -61,7 +61,7 @@ impl<'a, const P: usize> Chunks<'a, P> {
     /// In groups of so many images.
     ///
     /// # Panics
-    /// If the columns of the weight are not one group.
+    /// If the weight is wide.
     pub(in crate::kernels::conv) fn new(
         set: InstructionSet,
         shape: &'a Conv2dShape,
@@ -151,8 +151,10 @@ impl<const P: usize> ChunkSums for Tiles<'_, P> {
         let slab = Slab::<P>::new(shape, self.outputs(), most);
         scratch::with_thread_buffer(slab.len(), |buffer| {
             let slabs = input.chunks(most * of_image[0]).zip(gradient.chunks(most * of_image[1]));
-            for (input, gradient) in slabs {
+            for (number, (input, gradient)) in slabs.enumerate() {
                 let images = input.len() / of_image[0];
+                // Once is enough.
+                let ahead = if number == 0 { ahead } else { Ahead::new(&[]) };
                 let last;
                 let slab = if images == most {
                     &slab

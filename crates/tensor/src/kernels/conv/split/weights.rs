@@ -28,7 +28,7 @@ fn panels(correlation: &Correlation) -> usize {
 
 /// Lanes of the buffer that [`prepare`] takes.
 pub(in crate::kernels::conv) fn prepared_len(with: Arithmetic, correlation: &Correlation) -> usize {
-    let parts = if with.rounds() { 1 } else { PARTS };
+    let parts = with.parts();
     let lens = correlation.phase_pairs().map(|(y, x)| panel_len(steps(correlation, &y, &x), parts));
     correlation.packed_len() + panels(correlation) * lens.sum::<usize>()
 }
@@ -40,7 +40,7 @@ pub(in crate::kernels::conv) fn prepare<'b>(
     weight: &[f32],
     buffer: &'b mut [f32],
 ) -> &'b [f32] {
-    let (panels, parts) = (panels(correlation), if with.rounds() { 1 } else { PARTS });
+    let (panels, parts) = (panels(correlation), with.parts());
     let (packed, tiles) = buffer.split_at_mut(correlation.packed_len());
     correlation.pack(weight, 1, packed);
     let (mut packed, mut rest) = (&*packed, &mut *tiles);
