@@ -139,6 +139,11 @@ def ours(program, work, threads, *options, steps=None):
     return run([*command, *options])
 
 
+def has_bf16(program):
+    command = [program, "bench", "step", "--model", "f1", "--batch-size", "8", "--steps", "1", "--precision", "bf16"]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
 def compare(title, rounds, sides, peak=None):
     """Runs the sides in turn; prints the medians, the median ratio of each to the first, and shares of the peak."""
     found = [[side() for side in sides.values()] for _ in range(rounds)]
@@ -159,7 +164,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", default="", help="works and tables whose name contains this")
-    parser.add_argument("--bf16", action="store_true", help="both in bfloat16 as well")
+    parser.add_argument("--bf16", action="store_true", help="both in bfloat16 as well, ours where the CPU multiplies it")
     parser.add_argument("--theirs", choices=WORKS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.theirs:
@@ -178,7 +183,7 @@ def main():
             if args.bf16:
                 sides["PyTorch, bf16"] = lambda: run([*torch, "--bf16", "--theirs", work])
             sides["smoothout"] = lambda: ours(program, work, args.threads)
-            if args.bf16:
+            if args.bf16 and has_bf16(program):
                 sides["smoothout, bf16"] = lambda: ours(program, work, args.threads, "--precision", "bf16")
             compare(work, args.rounds, sides, machine["fma_peak_gflops"])
     for work, steps in (("resnet44 b128", 4), ("c3 b128", 8), ("f1 b128", 60)):

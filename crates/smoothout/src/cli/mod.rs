@@ -98,11 +98,13 @@ impl Compute {
         let set = self.instructions.unwrap_or_else(InstructionSet::detected);
         set.select();
         if !precision.is_available() {
+            let (precision, set) = (precision.name(), set.name());
+            let whose =
+                if self.instructions.is_some() { "--instructions" } else { "this processor" };
             return Err(BadInput(format!(
-                "precision is {}, which needs AMX, or AVX-512 with its BF16 instructions: this processor \
-                 computes by {}; take f32",
-                precision.name(),
-                set.name()
+                "precision is {precision}, which needs AMX, or AVX-512 with its BF16 instructions, and \
+                 {whose} has {set}: choose others, or f32; a run that was begun in {precision} goes on \
+                 in it alone"
             ))
             .into());
         }

@@ -174,7 +174,8 @@ fn a_run_goes_on_with_its_precision() {
     let baseline = InstructionSet::Baseline.name();
     let rounded = ["--precision", "bf16"];
     let refused = |more: &[&str]| train(&at("refused"), &[&rounded[..], more].concat());
-    bad(&refused(&["--instructions", baseline]), &["bf16", "AMX", baseline, "take f32"]);
+    let needs = ["precision is bf16", "AMX", "--instructions has", baseline, "or f32"];
+    bad(&refused(&["--instructions", baseline]), &needs);
     bad(&refused(&["--kernels", "scalar"]), &["bf16", "scalar", "leave one"]);
     bad(&train(&at("refused"), &["--precision", "f16"]), &["choose f32 or bf16"]);
     assert!(!at("refused").exists());
@@ -188,6 +189,8 @@ fn a_run_goes_on_with_its_precision() {
     let resume = ["train", "--resume", "--out", parts.to_str().unwrap()];
     let other = smoothout(&[&resume[..], &["--precision", "f32"]].concat());
     bad(&other, &["precision is f32", "has bf16", "leave the option out"]);
+    let other = smoothout(&[&resume[..], &["--instructions", baseline]].concat());
+    bad(&other, &["begun in bf16", "goes on in it alone"]);
     success(&smoothout(&resume));
     let facts: Value =
         serde_json::from_str(&fs::read_to_string(parts.join("run.json")).unwrap()).unwrap();

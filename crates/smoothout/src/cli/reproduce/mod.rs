@@ -5,6 +5,7 @@ mod runner;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use smoothout_tensor::kernels::Precision;
 
 use super::{BadInput, TrainingCompute};
 use crate::data::{DataSetName, Split, data_folder};
@@ -14,7 +15,7 @@ use crate::reproduce::plan::{Plan, PlanError, Request, Shard};
 use crate::reproduce::report::{ReportAbout, StudyResults, write_report};
 use crate::reproduce::store::{Networks, Store};
 use crate::reproduce::study::{Profile, Study};
-use crate::run::read_records;
+use crate::run::{Stretch, read_records};
 
 use runner::{Runner, data};
 
@@ -90,11 +91,12 @@ impl Choice {
         self.profile.unwrap_or(Profile::Quick)
     }
 
-    /// The command that makes the same again.
-    fn command(&self) -> String {
+    /// The command that makes the same again, with a precision if it is not the default.
+    fn command(&self, precision: &str) -> String {
         let mut words = vec![format!("smoothout reproduce --profile {}", self.profile().as_str())];
         words.extend(self.only.iter().map(|name| format!("--only {name}")));
         words.extend(self.seeds.map(|seeds| format!("--seeds {seeds}")));
+        words.extend((!precision.is_empty()).then(|| format!("--precision {precision}")));
         words.extend(self.study.iter().map(|file| format!("--study {}", file.display())));
         words.join(" ")
     }
@@ -257,10 +259,17 @@ fn report(plan: &Plan, store: &Store, choice: &Choice) -> anyhow::Result<()> {
         let wanted = plan.of(place).count();
         all.push(StudyResults { study: study.clone(), runs, pictures, wanted });
     }
+    // All runs have it, or the table of what was computed tells them apart.
+    let runs = all.iter().flat_map(|study| &study.runs);
+    let mut precisions = runs.filter_map(|run| run.stretches.last()).map(Stretch::precision);
+    let precision = precisions.next().unwrap_or_default();
+    let is_default =
+        precision == Precision::F32.name() || precisions.any(|other| other != precision);
+    let precision = if is_default { "" } else { precision };
     let about = ReportAbout {
         profile: plan.profile,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        command: choice.command(),
+        command: choice.command(precision),
         left_out: choice.left_out(plan),
     };
     write_report(store.path(), &about, &all)?;

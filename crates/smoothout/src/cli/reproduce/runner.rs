@@ -17,7 +17,7 @@ use crate::reproduce::plan::{Job, Plan};
 use crate::reproduce::results::{PictureResult, RunResult};
 use crate::reproduce::store::Store;
 use crate::reproduce::study::{Picture, Study};
-use crate::run::{RunError, RunFolder};
+use crate::run::{RunError, RunFolder, Stretch};
 use crate::stop;
 use crate::training::TrainError;
 
@@ -58,6 +58,11 @@ impl Runner<'_> {
     /// The result of a training, which is made or gone on with if it is not there.
     fn trained(&self, study: &Study, job: &Job, name: &str) -> anyhow::Result<RunResult> {
         if let Some(result) = self.store.run(study, job)? {
+            let asked = self.compute.precision.unwrap_or_default().name();
+            let found = result.stretches.last().map(Stretch::precision);
+            if let Some(found) = found.filter(|found| *found != asked) {
+                eprintln!("note: {name} is kept as it was computed, in {found} and not {asked}");
+            }
             return Ok(result);
         }
         eprintln!("{name}");

@@ -43,7 +43,7 @@ pub(super) fn page(about: &ReportAbout, document: &Document, figures: &[Vec<Figu
                         h2 { "On what, and how long" }
                         p { (document.computed.time()) }
                         (document.computed.table.html())
-                        p class="note" { "Same seed, same bits: the number of threads changes no result; other kernels or instruction sets may round differently." }
+                        p class="note" { "Same seed, same bits: the number of threads changes no result; other kernels, instruction sets and precisions round differently." }
                     }
                 }
             }

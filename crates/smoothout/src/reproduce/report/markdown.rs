@@ -35,8 +35,8 @@ pub(super) fn reproduction(
         escape(&document.status),
         document.computed.time(),
         document.computed.table.markdown(),
-        "Same seed, same bits: the number of threads changes no result; other kernels or \
-         instruction sets may round differently.",
+        "Same seed, same bits: the number of threads changes no result; other kernels, \
+         instruction sets and precisions round differently.",
     );
     questions(&mut text, document);
     for (section, figures) in document.sections.iter().zip(figures) {
