@@ -148,11 +148,18 @@ proptest! {
         let mut scratch = Scratch::new();
         let len = prepared_len(with, &correlation);
         let packed = prepare(with, &correlation, &w, scratch.take(len));
-        let (mut y, rows, source) = (vec![f32::NAN; g.len()], 0..shape.output_image()[0], &x[..]);
-        stale_buffers();
-        let (target, ahead) = (&mut y[..], Ahead::new(&[]));
-        let of = Band { correlation, source, packed, rows, load, target, ahead };
-        fold::folded_band(with, folded, of);
+        let mut y = vec![f32::NAN; g.len()];
+        // One image may be cut into bands of rows.
+        let ([height, _], source) = (shape.output_image(), &x[..]);
+        let band = if batch == 1 { height.div_ceil(2) } else { height };
+        let row_len = g.len() / batch / height;
+        for (number, target) in y.chunks_mut(batch * band * row_len).enumerate() {
+            let rows = number * band..height.min((number + 1) * band);
+            let ahead = Ahead::new(&[]);
+            stale_buffers();
+            let of = Band { correlation, source, packed, rows, load, target, ahead };
+            fold::folded_band(with, folded, of);
+        }
         let error_of_y = error(&y, &y64);
         prop_assert!(error_of_y < 2e-6, "{shape:?}: {error_of_y}");
 
@@ -163,7 +170,8 @@ proptest! {
         let chunk = Chunk { shape: &shape, input, gradient, first, partial: &mut partial, load };
         folded_chunk(with, &fold::fold(&shape), chunk);
         let error = error(&unpacked(with, &partial, &shape, panel), &dw64);
-        prop_assert!(error < 2e-6, "weight gradient {shape:?}: {error}");
+        // It may be a single sum, small beside its terms.
+        prop_assert!(error < 1e-5, "weight gradient {shape:?}: {error}");
     }
 
     /// Kernels of one tap and of many, wide paddings, images smaller than a tile, whole bands and some of
