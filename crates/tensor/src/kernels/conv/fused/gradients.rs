@@ -1,6 +1,6 @@
-//! The gradients of a convolution's input and weight: where Winograd's algorithm takes that of the weight, or the
-//! unit that of a weight that is not wide, in one pass over groups of images, whose tensors are in the cache for both then. The gradient of a norm's
-//! input is not even written.
+//! The gradients of a convolution's input and weight: where Winograd's algorithm takes that of the weight, or
+//! the unit that of a weight that is not wide, in one pass over groups of images, whose tensors are in the
+//! cache for both then. The gradient of a norm's input is not even written.
 
 use rayon::prelude::*;
 

@@ -31,11 +31,21 @@ impl Block<'_> {
     /// # Safety
     /// c holds the block, and nobody else has access to its elements.
     pub(super) unsafe fn run(self) {
-        if self.with.rounds() { self.run_in_parts::<1>() } else { self.run_in_parts::<PARTS>() }
+        // SAFETY: as the caller vouches.
+        unsafe {
+            if self.with.rounds() {
+                self.run_in_parts::<1>();
+            } else {
+                self.run_in_parts::<PARTS>();
+            }
+        }
     }
 
     /// The same with factors in P parts.
-    fn run_in_parts<const P: usize>(self) {
+    ///
+    /// # Safety
+    /// As there.
+    unsafe fn run_in_parts<const P: usize>(self) {
         let [kept, own] = [self.kept, self.kept.other()].map(|factor| self.strips_len(factor, P));
         with_kept(self.key, kept, |kept, is_new| {
             scratch::with_thread_buffer(own, |own| {
