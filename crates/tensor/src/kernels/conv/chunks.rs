@@ -3,6 +3,8 @@
 //! The batch is cut by shape only. The sums of a chunk stay with its thread, which adds a group of images after
 //! the other; then the chunks are added in order.
 
+use rayon::prelude::*;
+
 use super::padded::Load;
 use crate::kernels::ahead::Ahead;
 
@@ -31,4 +33,17 @@ pub(in crate::kernels) trait Chunks: Sync {
 pub(in crate::kernels) trait ChunkSums {
     /// Adds a few images. What is read or written next is `ahead`.
     fn add<L: Load>(&mut self, input: &[f32], gradient: &[f32], load: L, ahead: Ahead);
+}
+
+/// The sum of all chunks, each of so many values, added in order to the first.
+pub(super) fn add_up(partials: &mut [f32], partial_len: usize) -> &[f32] {
+    const PIECE: usize = 1 << 12;
+    let (sum, rest) = partials.split_at_mut(partial_len);
+    sum.par_chunks_mut(PIECE).enumerate().for_each(|(piece, sum)| {
+        for partial in rest.chunks_exact(partial_len) {
+            let partial = &partial[piece * PIECE..][..sum.len()];
+            sum.iter_mut().zip(partial).for_each(|(sum, value)| *sum += value);
+        }
+    });
+    sum
 }

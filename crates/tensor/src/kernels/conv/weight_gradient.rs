@@ -16,6 +16,7 @@ use rayon::prelude::*;
 
 use super::Conv2dShape;
 use super::by_images::ByImages;
+use super::chunks::add_up;
 use super::correlation::{Correlation, Direction};
 use super::padded::{Load, Window};
 use super::split;
@@ -51,24 +52,30 @@ pub(in crate::kernels) fn direct<L: Load>(
         return;
     }
     let cut = Cut::new(shape);
-    let splits = split::serves_weight_gradient(with, shape);
     let folded = split::folded(with, shape);
+    // The shape that the unit takes.
+    let splits = split::serves_weight_gradient(with, shape).then_some(*shape);
+    let taken = folded.or(splits);
+    let columns_len = |columns: usize| match &taken {
+        Some(taken) => columns / LANES * split::sums_len(taken),
+        None => columns * cut.depth,
+    };
+    let (partial_len, group_len) = (columns_len(cut.columns), columns_len(cut.group));
     let buffer_len = shape.slab_len() + shape.ragged_len();
-    let partials = scratch.take(cut.chunks(shape) * cut.partial_len);
+    let partials = scratch.take(cut.chunks(shape) * partial_len);
     let image_len = input.len() / shape.batch;
-    partials.par_chunks_mut(cut.partial_len).enumerate().for_each(|(c, partial)| {
+    partials.par_chunks_mut(partial_len).enumerate().for_each(|(c, partial)| {
         let images = c * cut.images..((c + 1) * cut.images).min(shape.batch);
         let input = &input[images.start * image_len..images.end * image_len];
         output_gradient.images(images, |gradient| {
-            partial.par_chunks_mut(cut.depth * cut.group).enumerate().for_each(|(g, partial)| {
+            partial.par_chunks_mut(group_len).enumerate().for_each(|(g, partial)| {
                 let first = g * cut.group;
-                if let Some(folded) = &folded {
-                    let chunk = split::Chunk { shape, input, gradient, first, partial, load };
-                    return split::folded_chunk(with, folded, chunk);
-                }
-                if splits {
-                    let chunk = split::Chunk { shape, input, gradient, first, partial, load };
-                    return split::chunk(with, chunk);
+                if taken.is_some() {
+                    let chunk = split::Chunk { shape, input, gradient, first, sums: partial, load };
+                    return match &folded {
+                        Some(folded) => split::folded_chunk(with, folded, chunk),
+                        None => split::chunk(with, chunk),
+                    };
                 }
                 scratch::with_thread_buffer(buffer_len, |buffer| {
                     let chunk = Chunk { shape, input, gradient, first, partial, load, buffer };
@@ -77,17 +84,21 @@ pub(in crate::kernels) fn direct<L: Load>(
             });
         });
     });
-    cut.merge(with.set, shape, partials, weight_gradient);
+    let sum = add_up(partials, partial_len);
+    match &taken {
+        Some(taken) => split::sort(taken, shape, sum, weight_gradient),
+        None => cut.sort(with.set, shape, sum, weight_gradient),
+    }
 }
 
 /// How a batch and a weight are cut.
 pub(super) struct Cut {
     /// Rows of the weight as a matrix.
     depth: usize,
+    /// Columns, whole vectors.
+    columns: usize,
     /// Columns of a group.
     group: usize,
-    /// Values of the partial sums of a chunk.
-    pub(super) partial_len: usize,
     /// Images of a chunk.
     pub(super) images: usize,
 }
@@ -95,15 +106,14 @@ pub(super) struct Cut {
 impl Cut {
     pub(super) fn new(shape: &Conv2dShape) -> Self {
         let depth = shape.weight_len() / shape.out_channels;
-        let padded_columns = shape.out_channels.next_multiple_of(LANES);
-        let partial_len = depth * padded_columns;
+        let columns = shape.out_channels.next_multiple_of(LANES);
         let [height, width] = shape.output_image();
         let [fewest, most] = CHUNKS;
         let chunks = (shape.batch * height * width / PIXELS).clamp(fewest, most);
-        let chunks = chunks.min(PARTIAL / partial_len).clamp(1, shape.batch);
+        let chunks = chunks.min(PARTIAL / (depth * columns)).clamp(1, shape.batch);
         let images = shape.batch.div_ceil(chunks);
-        let group = if partial_len > WIDE { GROUP } else { padded_columns };
-        Self { depth, group, partial_len, images }
+        let group = if depth * columns > WIDE { GROUP } else { columns };
+        Self { depth, columns, group, images }
     }
 
     /// How many chunks there are.
@@ -113,34 +123,25 @@ impl Cut {
 
     /// Whether all columns are one group, of a weight that is not wide.
     pub(super) fn is_whole(&self) -> bool {
-        self.partial_len <= WIDE
+        self.group == self.columns
     }
 
-    /// Adds the chunks up, and sorts the sums as weights are.
-    pub(super) fn merge(
+    /// Sorts panels of sums as weights are.
+    fn sort(
         &self,
         set: InstructionSet,
         shape: &Conv2dShape,
-        partials: &mut [f32],
+        sum: &[f32],
         weight_gradient: &mut [f32],
     ) {
-        let Self { depth, group, partial_len, .. } = *self;
-        let (sum, rest) = partials.split_at_mut(partial_len);
-        const PIECE: usize = 1 << 12;
-        sum.par_chunks_mut(PIECE).enumerate().for_each(|(piece, sum)| {
-            for partial in rest.chunks_exact(partial_len) {
-                let partial = &partial[piece * PIECE..][..sum.len()];
-                sum.iter_mut().zip(partial).for_each(|(sum, value)| *sum += value);
-            }
-        });
-        let (sum, panel) = (&*sum, simd::columns(set) * LANES);
+        let Self { depth, columns, group, .. } = *self;
+        let panel = simd::columns(set) * LANES;
         let taps = shape.kernel[0] * shape.kernel[1];
         weight_gradient.par_chunks_mut(depth).enumerate().for_each(|(o, filter)| {
             // Panels are as wide as the register tile, but for the last of a group.
             let first = o / group * group;
             let panel_first = first + (o - first) / panel * panel;
-            let padded_columns = partial_len / depth;
-            let width = panel.min((first + group).min(padded_columns) - panel_first);
+            let width = panel.min((first + group).min(columns) - panel_first);
             let sum = &sum[panel_first * depth..][..width * depth];
             for (i, values) in filter.chunks_exact_mut(taps).enumerate() {
                 for (tap, value) in values.iter_mut().enumerate() {

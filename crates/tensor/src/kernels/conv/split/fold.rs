@@ -120,12 +120,12 @@ pub(in crate::kernels::conv) fn folded_chunk<L: Load>(
     let row_len = window.row_len() + LANES;
     scratch::with_thread_buffer(row_len + len + LANES, |buffer| {
         let (row, to) = buffer.split_at_mut(row_len);
-        let Chunk { shape, input, gradient, first, partial, load } = of;
+        let Chunk { shape, input, gradient, first, sums, load } = of;
         let (step, channels) = (shape.stride[1] * shape.in_channels, [folded.in_channels; 2]);
         let rows = 0..shape.image[0];
         simd::run(with.set, Fold { window, rows, input, step, channels, load, row, to });
         let input = &to[..len];
-        chunk(with, Chunk { shape: folded, input, gradient, first, partial, load: Identity });
+        chunk(with, Chunk { shape: folded, input, gradient, first, sums, load: Identity });
     });
 }
 

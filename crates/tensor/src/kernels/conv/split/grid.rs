@@ -75,6 +75,47 @@ impl Grid {
         self.number(&Place { image, line, column: columns })
     }
 
+    /// Lines up to the last that has target pixels.
+    pub(super) fn target_lines(&self) -> usize {
+        (self.images - 1) * self.lines + self.target[0]
+    }
+
+    /// Where a line of a field begins, of which all images together have so many before.
+    pub(super) fn field_line(&self, line: usize) -> Place {
+        Place { image: line / self.lines, line: line % self.lines, column: 0 }
+    }
+
+    /// The place so many pixels further on in its line.
+    pub(super) fn after(&self, at: &Place, pixels: usize) -> Place {
+        let Place { image, line, column } = *at;
+        let column = column + pixels;
+        if column < self.pitch {
+            Place { image, line, column }
+        } else if line + 1 < self.lines {
+            Place { image, line: line + 1, column: 0 }
+        } else {
+            Place { image: image + 1, line: 0, column: 0 }
+        }
+    }
+
+    /// How many target pixels come before a place.
+    pub(super) fn pixels_before(&self, at: &Place) -> usize {
+        let ([lines, columns], Place { image, line, column }) = (self.target, *at);
+        let lines_before = image * lines + line.min(lines);
+        lines_before * columns + if line < lines { column.min(columns) } else { 0 }
+    }
+
+    /// Which of the target pixels is there, if one is, and how many of the same line follow, with it; else how many
+    /// others.
+    pub(super) fn run(&self, at: &Place) -> (Option<usize>, usize) {
+        let ([lines, columns], Place { image, line, column }) = (self.target, *at);
+        if image < self.images && line < lines && column < columns {
+            (Some((image * lines + line) * columns + column), columns - column)
+        } else {
+            (None, self.pitch - column)
+        }
+    }
+
     /// Numbers up to the last pixel.
     pub(super) fn pixels(&self) -> usize {
         let [lines, columns] = [&self.window.rows, &self.window.columns].map(Range::len);
@@ -114,5 +155,31 @@ impl Grid {
         let len = height * width * channels;
         let y = rows.start + line as isize;
         self.window.load_row::<V>(&source[image * len..][..len], y, values, load);
+    }
+
+    /// Copies a line of a field, or zeros if no image has it.
+    #[inline(always)]
+    pub(super) fn load_field_line<V: Vector>(
+        &self,
+        source: &[f32],
+        [field, line]: [usize; 2],
+        load: impl Load,
+        values: &mut [f32],
+    ) {
+        let Place { image, line, .. } = self.field_line(line);
+        let line = line * self.stride[0] + field;
+        if image < self.images && line < self.source_lines() {
+            self.load_line::<V>(source, image, line, load, values);
+        } else {
+            values.fill(0.0);
+        }
+    }
+
+    /// Where about in the source a line of a field is.
+    pub(super) fn source_at(&self, [field, line]: [usize; 2]) -> usize {
+        let Window { image: [height, width], channels, rows, .. } = &self.window;
+        let Place { image, line, .. } = self.field_line(line);
+        let row = rows.start.saturating_add_unsigned(line * self.stride[0] + field).max(0) as usize;
+        (image * height + row) * width * channels
     }
 }

@@ -21,7 +21,7 @@ mod weights;
 
 pub(super) use correlate::band;
 pub(super) use fold::{folded, folded_chunk};
-pub(super) use weight_gradient::{Chunk, Chunks, chunk};
+pub(super) use weight_gradient::{Chunk, Chunks, chunk, sort, sums_len};
 pub(super) use weights::{prepare, prepared_len};
 
 use super::Conv2dShape;
@@ -56,14 +56,24 @@ pub(super) fn serves(with: Arithmetic, correlation: &Correlation) -> bool {
         && is_worth_splitting(correlation, height * width * sources, least_multiply_adds(with))
 }
 
-/// The same for the gradient of a weight.
+/// The same of the gradient of a weight, not counting those with zeros behind the last channel.
+fn least_of_weight_gradient(with: Arithmetic) -> usize {
+    if with.rounds() { 32 } else { 40 }
+}
+
+/// Whether the matrix unit takes the gradient of a weight.
 pub(super) fn serves_weight_gradient(with: Arithmetic, shape: &Conv2dShape) -> bool {
     let correlation = Correlation::new(*shape, Direction::Forward);
-    let values = || (shape.input_len() + shape.output_len()) / shape.batch;
+    let values = || {
+        let channels = [shape.in_channels, shape.out_channels];
+        let [whole_in, whole_out] = channels.map(|channels| channels.next_multiple_of(LANES));
+        let values = (shape.input_len() + shape.output_len()) / shape.batch;
+        values * whole_in * whole_out / (channels[0] * channels[1])
+    };
     with.has_unit()
         && shape.batch > 0
         && shape.in_channels.min(shape.out_channels) >= LANES
-        && is_worth_splitting(&correlation, values(), least_multiply_adds(with))
+        && is_worth_splitting(&correlation, values(), least_of_weight_gradient(with))
         && stays_in_cache(shape)
 }
 

@@ -1,10 +1,11 @@
 //! A slab of a weight gradient: a few images of the input and of the gradient, split.
 //!
-//! A pair of terms is a pixel and the one that is half of the slab away, so that all taps find pairs that
-//! are split once. The input x has planes of (pixels of the grid, 16 lanes): for each part, each field of the
-//! grid, each source pixel of a pixel, and each sixteen channels. The gradient g is cut into tiles of
+//! A pair of terms is a pixel and the one that is half of the slab's lines away, so that all taps find pairs
+//! that are split once. The input x has planes of (pixels of the grid, 16 lanes): for each part, each field
+//! of the grid, each source pixel of a pixel, and each sixteen channels. The gradient g is cut into tiles of
 //! sixteen channels (the rows) by the pairs of sixteen neighbouring pixels (the lanes): (sixteens of
-//! channels, steps, parts).
+//! channels, steps, parts). Both are split as they are read: two lines of the input, sixteen pairs of the
+//! gradient at a time.
 
 use super::super::Conv2dShape;
 use super::super::correlation::{Correlation, Direction};
@@ -13,8 +14,10 @@ use super::grid::{Grid, Place};
 use super::weight_gradient::Images;
 use crate::kernels::ahead::Ahead;
 use crate::kernels::conv::fused::load;
-use crate::kernels::simd::{LANES, Vector};
-use crate::kernels::unit::{TERMS, TILE, store_parts};
+use crate::kernels::simd::{LANES, Vector, prefetch_at};
+use crate::kernels::unit::{TILE, store_parts};
+
+const DISTANCE: usize = 2048;
 
 /// What a slab consists of. Lengths are in lanes.
 pub(super) struct Slab<const P: usize> {
@@ -24,8 +27,10 @@ pub(super) struct Slab<const P: usize> {
     pub(super) sixteens: [usize; 2],
     /// Steps of sixteen pairs.
     pub(super) steps: usize,
-    /// Of a plane.
-    pub(super) plane: usize,
+    /// Lines from one pixel of a pair to the other.
+    half: usize,
+    /// Lines of a plane.
+    lines: usize,
 }
 
 impl<const P: usize> Slab<P> {
@@ -34,34 +39,33 @@ impl<const P: usize> Slab<P> {
         let correlation = Correlation::new(*shape, Direction::Forward);
         let grid = Grid::new(&correlation, &(0..shape.output_image()[0]), images);
         let ([height, width], channels) = (shape.kernel, shape.in_channels);
-        let steps = grid.targets().div_ceil(TERMS);
+        let half = grid.target_lines().div_ceil(2);
+        let steps = ((half - 1) * grid.pitch + grid.target[1]).div_ceil(LANES);
         // The last step's last pair has all taps.
         let last = [(height - 1) / grid.stride[0], (width - 1) / grid.stride[1]];
-        let plane = (steps * LANES + last[0] * grid.pitch + last[1]) * LANES;
+        let lines = (steps * LANES + last[1]).div_ceil(grid.pitch) + last[0];
         let sixteens = [channels, outputs].map(|channels| channels.div_ceil(LANES));
-        Self { grid, channels, sixteens, steps, plane }
+        Self { grid, channels, sixteens, steps, half, lines }
     }
 
-    /// Pixels from one of a pair to the other.
-    fn half(&self) -> usize {
-        self.steps * LANES
+    /// Of a plane.
+    fn plane(&self) -> usize {
+        self.lines * self.grid.pitch * LANES
     }
 
-    /// Of a field of the padded input before it is split.
-    fn field(&self) -> usize {
-        let pixels = self.grid.pixels().max(self.half() + self.plane / LANES);
-        pixels * self.grid.stride[1] * self.channels
+    /// Of two lines of the padded input, each with room for a vector that begins at its last value.
+    fn lines_len(&self) -> usize {
+        2 * (self.grid.line_len() + LANES).next_multiple_of(LANES)
     }
 
-    /// Of the padded input before it is split, and of the gradient.
+    /// Of what is read before it is split: two lines of the input, sixteen pairs of the gradient.
     pub(super) fn values(&self) -> usize {
-        let gradient = 2 * self.half() * self.sixteens[1] * LANES;
-        (self.grid.stride[0] * self.field()).next_multiple_of(LANES).max(gradient)
+        self.lines_len().max(2 * LANES * self.sixteens[1] * LANES)
     }
 
     /// Of a part of the input.
     pub(super) fn part(&self) -> usize {
-        self.grid.stride[0] * self.grid.stride[1] * self.sixteens[0] * self.plane
+        self.grid.stride[0] * self.grid.stride[1] * self.sixteens[0] * self.plane()
     }
 
     /// Of the input's planes.
@@ -71,10 +75,10 @@ impl<const P: usize> Slab<P> {
 
     /// Where the tap (u, v) of the first target pixel and sixteen of its channels are in a part.
     pub(super) fn tap(&self, u: usize, v: usize, sixteen: usize) -> usize {
-        let Self { grid: Grid { stride, pitch, .. }, sixteens, plane, .. } = self;
+        let Self { grid: Grid { stride, pitch, .. }, sixteens, .. } = self;
         let number = u / stride[0] * pitch + v / stride[1];
         let pixel = u % stride[0] * stride[1] + v % stride[1];
-        (pixel * sixteens[0] + sixteen) * plane + number * LANES
+        (pixel * sixteens[0] + sixteen) * self.plane() + number * LANES
     }
 
     /// Of the gradient's tiles.
@@ -82,9 +86,9 @@ impl<const P: usize> Slab<P> {
         self.sixteens[1] * self.steps * P * TILE
     }
 
-    /// Source lines of the input, and tiles of the gradient.
-    pub(super) fn lines(&self) -> usize {
-        self.grid.images * self.grid.source_lines() + self.sixteens[1] * self.steps
+    /// How many pairs of lines and of steps are split.
+    pub(super) fn reads(&self) -> usize {
+        self.lines * self.grid.stride[0] + self.steps
     }
 
     /// Of all of them.
@@ -101,37 +105,33 @@ impl<const P: usize> Slab<P> {
         values: &mut [f32],
         planes: &mut [f32],
     ) {
-        let Self { ref grid, channels, plane, .. } = *self;
-        let (pixel, field) = (grid.stride[1] * channels, self.field());
-        let mut end = 0;
-        for image in 0..grid.images {
-            for line in 0..grid.source_lines() {
-                let (in_field, place) = grid.line(image, line);
-                let at = grid.number(&place) * pixel;
-                end = at + grid.line_len();
-                let values = &mut values[in_field * field..][at..end];
-                grid.load_line::<V>(images.input, image, line, images.load, values);
+        let Self { ref grid, channels, sixteens, .. } = *self;
+        let pixel = grid.stride[1] * channels;
+        let (one, other) = values[..self.lines_len()].split_at_mut(self.lines_len() / 2);
+        // Behind the last channel whole vectors hold what belongs to others, and sums that nobody reads come of it.
+        one[grid.line_len()..].fill(0.0);
+        other[grid.line_len()..].fill(0.0);
+        for line in 0..self.lines {
+            for field in 0..grid.stride[0] {
+                for (line, values) in [(line, &mut *one), (line + self.half, &mut *other)] {
+                    let values = &mut values[..grid.line_len()];
+                    grid.load_field_line::<V>(images.input, [field, line], images.load, values);
+                }
                 ahead.step();
-            }
-        }
-        let fields = grid.stride[0];
-        assert!((self.half() + plane / LANES) * pixel <= field, "both pixels of each pair");
-        for (in_field, values) in values.chunks_exact_mut(field).take(fields).enumerate() {
-            values[end..].fill(0.0);
-            for (v, first) in (0..pixel).step_by(channels).enumerate() {
-                for (sixteen, channel) in (0..channels).step_by(LANES).enumerate() {
-                    let filled = LANES.min(channels - channel);
-                    // Behind the last channel whole vectors hold what belongs to others, and sums that nobody
-                    // reads come of it.
-                    let width_at = |at: usize| if at + LANES <= field { LANES } else { filled };
-                    // The tap (u, v) below the stride is in the field u, and is source pixel v.
-                    let lanes = &mut planes[self.tap(in_field, v, sixteen)..];
-                    for number in 0..plane / LANES {
-                        let at = number * pixel + first + channel;
-                        let other = at + self.half() * pixel;
-                        let one: V = load(values, at, width_at(at));
-                        let other = load(values, other, width_at(other));
-                        store_parts::<V, P>(one, other, &mut lanes[number * LANES..], self.part());
+                let next = [line + 1, line + 1 + self.half].map(|line| grid.source_at([field, line]));
+                for v in 0..grid.stride[1] {
+                    for sixteen in 0..sixteens[0] {
+                        // The tap (u, v) below the stride is in the field u, and is source pixel v.
+                        let first = self.tap(field, v, sixteen) + line * grid.pitch * LANES;
+                        let lanes = &mut planes[first..];
+                        for column in 0..grid.pitch {
+                            let at = column * pixel + v * channels + sixteen * LANES;
+                            for next in next {
+                                prefetch_at(images.input, next + at);
+                            }
+                            let (one, other): (V, V) = (load(one, at, LANES), load(other, at, LANES));
+                            store_parts::<V, P>(one, other, &mut lanes[column * LANES..], self.part());
+                        }
                     }
                 }
             }
@@ -147,44 +147,67 @@ impl<const P: usize> Slab<P> {
         values: &mut [f32],
         tiles: &mut [f32],
     ) {
-        // What lies between the target pixels, and beyond the channels, has no gradient.
-        let (channels, width) = (images.shape.out_channels, self.sixteens[1] * LANES);
+        let Self { ref grid, sixteens, steps, .. } = *self;
+        let (channels, width) = (images.shape.out_channels, sixteens[1] * LANES);
+        let (one, other) = values[..2 * LANES * width].split_at_mut(LANES * width);
+        let mut places = [0, self.half].map(|line| grid.field_line(line));
+        for step in 0..steps {
+            let next = places.map(|place| grid.pixels_before(&place) * channels + images.first + DISTANCE);
+            let pairs = LANES.min(self.half * grid.pitch - step * LANES);
+            for (place, rows) in places.iter_mut().zip([&mut *one, &mut *other]) {
+                let (pixels, beyond) = rows.split_at_mut(pairs * width);
+                *place = self.take(images, *place, pixels);
+                beyond.fill(0.0);
+            }
+            ahead.step();
+            for sixteen in 0..sixteens[1] {
+                let mut halves = [[V::splat(0.0); LANES]; 2];
+                for pair in 0..LANES {
+                    for next in next {
+                        prefetch_at(images.gradient, next + pair * channels + sixteen * LANES);
+                    }
+                    let at = pair * width + sixteen * LANES;
+                    halves[0][pair] = load(one, at, LANES);
+                    halves[1][pair] = load(other, at, LANES);
+                }
+                let (one, other) = (V::transpose(halves[0]), V::transpose(halves[1]));
+                let tile = &mut tiles[(sixteen * steps + step) * P * TILE..][..P * TILE];
+                for row in 0..LANES {
+                    store_parts::<V, P>(one[row], other[row], &mut tile[row * LANES..], TILE);
+                }
+            }
+        }
+    }
+
+    /// Copies the group's channels of the gradient of some pixels, from `place` on; what lies between the target
+    /// pixels has none. Returned is the place after them.
+    #[inline(always)]
+    fn take(&self, images: &Images<'_, impl Load>, place: Place, mut rows: &mut [f32]) -> Place {
+        let (grid, width) = (&self.grid, self.sixteens[1] * LANES);
+        let channels = images.shape.out_channels;
         let taken = width.min(channels - images.first);
-        let [lines, columns] = self.grid.target;
-        let rows = images.gradient.chunks_exact(columns * channels).take(self.grid.images * lines);
-        let mut end = 0;
-        for (row, source) in rows.enumerate() {
-            let (image, line) = (row / lines, row % lines);
-            let at = self.grid.number(&Place { image, line, column: 0 }) * width;
-            values[end..at].fill(0.0);
-            end = at + columns * width;
+        let mut place = place;
+        while !rows.is_empty() {
+            // Up to the end of the line's target pixels, or of the line.
+            let (pixel, len) = grid.run(&place);
+            let here = rows.split_off_mut(..(len * width).min(rows.len())).expect("some of them");
+            let len = here.len() / width;
+            place = grid.after(&place, len);
+            let Some(pixel) = pixel else {
+                here.fill(0.0);
+                continue;
+            };
+            let from = pixel * channels..(pixel + len) * channels;
+            let from = &images.gradient[from];
             if width == channels {
-                values[at..end].copy_from_slice(source);
+                here.copy_from_slice(from);
                 continue;
             }
-            let pixels = source.chunks_exact(channels).zip(values[at..end].chunks_exact_mut(width));
-            for (from, to) in pixels {
+            for (from, to) in from.chunks_exact(channels).zip(here.chunks_exact_mut(width)) {
                 to[..taken].copy_from_slice(&from[images.first..][..taken]);
                 to[taken..].fill(0.0);
             }
         }
-        values[end..2 * self.half() * width].fill(0.0);
-        let values = &values[..2 * self.half() * width];
-        for (at, tiles) in tiles.chunks_exact_mut(P * TILE).enumerate() {
-            let (sixteen, step) = (at / self.steps, at % self.steps);
-            let mut halves = [[V::splat(0.0); LANES]; 2];
-            for half in 0..2 {
-                let pixels =
-                    &values[(half * self.half() + step * LANES) * width..][..LANES * width];
-                for pair in 0..LANES {
-                    halves[half][pair] = load(pixels, pair * width + sixteen * LANES, LANES);
-                }
-            }
-            let (one, other) = (V::transpose(halves[0]), V::transpose(halves[1]));
-            ahead.step();
-            for row in 0..LANES {
-                store_parts::<V, P>(one[row], other[row], &mut tiles[row * LANES..], TILE);
-            }
-        }
+        place
     }
 }

@@ -100,17 +100,16 @@ fn shapes() -> impl Strategy<Value = Conv2dShape> {
     )
 }
 
-/// The weight gradient in partial sums, whose panels together have so many channels.
-fn unpacked(with: Arithmetic, partial: &[f32], shape: &Conv2dShape, channels: usize) -> Vec<f32> {
-    let taps = shape.kernel[0] * shape.kernel[1];
-    let depth = taps * shape.in_channels;
-    let width = channels.min(16 * crate::kernels::simd::columns(with.set));
-    let value = |at: usize| {
-        let (o, i, tap) = (at / depth, at % depth / taps, at % taps);
-        let panel = &partial[o / width * width * depth..];
-        panel[(tap * shape.in_channels + i) * width + o % width]
-    };
-    (0..shape.weight_len()).map(value).collect()
+/// Room for the sums of all output channels of a shape.
+fn sums_of(taken: &Conv2dShape) -> Vec<f32> {
+    vec![f32::NAN; taken.out_channels.div_ceil(16) * sums_len(taken)]
+}
+
+/// The weight gradient in sums of a shape that the unit takes.
+fn sorted(taken: &Conv2dShape, shape: &Conv2dShape, sums: &[f32]) -> Vec<f32> {
+    let mut gradient = vec![f32::NAN; shape.weight_len()];
+    sort(taken, shape, sums, &mut gradient);
+    gradient
 }
 
 proptest! {
@@ -163,13 +162,13 @@ proptest! {
         let error_of_y = error(&y, &y64);
         prop_assert!(error_of_y < 2e-6, "{shape:?}: {error_of_y}");
 
-        let panel = out_channels.div_ceil(16) * 16;
-        let mut partial = vec![f32::NAN; shape.weight_len() / out_channels * panel];
+        let folded = fold::fold(&shape);
+        let mut sums = sums_of(&folded);
         let (input, gradient, first) = (&x[..], &g[..], 0);
         stale_buffers();
-        let chunk = Chunk { shape: &shape, input, gradient, first, partial: &mut partial, load };
-        folded_chunk(with, &fold::fold(&shape), chunk);
-        let error = error(&unpacked(with, &partial, &shape, panel), &dw64);
+        let chunk = Chunk { shape: &shape, input, gradient, first, sums: &mut sums, load };
+        folded_chunk(with, &folded, chunk);
+        let error = error(&sorted(&folded, &shape, &sums), &dw64);
         // It may be a single sum, small beside its terms.
         prop_assert!(error < 1e-5, "weight gradient {shape:?}: {error}");
     }
@@ -233,21 +232,12 @@ proptest! {
             prop_assert!(error < 2e-6, "{direction:?} {shape:?}: {error}");
         }
 
-        // Panels of so many channels, of which there are no more here.
-        let [taps, panel] = [shape.kernel[0] * shape.kernel[1], shape.out_channels.div_ceil(16) * 16];
-        let depth = taps * shape.in_channels;
-        let mut partial = vec![f32::NAN; depth * panel];
-        let (input, gradient) = (&x[..], &g[..]);
+        let mut sums = sums_of(&shape);
+        let (input, gradient, first) = (&x[..], &g[..], 0);
         stale_buffers();
-        chunk(with, Chunk {
-            shape: &shape,
-            input,
-            gradient,
-            first: 0,
-            partial: &mut partial,
-            load: normalise,
-        });
-        let found = unpacked(with, &partial, &shape, panel);
+        let of = Chunk { shape: &shape, input, gradient, first, sums: &mut sums, load: normalise };
+        chunk(with, of);
+        let found = sorted(&shape, &shape, &sums);
         let error = error(&found, &dw64);
         prop_assert!(error < 2e-6, "weight gradient {shape:?}: {error}");
     }

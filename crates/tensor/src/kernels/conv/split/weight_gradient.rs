@@ -5,13 +5,14 @@
 //! row of a tile. So a tile of g meets four or five tiles of x at a time, those of other taps or other
 //! channels, and sixteen by sixteen sums of each stay in the unit while a slab passes by.
 
+use rayon::prelude::*;
+
 use super::super::Conv2dShape;
-use super::super::chunks::{self, ChunkSums};
+use super::super::chunks::{self, ChunkSums, add_up};
 use super::super::padded::Load;
 use super::super::weight_gradient::Cut;
 use super::slab::Slab;
 use crate::kernels::ahead::Ahead;
-use crate::kernels::conv::fused::{load, store};
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::unit::{PARTS, TILE, Taps, Unit};
 use crate::kernels::{Arithmetic, InstructionSet, scratch};
@@ -27,9 +28,8 @@ pub(in crate::kernels::conv) struct Chunk<'a, L> {
     pub(in crate::kernels::conv) gradient: &'a [f32],
     /// The first output channel of the group.
     pub(in crate::kernels::conv) first: usize,
-    /// Panels of (kernel rows, kernel columns, input channels) rows of a few vectors of the group's
-    /// channels.
-    pub(in crate::kernels::conv) partial: &'a mut [f32],
+    /// What becomes the [sums](sums_len) of each sixteen of its channels.
+    pub(in crate::kernels::conv) sums: &'a mut [f32],
     pub(in crate::kernels::conv) load: L,
 }
 
@@ -44,17 +44,17 @@ pub(in crate::kernels::conv) fn chunk<L: Load>(with: Arithmetic, chunk: Chunk<'_
 
 /// The same with the input and the gradient in P parts.
 fn in_parts<L: Load, const P: usize>(set: InstructionSet, chunk: Chunk<'_, L>) {
-    let Chunk { shape, input, gradient, first, partial, load } = chunk;
-    let ahead = Ahead::new(&[]);
-    Tiles::<P>::sum(set, shape, first, partial, |sums| sums.add(input, gradient, load, ahead));
+    let Chunk { shape, input, gradient, first, sums, load } = chunk;
+    sums.fill(0.0);
+    Tiles::<P> { set, shape, first, sums }.add(input, gradient, load, Ahead::new(&[]));
 }
 
 /// How the batch is cut for tensors in P parts.
 pub(in crate::kernels::conv) struct Chunks<'a, const P: usize> {
     set: InstructionSet,
     shape: &'a Conv2dShape,
-    cut: Cut,
     group: usize,
+    images: usize,
 }
 
 impl<'a, const P: usize> Chunks<'a, P> {
@@ -67,10 +67,9 @@ impl<'a, const P: usize> Chunks<'a, P> {
         shape: &'a Conv2dShape,
         group: usize,
     ) -> Self {
-        let mut cut = Cut::new(shape);
+        let cut = Cut::new(shape);
         assert!(cut.is_whole(), "one group of columns");
-        cut.images = cut.images.next_multiple_of(group);
-        Self { set, shape, cut, group }
+        Self { set, shape, group, images: cut.images.next_multiple_of(group) }
     }
 }
 
@@ -82,20 +81,20 @@ impl<const P: usize> chunks::Chunks for Chunks<'_, P> {
     }
 
     fn images(&self) -> usize {
-        self.cut.images
+        self.images
     }
 
-    /// Panels of (KH, KW, input channels) rows of a few vectors of output channels.
     fn partial_len(&self) -> usize {
-        self.cut.partial_len
+        self.shape.out_channels.div_ceil(LANES) * sums_len(self.shape)
     }
 
     fn sum(&self, partial: &mut [f32], add_all: impl FnOnce(&mut Tiles<'_, P>)) {
-        Tiles::sum(self.set, self.shape, 0, partial, add_all);
+        partial.fill(0.0);
+        add_all(&mut Tiles { set: self.set, shape: self.shape, first: 0, sums: partial });
     }
 
     fn merge(&self, partials: &mut [f32], weight_gradient: &mut [f32]) {
-        self.cut.merge(self.set, self.shape, partials, weight_gradient);
+        sort(self.shape, self.shape, add_up(partials, self.partial_len()), weight_gradient);
     }
 }
 
@@ -110,36 +109,62 @@ pub(in crate::kernels::conv) struct Tiles<'a, const P: usize> {
 }
 
 impl<const P: usize> Tiles<'_, P> {
-    /// The sums of what `add_all` adds, in panels.
-    fn sum(
-        set: InstructionSet,
-        shape: &Conv2dShape,
-        first: usize,
-        partial: &mut [f32],
-        add_all: impl FnOnce(&mut Tiles<'_, P>),
-    ) {
-        let sixteens = partial.len() / (shape.weight_len() / shape.out_channels) / LANES;
-        scratch::with_thread_buffer(sixteens * sums_len(shape), |sums| {
-            sums.fill(0.0);
-            add_all(&mut Tiles { set, shape, first, sums });
-            simd::run(set, Write { shape, sums, partial });
-        });
-    }
-
     /// Output channels of the group, rounded up to whole vectors.
     fn outputs(&self) -> usize {
         self.sums.len() / sums_len(self.shape) * LANES
     }
 }
 
-/// Tiles of the input that a tile of the gradient meets: (taps, sixteens of input channels).
+/// How many tiles of the input a tile of the gradient meets.
 fn tiles(shape: &Conv2dShape) -> usize {
     shape.kernel[0] * shape.kernel[1] * shape.in_channels.div_ceil(LANES)
 }
 
-/// Lanes of the sums of sixteen output channels.
-fn sums_len(shape: &Conv2dShape) -> usize {
+/// The taps (u, v) and the sixteens of input channels that these are, those of a plane one after the other:
+/// what tiles have in common comes from the first-level cache then.
+fn taps(shape: &Conv2dShape) -> impl Iterator<Item = (usize, usize, usize)> + Clone {
+    let Conv2dShape { kernel: [height, width], stride: [down, along], .. } = *shape;
+    let planes = (0..down).flat_map(move |row| (0..along).map(move |column| (row, column)));
+    let taps = planes.flat_map(move |(row, column)| {
+        let rows = (row..height).step_by(down);
+        rows.flat_map(move |u| (column..width).step_by(along).map(move |v| (u, v)))
+    });
+    let sixteens = 0..shape.in_channels.div_ceil(LANES);
+    sixteens.flat_map(move |sixteen| taps.clone().map(move |(u, v)| (u, v, sixteen)))
+}
+
+/// Lanes of the sums of sixteen output channels: for each tile of the input (16 output channels, 16 input
+/// channels).
+pub(in crate::kernels::conv) fn sums_len(shape: &Conv2dShape) -> usize {
     tiles(shape).next_multiple_of(4) * TILE
+}
+
+/// Sorts the sums of all output channels as weights (O, I, KH, KW) are. Those of a folded shape, as `taken` may be,
+/// have neighbouring kernel columns as channels.
+pub(in crate::kernels::conv) fn sort(
+    taken: &Conv2dShape,
+    shape: &Conv2dShape,
+    sums: &[f32],
+    weight_gradient: &mut [f32],
+) {
+    let ([height, width], channels) = (shape.kernel, shape.in_channels);
+    let filters = weight_gradient.par_chunks_mut(height * width * channels);
+    filters.enumerate().for_each(|(o, filter)| {
+        let sums = &sums[o / LANES * sums_len(taken) + o % LANES * LANES..];
+        for (tile, (u, mut v, sixteen)) in taps(taken).enumerate() {
+            let first = sixteen * LANES;
+            let sums = sums[tile * TILE..].iter().take(LANES.min(taken.in_channels - first));
+            v += first / channels;
+            let mut i = first % channels;
+            for sum in sums {
+                filter[(i * height + u) * width + v] = *sum;
+                i += 1;
+                if i == channels {
+                    (i, v) = (0, v + 1);
+                }
+            }
+        }
+    });
 }
 
 impl<const P: usize> ChunkSums for Tiles<'_, P> {
@@ -195,11 +220,11 @@ impl<L: Load, const P: usize> Task for Add<'_, L, P> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Self { set, slab, images, ahead, buffer, sums } = self;
-        let mut ahead = ahead.within(slab.lines());
+        let mut ahead = ahead.within(slab.reads());
         let (values, buffer) = buffer.split_at_mut(slab.values());
         let (input, buffer) = buffer.split_at_mut(slab.input());
         let gradient = &mut buffer[..slab.gradient()];
-        slab.split_input::<V>(&images, &mut ahead, &mut *values, input);
+        slab.split_input::<V>(&images, &mut ahead, values, input);
         slab.split_gradient::<V>(&images, &mut ahead, values, gradient);
         multiply(set, images.shape, slab, input, gradient, sums);
     }
@@ -214,76 +239,32 @@ fn multiply<const P: usize>(
     gradient: &[f32],
     sums: &mut [f32],
 ) {
-    let Slab { sixteens, steps, .. } = slab;
-    let (taps, tiles) = (shape.kernel, tiles(shape));
+    let (steps, tiles) = (slab.steps, tiles(shape));
     let part = slab.part();
-    let pairs = Taps { row: LANES, part, steps: *steps };
-    // The first lane of tile t of the input: (taps, sixteens of channels).
-    let first = |t: usize| {
-        let (tap, sixteen) = (t / sixteens[0], t % sixteens[0]);
-        slab.tap(tap / taps[1], tap % taps[1], sixteen)
-    };
+    let pairs = Taps { row: LANES, part, steps };
     // SAFETY: this thread has no other unit until this one is dropped.
     let mut unit = unsafe { Unit::<P>::take(set) };
     let of_gradient = gradient.chunks_exact(steps * P * TILE);
     let sums = sums.chunks_exact_mut(sums_len(shape));
     for (gradient, sums) in of_gradient.zip(sums) {
+        let mut planes = taps(shape).map(|(u, v, sixteen)| &input[slab.tap(u, v, sixteen)..]);
         let mut t = 0;
         while t < tiles {
             // Four at a time, or the last five; beyond the last one it is multiplied again.
-            let count = if tiles - t == 5 { 5 } else { 4 };
-            let from = [0, 1, 2, 3, 4].map(|k| &input[first((t + k).min(tiles - 1))..]);
+            let left = tiles - t;
+            let count = if left % 4 > 0 && left >= left % 4 * 5 { 5 } else { 4 };
+            let mut from = [input; 5];
+            for k in 0..count {
+                from[k] = planes.next().unwrap_or(from[k.saturating_sub(1)]);
+            }
             let last = (P - 1) * part + steps * TILE;
-            assert!(from.iter().all(|from| from.len() >= last), "steps");
+            assert!(from[..count].iter().all(|from| from.len() >= last), "steps");
             let from = from.map(<[f32]>::as_ptr);
             let sums = sums[t * TILE..][..count * TILE].as_mut_ptr();
             // SAFETY: there are all steps of the input, as above, and of the gradient, and as many
             // tiles of sums.
             unsafe { unit.multiply_taps(gradient.as_ptr(), &from[..count], &pairs, sums) };
             t += count;
-        }
-    }
-}
-
-/// Writes the sums to the panels.
-struct Write<'a> {
-    shape: &'a Conv2dShape,
-    sums: &'a [f32],
-    partial: &'a mut [f32],
-}
-
-impl Task for Write<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        let Self { shape, sums, partial } = self;
-        let (channels, tiles) = (shape.in_channels, tiles(shape));
-        let inputs = channels.div_ceil(LANES);
-        let depth = shape.weight_len() / shape.out_channels;
-        let mut sums =
-            sums.chunks_exact(sums_len(shape)).map(|sums| sums.chunks_exact(TILE).take(tiles));
-        for panel in partial.chunks_mut(V::COLUMNS * LANES * depth) {
-            let width = panel.len() / depth;
-            for output in (0..width).step_by(LANES) {
-                let tiles = sums.next().expect("sums of each sixteen output channels");
-                for (t, tile) in tiles.enumerate() {
-                    let (tap, first) = (t / inputs, t % inputs * LANES);
-                    let mut rows = [V::splat(0.0); LANES];
-                    for row in 0..LANES {
-                        rows[row] = load(tile, row * LANES, LANES);
-                    }
-                    let columns = V::transpose(rows);
-                    for i in 0..LANES.min(channels - first) {
-                        store(
-                            columns[i],
-                            panel,
-                            (tap * channels + first + i) * width + output,
-                            LANES,
-                        );
-                    }
-                }
-            }
         }
     }
 }

@@ -13,7 +13,7 @@ use super::transform::{PRODUCTS, Square, weight_plane_adjoint};
 use crate::kernels::ahead::Ahead;
 use crate::kernels::conv::Conv2dShape;
 use crate::kernels::conv::by_images::ByImages;
-use crate::kernels::conv::chunks::{self, ChunkSums, Chunks as _};
+use crate::kernels::conv::chunks::{self, ChunkSums, Chunks as _, add_up};
 use crate::kernels::conv::correlation::{Correlation, Direction};
 use crate::kernels::conv::padded::{Load, Window};
 use crate::kernels::simd::{self, LANES, Simd, Task, Vector};
@@ -135,14 +135,9 @@ impl chunks::Chunks for Chunks {
     fn merge(&self, partials: &mut [f32], weight_gradient: &mut [f32]) {
         let ((inputs, _), taps) = (self.channels, self.taps * self.taps);
         let panel_len = taps * inputs * LANES;
-        let (sums, rest) = partials.split_at_mut(self.partial_len());
+        let sums = add_up(partials, self.partial_len());
         let filters = weight_gradient.par_chunks_mut(panel_len);
-        let panels = sums.par_chunks_mut(panel_len).zip(filters).enumerate();
-        panels.for_each(|(panel, (sums, filters))| {
-            for partial in rest.chunks_exact(self.partial_len()) {
-                let partial = &partial[panel * panel_len..][..panel_len];
-                sums.iter_mut().zip(partial).for_each(|(sum, value)| *sum += value);
-            }
+        filters.zip(sums.par_chunks(panel_len)).for_each(|(filters, sums)| {
             for (at, sums) in sums.chunks_exact(LANES).enumerate() {
                 let (tap, i) = (at / inputs, at % inputs);
                 for (lane, &sum) in sums.iter().enumerate() {
