@@ -9,7 +9,9 @@
 use std::time::Instant;
 
 use rayon::ThreadPool;
-use smoothout_tensor::kernels::machine::{fma_peak_gflops, memory_bandwidth_gbs};
+use smoothout_tensor::kernels::machine::{
+    fma_peak_gflops, memory_bandwidth_gbs, register_tile_gflops,
+};
 use smoothout_tensor::kernels::{
     Aligned, Conv2dShape, InstructionSet, KernelChoice, Kernels, MatrixMut, MatrixRef, Precision,
     Scratch, kernels_in_use,
@@ -251,8 +253,12 @@ fn main() {
         .collect();
     println!("kernels: {}", kernels_in_use());
     for &n in &threads {
-        let (peak, memory) = (fma_peak_gflops(n), memory_bandwidth_gbs(n));
-        println!("{n} threads: {peak:.0} GFLOP/s of multiply-adds, {memory:.0} GB/s of memory");
+        let (peak, tile, memory) =
+            (fma_peak_gflops(n), register_tile_gflops(n), memory_bandwidth_gbs(n));
+        println!(
+            "{n} threads: {peak:.0} GFLOP/s of multiply-adds ({tile:.0} in products from the \
+             first-level cache), {memory:.0} GB/s of memory"
+        );
     }
     let (convolutions, products) = (ways(), product_ways());
     println!(

@@ -168,6 +168,7 @@ pub(super) struct MachineCommand {
 struct Machine {
     threads: usize,
     fma_peak_gflops: f64,
+    register_tile_gflops: f64,
     memory_bandwidth_gbs: f64,
     kernels: String,
 }
@@ -179,6 +180,7 @@ impl MachineCommand {
             Ok(Machine {
                 threads,
                 fma_peak_gflops: machine::fma_peak_gflops(threads),
+                register_tile_gflops: machine::register_tile_gflops(threads),
                 memory_bandwidth_gbs: machine::memory_bandwidth_gbs(threads),
                 kernels: kernels_in_use(),
             })
@@ -187,9 +189,10 @@ impl MachineCommand {
             println!("{}", serde_json::to_string(&machine)?);
         } else {
             println!(
-                "{} threads: {:.1} GFLOP/s (f32 fused multiply-add), {:.1} GB/s, {}",
+                "{} threads: {:.1} GFLOP/s (f32 fused multiply-add; {:.1} in products from the first-level cache), {:.1} GB/s, {}",
                 machine.threads,
                 machine.fma_peak_gflops,
+                machine.register_tile_gflops,
                 machine.memory_bandwidth_gbs,
                 machine.kernels
             );

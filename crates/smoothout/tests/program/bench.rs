@@ -72,7 +72,7 @@ fn the_machine_is_measured() {
     let output = smoothout(&["bench", "machine", "--json"]);
     success(&output);
     let machine: Value = serde_json::from_slice(&output.stdout).unwrap();
-    for field in ["threads", "fma_peak_gflops", "memory_bandwidth_gbs"] {
+    for field in ["threads", "fma_peak_gflops", "register_tile_gflops", "memory_bandwidth_gbs"] {
         assert!(machine[field].as_f64().unwrap() > 0.0, "{machine}");
     }
 }

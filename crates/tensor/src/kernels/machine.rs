@@ -6,7 +6,8 @@ use std::thread;
 use std::time::Instant;
 
 use super::simd::{self, LANES, Task, Vector};
-use super::{InstructionSet, KernelChoice};
+use super::tile::{multiply, zeros};
+use super::{Aligned, InstructionSet, KernelChoice};
 
 /// The most chains of dependent multiply-adds that run side by side.
 const CHAINS: usize = 16;
@@ -43,6 +44,59 @@ impl Task for Chains {
     }
 }
 
+/// Terms of a product of the register tile: as many as a 3x3 kernel of sixteen channels has.
+const TERMS: usize = 144;
+/// Products of the register tile in one run.
+const PRODUCTS: usize = 1 << 13;
+
+/// The register tile's products of factors that stay in the first-level cache.
+struct Products<'a> {
+    /// (rows, terms).
+    rows: &'a [f32],
+    /// (terms, columns).
+    columns: &'a [f32],
+}
+
+impl Task for Products<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<V: Vector>(self) -> f32 {
+        match (V::ROWS, V::COLUMNS) {
+            (8, _) => self.multiply::<V, 8, 2>(),
+            (6, _) => self.multiply::<V, 6, 1>(),
+            _ => self.multiply::<V, 2, 1>(),
+        }
+    }
+}
+
+impl Products<'_> {
+    #[inline(always)]
+    fn multiply<V: Vector, const Q: usize, const N: usize>(self) -> f32 {
+        let Self { rows, columns } = self;
+        assert!(rows.len() == Q * TERMS && columns.len() == TERMS * N * LANES, "a register tile");
+        let mut x = [rows.as_ptr(); Q];
+        for q in 0..Q {
+            x[q] = rows[q * TERMS..].as_ptr();
+        }
+        let mut total = V::splat(0.0);
+        for _ in 0..PRODUCTS {
+            let mut sums = zeros::<V, Q, 1, N>();
+            // SAFETY: there are Q rows of as many terms, and as many terms of 16 N columns.
+            unsafe { multiply(&mut sums, black_box(x), 1, columns.as_ptr(), N * LANES, TERMS) };
+            for q in 0..Q {
+                for n in 0..N {
+                    total = total.add(sums[q][0][n]);
+                }
+            }
+        }
+        let mut lanes = [0.0; LANES];
+        // SAFETY: `lanes` holds sixteen values.
+        unsafe { total.store(lanes.as_mut_ptr()) };
+        lanes.into_iter().sum()
+    }
+}
+
 /// Runs `body` on each of `threads` threads at once, `rounds` times, and returns the seconds of the
 /// fastest round.
 fn seconds(threads: usize, rounds: usize, body: impl Fn(usize) + Sync) -> f64 {
@@ -65,15 +119,39 @@ fn seconds(threads: usize, rounds: usize, body: impl Fn(usize) + Sync) -> f64 {
 ///
 /// Takes some hundredths of a second.
 pub fn fma_peak_gflops(threads: usize) -> f64 {
-    let set = match KernelChoice::current() {
-        KernelChoice::Scalar => InstructionSet::Baseline,
-        _ => InstructionSet::current(),
-    };
+    let set = set_in_force();
     let seconds = seconds(threads, 5, |_| {
         black_box(simd::run(set, Chains(black_box(0.5))));
     });
     let (rows, columns) = simd::register_tile(set);
     (2 * LANES * rows * columns * STEPS * threads) as f64 / seconds / 1e9
+}
+
+/// The same of products whose factors come from the first-level cache, as those of convolutions and matrices do
+/// at best: what is left of the peak when multiply-adds read memory.
+///
+/// ```
+/// use smoothout_tensor::kernels::machine::{fma_peak_gflops, register_tile_gflops};
+/// println!("{:.2} of the peak", register_tile_gflops(1) / fma_peak_gflops(1));
+/// ```
+pub fn register_tile_gflops(threads: usize) -> f64 {
+    let set = set_in_force();
+    let (rows, columns) = simd::register_tile(set);
+    let seconds = seconds(threads, 5, |_| {
+        let (mut x, mut w) = (Aligned::default(), Aligned::default());
+        x.grow(rows * TERMS);
+        w.grow(TERMS * columns * LANES);
+        black_box(simd::run(set, Products { rows: &x, columns: &w }));
+    });
+    (2 * LANES * rows * columns * TERMS * PRODUCTS * threads) as f64 / seconds / 1e9
+}
+
+/// That of the kernels in force, but for the matrix unit.
+fn set_in_force() -> InstructionSet {
+    match KernelChoice::current() {
+        KernelChoice::Scalar => InstructionSet::Baseline,
+        _ => InstructionSet::current(),
+    }
 }
 
 /// Billions of bytes a second that `threads` threads move together between memory and the CPU, in
@@ -105,8 +183,9 @@ mod tests {
     /// No CPU that runs this does less than a tenth or more than a thousand operations a cycle.
     #[test]
     fn peaks_are_plausible() {
-        let peak = fma_peak_gflops(1);
-        assert!((0.1..10_000.0).contains(&peak), "{peak} GFLOP/s");
+        for peak in [fma_peak_gflops(1), register_tile_gflops(1)] {
+            assert!((0.1..10_000.0).contains(&peak), "{peak} GFLOP/s");
+        }
         let bandwidth = memory_bandwidth_gbs(1);
         assert!((0.1..10_000.0).contains(&bandwidth), "{bandwidth} GB/s");
     }

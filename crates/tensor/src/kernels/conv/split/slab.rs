@@ -118,7 +118,8 @@ impl<const P: usize> Slab<P> {
                     grid.load_field_line::<V>(images.input, [field, line], images.load, values);
                 }
                 ahead.step();
-                let next = [line + 1, line + 1 + self.half].map(|line| grid.source_at([field, line]));
+                let next =
+                    [line + 1, line + 1 + self.half].map(|line| grid.source_at([field, line]));
                 for v in 0..grid.stride[1] {
                     for sixteen in 0..sixteens[0] {
                         // The tap (u, v) below the stride is in the field u, and is source pixel v.
@@ -129,8 +130,14 @@ impl<const P: usize> Slab<P> {
                             for next in next {
                                 prefetch_at(images.input, next + at);
                             }
-                            let (one, other): (V, V) = (load(one, at, LANES), load(other, at, LANES));
-                            store_parts::<V, P>(one, other, &mut lanes[column * LANES..], self.part());
+                            let (one, other): (V, V) =
+                                (load(one, at, LANES), load(other, at, LANES));
+                            store_parts::<V, P>(
+                                one,
+                                other,
+                                &mut lanes[column * LANES..],
+                                self.part(),
+                            );
                         }
                     }
                 }
@@ -152,7 +159,8 @@ impl<const P: usize> Slab<P> {
         let (one, other) = values[..2 * LANES * width].split_at_mut(LANES * width);
         let mut places = [0, self.half].map(|line| grid.field_line(line));
         for step in 0..steps {
-            let next = places.map(|place| grid.pixels_before(&place) * channels + images.first + DISTANCE);
+            let next =
+                places.map(|place| grid.pixels_before(&place) * channels + images.first + DISTANCE);
             let pairs = LANES.min(self.half * grid.pitch - step * LANES);
             for (place, rows) in places.iter_mut().zip([&mut *one, &mut *other]) {
                 let (pixels, beyond) = rows.split_at_mut(pairs * width);
