@@ -17,6 +17,7 @@ use crate::kernels::conv::fused::load;
 use crate::kernels::simd::{LANES, Vector, prefetch_at};
 use crate::kernels::unit::{TILE, store_parts};
 
+/// Values of the gradient between what is split and what is asked for.
 const DISTANCE: usize = 2048;
 
 /// What a slab consists of. Lengths are in lanes.
@@ -105,8 +106,7 @@ impl<const P: usize> Slab<P> {
         values: &mut [f32],
         planes: &mut [f32],
     ) {
-        let Self { ref grid, channels, sixteens, .. } = *self;
-        let pixel = grid.stride[1] * channels;
+        let grid = &self.grid;
         let (one, other) = values[..self.lines_len()].split_at_mut(self.lines_len() / 2);
         // Behind the last channel whole vectors hold what belongs to others, and sums that nobody reads come of it.
         one[grid.line_len()..].fill(0.0);
@@ -118,28 +118,35 @@ impl<const P: usize> Slab<P> {
                     grid.load_field_line::<V>(images.input, [field, line], images.load, values);
                 }
                 ahead.step();
-                let next =
-                    [line + 1, line + 1 + self.half].map(|line| grid.source_at([field, line]));
-                for v in 0..grid.stride[1] {
-                    for sixteen in 0..sixteens[0] {
-                        // The tap (u, v) below the stride is in the field u, and is source pixel v.
-                        let first = self.tap(field, v, sixteen) + line * grid.pitch * LANES;
-                        let lanes = &mut planes[first..];
-                        for column in 0..grid.pitch {
-                            let at = column * pixel + v * channels + sixteen * LANES;
-                            for next in next {
-                                prefetch_at(images.input, next + at);
-                            }
-                            let (one, other): (V, V) =
-                                (load(one, at, LANES), load(other, at, LANES));
-                            store_parts::<V, P>(
-                                one,
-                                other,
-                                &mut lanes[column * LANES..],
-                                self.part(),
-                            );
-                        }
+                self.split_lines::<V>(images.input, [field, line], [&*one, &*other], planes);
+            }
+        }
+    }
+
+    /// Splits two lines of a field, and asks for the next.
+    #[inline(always)]
+    fn split_lines<V: Vector>(
+        &self,
+        input: &[f32],
+        [field, line]: [usize; 2],
+        [one, other]: [&[f32]; 2],
+        planes: &mut [f32],
+    ) {
+        let Self { ref grid, channels, .. } = *self;
+        let next = [line + 1, line + 1 + self.half].map(|line| grid.source_at([field, line]));
+        for v in 0..grid.stride[1] {
+            for sixteen in 0..self.sixteens[0] {
+                // The tap (u, v) below the stride is in the field u, and is source pixel v.
+                let first = self.tap(field, v, sixteen) + line * grid.pitch * LANES;
+                let lanes = &mut planes[first..];
+                for column in 0..grid.pitch {
+                    let at = (column * grid.stride[1] + v) * channels + sixteen * LANES;
+                    for next in next {
+                        prefetch_at(input, next + at);
                     }
+                    let (one, other): (V, V) = (load(one, at, LANES), load(other, at, LANES));
+                    let lanes = &mut lanes[column * LANES..];
+                    store_parts::<V, P>(one, other, lanes, self.part());
                 }
             }
         }

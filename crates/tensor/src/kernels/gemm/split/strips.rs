@@ -6,7 +6,7 @@ use super::{LINES, TILE, step_len};
 use crate::kernels::conv::fused::{Affine, Normalise, load};
 use crate::kernels::gemm::MatrixRef;
 use crate::kernels::gemm::product::Product;
-use crate::kernels::simd::{LANES, Task, Vector};
+use crate::kernels::simd::{LANES, Task, Vector, prefetch_at};
 use crate::kernels::unit::store_parts;
 
 /// Which factor strips are made of.
@@ -73,6 +73,11 @@ impl<const P: usize> Task for Strips<'_, P> {
     fn run<V: Vector>(self) {
         let Self { factor, matrix, normalise, lines, terms, strips } = self;
         let firsts = lines.clone().step_by(LINES);
+        let next = LINES
+            * match factor {
+                Factor::A => matrix.column_stride,
+                Factor::B => matrix.row_stride,
+            };
         for (strip, first) in strips.chunks_exact_mut(strip_len(terms.len(), P)).zip(firsts) {
             for (step, term) in
                 strip.chunks_exact_mut(step_len(P)).zip(terms.clone().step_by(LINES))
@@ -82,8 +87,8 @@ impl<const P: usize> Task for Strips<'_, P> {
                     let (lower, upper) =
                         (sixteen(term, terms.end), sixteen(term + LANES, terms.end));
                     let [lower, upper] = [lower, upper].map(|terms| match factor {
-                        Factor::A => Block { matrix, rows: lines.clone(), columns: terms },
-                        Factor::B => Block { matrix, rows: terms, columns: lines.clone() },
+                        Factor::A => Block { matrix, rows: lines.clone(), columns: terms, next },
+                        Factor::B => Block { matrix, rows: terms, columns: lines.clone(), next },
                     });
                     split::<V, P>(lower, upper, normalise.as_ref(), &mut step[half * TILE..]);
                 }
@@ -153,6 +158,8 @@ struct Block<'a> {
     matrix: MatrixRef<'a, f32>,
     rows: Range<usize>,
     columns: Range<usize>,
+    /// How far away the elements of the next step are, which are asked for on the way.
+    next: usize,
 }
 
 impl Block<'_> {
@@ -173,6 +180,7 @@ impl Block<'_> {
             return V::splat(0.0);
         }
         let at = row * self.matrix.row_stride + self.columns.start;
+        prefetch_at(self.matrix.data, at + self.next);
         let value = load(self.matrix.data, at, if WHOLE { LANES } else { columns });
         if let Some(affine) = affine { affine.apply(value) } else { value }
     }
@@ -180,13 +188,14 @@ impl Block<'_> {
     /// The rows of another matrix: its columns are contiguous, as a rule.
     #[inline(always)]
     fn exchanged<V: Vector>(&self) -> [V; LANES] {
-        let Self { matrix, rows, columns } = self;
+        let Self { matrix, rows, columns, next } = self;
         let mut values = [V::splat(0.0); LANES];
         for j in 0..LANES {
             let column = columns.start + j;
             if column < columns.end {
                 let at = column * matrix.column_stride + rows.start * matrix.row_stride;
                 if matrix.row_stride == 1 {
+                    prefetch_at(matrix.data, at + next);
                     values[j] = load(matrix.data, at, rows.len());
                 } else {
                     let mut lanes = [0.0; LANES];
