@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::simd::{self, LANES, Task, Vector};
 use super::tile::{multiply, zeros};
 use super::{Aligned, InstructionSet, KernelChoice};
+use crate::{Purpose, StreamKey, fill_uniform};
 
 /// The most chains of dependent multiply-adds that run side by side.
 const CHAINS: usize = 16;
@@ -137,10 +138,13 @@ pub fn fma_peak_gflops(threads: usize) -> f64 {
 pub fn register_tile_gflops(threads: usize) -> f64 {
     let set = set_in_force();
     let (rows, columns) = simd::register_tile(set);
+    let (mut x, mut w) = (Aligned::default(), Aligned::default());
+    x.grow(rows * TERMS);
+    w.grow(TERMS * columns * LANES);
+    // Zeros would take less power, and so be faster on some CPUs.
+    fill_uniform(StreamKey::new(1, Purpose::Data), &mut x);
+    fill_uniform(StreamKey::new(2, Purpose::Data), &mut w);
     let seconds = seconds(threads, 5, |_| {
-        let (mut x, mut w) = (Aligned::default(), Aligned::default());
-        x.grow(rows * TERMS);
-        w.grow(TERMS * columns * LANES);
         black_box(simd::run(set, Products { rows: &x, columns: &w }));
     });
     (2 * LANES * rows * columns * TERMS * PRODUCTS * threads) as f64 / seconds / 1e9
