@@ -28,7 +28,8 @@ use crate::kernels::{Arithmetic, InstructionSet, Scratch, scratch};
 const CHUNKS: [usize; 2] = [16, 64];
 /// Pixels of a chunk of large images.
 const PIXELS: usize = 2048;
-/// The most elements that all partial sums together may have, unless one alone has more.
+/// The most elements that all partial sums together may have, unless one alone has more; not counting what fills up
+/// the unit's tiles.
 const PARTIAL: usize = 1 << 21;
 /// Weights with more elements than this are cut into groups of columns.
 const WIDE: usize = 1 << 17;
@@ -123,7 +124,7 @@ impl Cut {
 
     /// Whether all columns are one group, of a weight that is not wide.
     pub(super) fn is_whole(&self) -> bool {
-        self.group == self.columns
+        self.depth * self.columns <= WIDE
     }
 
     /// Sorts panels of sums as weights are.

@@ -48,6 +48,7 @@ pub(in crate::kernels::conv) fn folded(
     let values = || (folded.input_len() + folded.output_len()) / folded.batch;
     let serves = with.has_unit()
         && shape.batch > 0
+        && shape.output_image()[0] > 1
         && shape.in_channels < LANES
         && shape.out_channels >= LANES
         && is_worth_splitting(

@@ -56,12 +56,13 @@ pub(super) fn serves(with: Arithmetic, correlation: &Correlation) -> bool {
         && is_worth_splitting(correlation, height * width * sources, least_multiply_adds(with))
 }
 
-/// The same of the gradient of a weight, not counting those with zeros behind the last channel.
+/// Multiply-adds of the gradient of a weight that a value takes part in, at least, if all channels were whole
+/// vectors; of others the unit multiplies zeros as well, so that there have to be more.
 fn least_of_weight_gradient(with: Arithmetic) -> usize {
     if with.rounds() { 32 } else { 40 }
 }
 
-/// Whether the matrix unit takes the gradient of a weight.
+/// Whether the matrix unit takes the gradient of a weight. Pairs of terms are lines, of which one alone has none.
 pub(super) fn serves_weight_gradient(with: Arithmetic, shape: &Conv2dShape) -> bool {
     let correlation = Correlation::new(*shape, Direction::Forward);
     let values = || {
@@ -72,6 +73,7 @@ pub(super) fn serves_weight_gradient(with: Arithmetic, shape: &Conv2dShape) -> b
     };
     with.has_unit()
         && shape.batch > 0
+        && shape.output_image()[0] > 1
         && shape.in_channels.min(shape.out_channels) >= LANES
         && is_worth_splitting(&correlation, values(), least_of_weight_gradient(with))
         && stays_in_cache(shape)

@@ -87,7 +87,7 @@ impl<const P: usize> Slab<P> {
         self.sixteens[1] * self.steps * P * TILE
     }
 
-    /// How many pairs of lines and of steps are split.
+    /// How many pairs of lines, and steps of the gradient, are split.
     pub(super) fn reads(&self) -> usize {
         self.lines * self.grid.stride[0] + self.steps
     }

@@ -148,19 +148,21 @@ pub(in crate::kernels::conv) fn sort(
     weight_gradient: &mut [f32],
 ) {
     let ([height, width], channels) = (shape.kernel, shape.in_channels);
-    let filters = weight_gradient.par_chunks_mut(height * width * channels);
-    filters.enumerate().for_each(|(o, filter)| {
-        let sums = &sums[o / LANES * sums_len(taken) + o % LANES * LANES..];
-        for (tile, (u, mut v, sixteen)) in taps(taken).enumerate() {
+    let depth = height * width * channels;
+    let filters = weight_gradient.par_chunks_mut(LANES * depth);
+    // Sixteen filters at a time, so that the sums are read in order.
+    filters.zip(sums.par_chunks(sums_len(taken))).for_each(|(filters, sums)| {
+        for (tile, (u, v, sixteen)) in sums.chunks_exact(TILE).zip(taps(taken)) {
             let first = sixteen * LANES;
-            let sums = sums[tile * TILE..].iter().take(LANES.min(taken.in_channels - first));
-            v += first / channels;
-            let mut i = first % channels;
-            for sum in sums {
-                filter[(i * height + u) * width + v] = *sum;
-                i += 1;
-                if i == channels {
-                    (i, v) = (0, v + 1);
+            let inputs = LANES.min(taken.in_channels - first);
+            for (filter, sums) in filters.chunks_exact_mut(depth).zip(tile.chunks_exact(LANES)) {
+                let (mut v, mut i) = (v + first / channels, first % channels);
+                for sum in &sums[..inputs] {
+                    filter[(i * height + u) * width + v] = *sum;
+                    i += 1;
+                    if i == channels {
+                        (i, v) = (0, v + 1);
+                    }
                 }
             }
         }
@@ -250,7 +252,7 @@ fn multiply<const P: usize>(
         let mut planes = taps(shape).map(|(u, v, sixteen)| &input[slab.tap(u, v, sixteen)..]);
         let mut t = 0;
         while t < tiles {
-            // Four at a time, or the last five; beyond the last one it is multiplied again.
+            // Four at a time, or five as long as that leaves fours; beyond the last one it is multiplied again.
             let left = tiles - t;
             let count = if left % 4 > 0 && left >= left % 4 * 5 { 5 } else { 4 };
             let mut from = [input; 5];
