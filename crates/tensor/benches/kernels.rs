@@ -289,14 +289,14 @@ fn product(bencher: Bencher<'_, '_>, product: &Product) {
 
 /// A perturbation to be timed; here an item is a parameter.
 #[divan::bench(
-    args = [Distribution::Uniform, Distribution::Gaussian],
-    consts = [false, true],
+    args = [Distribution::Uniform, Distribution::Gaussian]
+        .into_iter()
+        .flat_map(|law| [(law, Geometry::Absolute), (law, Geometry::Filter)]),
     sample_count = 100,
     sample_size = 1,
     max_time = 1
 )]
-fn perturbation<const BY_FILTER: bool>(bencher: Bencher<'_, '_>, law: Distribution) {
-    let geometry = if BY_FILTER { Geometry::Filter } else { Geometry::Absolute };
+fn perturbation(bencher: Bencher<'_, '_>, (law, geometry): (Distribution, Geometry)) {
     // The blocks of a network of 1.4 M parameters.
     let mut layout = ParameterLayout::new();
     for block in 0..38 {

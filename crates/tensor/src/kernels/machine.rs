@@ -128,8 +128,11 @@ pub fn fma_peak_gflops(threads: usize) -> f64 {
     (2 * LANES * rows * columns * STEPS * threads) as f64 / seconds / 1e9
 }
 
-/// The same of products whose factors come from the first-level cache, as those of convolutions and matrices do
-/// at best: what is left of the peak when multiply-adds read memory.
+/// Billions of `f32` operations a second that `threads` threads reach together in products whose factors come from
+/// the first-level cache, as those of direct convolutions and of matrices do at best: what is left of
+/// [`fma_peak_gflops`] when multiply-adds read memory. Factors are random, since zeros would take less power.
+///
+/// Takes some hundredths of a second.
 ///
 /// ```
 /// use smoothout_tensor::kernels::machine::{fma_peak_gflops, register_tile_gflops};

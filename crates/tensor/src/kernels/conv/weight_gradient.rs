@@ -55,8 +55,7 @@ pub(in crate::kernels) fn direct<L: Load>(
     let cut = Cut::new(shape);
     let folded = split::folded(with, shape);
     // The shape that the unit takes.
-    let splits = split::serves_weight_gradient(with, shape).then_some(*shape);
-    let taken = folded.or(splits);
+    let taken = folded.or_else(|| split::serves_weight_gradient(with, shape).then_some(*shape));
     let columns_len = |columns: usize| match &taken {
         Some(taken) => columns / LANES * split::sums_len(taken),
         None => columns * cut.depth,

@@ -14,7 +14,7 @@ use super::super::direct::Band;
 use super::super::padded::{Identity, Load, Window};
 use super::correlate::unfolded_band;
 use super::weight_gradient::{Chunk, chunk};
-use super::{is_worth_splitting, stays_in_cache};
+use super::{fits_a_slab, is_worth_splitting};
 use crate::kernels::conv::fused::{load, store};
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::{Arithmetic, InstructionSet, scratch};
@@ -48,7 +48,6 @@ pub(in crate::kernels::conv) fn folded(
     let values = || (folded.input_len() + folded.output_len()) / folded.batch;
     let serves = with.has_unit()
         && shape.batch > 0
-        && shape.output_image()[0] > 1
         && shape.in_channels < LANES
         && shape.out_channels >= LANES
         && is_worth_splitting(
@@ -56,7 +55,7 @@ pub(in crate::kernels::conv) fn folded(
             values(),
             MULTIPLY_ADDS,
         )
-        && stays_in_cache(&folded);
+        && fits_a_slab(&folded);
     serves.then_some(folded)
 }
 

@@ -62,7 +62,7 @@ fn least_of_weight_gradient(with: Arithmetic) -> usize {
     if with.rounds() { 32 } else { 40 }
 }
 
-/// Whether the matrix unit takes the gradient of a weight. Pairs of terms are lines, of which one alone has none.
+/// Whether the matrix unit takes the gradient of a weight.
 pub(super) fn serves_weight_gradient(with: Arithmetic, shape: &Conv2dShape) -> bool {
     let correlation = Correlation::new(*shape, Direction::Forward);
     let values = || {
@@ -73,18 +73,18 @@ pub(super) fn serves_weight_gradient(with: Arithmetic, shape: &Conv2dShape) -> b
     };
     with.has_unit()
         && shape.batch > 0
-        && shape.output_image()[0] > 1
         && shape.in_channels.min(shape.out_channels) >= LANES
         && is_worth_splitting(&correlation, values(), least_of_weight_gradient(with))
-        && stays_in_cache(shape)
+        && fits_a_slab(shape)
 }
 
 /// The most lanes of an image that stay in the cache.
 const LANES_OF_AN_IMAGE: usize = 1 << 20;
 
-/// Whether the slab of an image does.
-fn stays_in_cache(shape: &Conv2dShape) -> bool {
-    Slab::<PARTS>::new(shape, shape.out_channels, 1).len() <= LANES_OF_AN_IMAGE
+/// Whether the slab of an image does, and has lines to pair: of one alone half of the terms would be zeros.
+fn fits_a_slab(shape: &Conv2dShape) -> bool {
+    shape.output_image()[0] > 1
+        && Slab::<PARTS>::new(shape, shape.out_channels, 1).len() <= LANES_OF_AN_IMAGE
 }
 
 /// Whether so many values of an image meet enough others, no pixels are skipped, and those of the target are
