@@ -8,33 +8,16 @@ use std::ops::Range;
 use super::pack::{Strips, padded_len};
 use super::product::{Product, Stretch};
 use super::sums::{Panel, Target};
-use crate::kernels::conv::fused::{lanes, load};
+use crate::kernels::conv::fused::{load, store};
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::{InstructionSet, scratch};
-
-/// Panels of b: `N` vectors of columns each, term after term, packed or where they lie.
-#[derive(Clone, Copy)]
-pub(super) struct Panels<'a> {
-    pub(super) values: &'a [f32],
-    /// From a panel to the next.
-    pub(super) next: usize,
-    /// From a term to the next.
-    pub(super) step: usize,
-}
-
-impl<'a> Panels<'a> {
-    /// What follows the first `count` values.
-    pub(super) fn skip(self, count: usize) -> Self {
-        Self { values: &self.values[count.min(self.values.len())..], ..self }
-    }
-}
 
 /// Rows and columns of c, for a stretch of terms.
 pub(super) struct Block<'a> {
     pub(super) product: &'a Product<'a>,
     pub(super) stretch: &'a Stretch,
-    /// From the block's first column on, for the stretch.
-    pub(super) panels: Panels<'a>,
+    /// Those of the stretch from the block's first column on; without them the block packs its own.
+    pub(super) panels: Option<&'a [f32]>,
     pub(super) rows: Range<usize>,
     pub(super) columns: Range<usize>,
     /// The first row of the block in c, from column 0 on.
@@ -52,21 +35,26 @@ impl Block<'_> {
         let (rows, tile) = (self.rows.len(), self.product.tile_rows(set));
         let strips = if self.product.a_in_place() { 0 } else { rows.div_ceil(tile) };
         let copied = strips * padded_len(tile * self.stretch.terms.len());
+        let width = simd::columns(set) * LANES;
         let exchanged = if self.strides[1] == 1 { 0 } else { rows.next_multiple_of(LANES) };
-        let kept = exchanged * simd::columns(set) * LANES;
-        scratch::with_thread_buffer(copied + kept, |buffer| {
+        let kept = exchanged * width;
+        let columns = if self.panels.is_some() { 0 } else { self.columns.len() };
+        let packed = columns.next_multiple_of(width) * self.stretch.terms.len();
+        scratch::with_thread_buffer(packed + copied + kept, |buffer| {
+            let (packed, buffer) = buffer.split_at_mut(packed);
             let (copy, kept) = buffer.split_at_mut(copied);
-            simd::run(set, Buffered { block: self, tile, copy, kept });
+            simd::run(set, Buffered { block: self, tile, packed, copy, kept });
         });
     }
 }
 
-/// A block with the memory for its rows of a, if they are copied, and for the sums of a panel, if
-/// they are to be exchanged.
+/// A block with the memory for its panels, if they are its own, for its rows of a, if they are copied,
+/// and for the sums of a panel, if they are to be exchanged.
 struct Buffered<'a> {
     block: Block<'a>,
     /// Rows of a register tile.
     tile: usize,
+    packed: &'a mut [f32],
     copy: &'a mut [f32],
     kept: &'a mut [f32],
 }
@@ -90,21 +78,27 @@ impl Buffered<'_> {
     /// In tiles of R rows, read in place or in strips, and N vectors.
     #[inline(always)]
     fn panels<V: Vector, const R: usize, const N: usize>(self) {
-        let Self { block, copy, kept, .. } = self;
+        let Self { block, packed, copy, kept, .. } = self;
         let (matrix, normalise) = (block.product.a, block.product.normalise_a);
         let (terms, in_place) = (block.stretch.terms.clone(), block.product.a_in_place());
         if !in_place {
             let (rows, terms, copy) = (block.rows.clone(), terms.clone(), &mut *copy);
             Strips { matrix, normalise, rows, terms, copy }.fill::<V, R>();
         }
-        for (p, column) in block.columns.clone().step_by(N * LANES).enumerate() {
-            let columns = column..(column + N * LANES).min(block.columns.end);
-            let panel = block.panels.skip(p * block.panels.next).values;
-            let panel = Panel { values: panel, step: block.panels.step, terms: terms.len() };
+        let width = N * LANES;
+        if !packed.is_empty() {
+            let (first, terms) = (block.columns.start, terms.clone());
+            block.product.pack(first, terms, width, packed).run::<V>();
+        }
+        let panels = block.panels.unwrap_or(packed);
+        for (p, column) in block.columns.clone().step_by(width).enumerate() {
+            let columns = column..(column + width).min(block.columns.end);
+            let values = &panels[p * width * terms.len()..];
+            let panel = Panel { values, step: width, terms: terms.len() };
             let to = if kept.is_empty() {
                 block.target(columns.clone())
             } else {
-                Target::buffer(kept, N * LANES).columns(columns.len())
+                Target::buffer(kept, width).columns(columns.len())
             };
             for row in (0..block.rows.len()).step_by(R) {
                 let valid = R.min(block.rows.len() - row);
@@ -122,7 +116,7 @@ impl Buffered<'_> {
                 }
             }
             if !kept.is_empty() {
-                block.exchange::<V>(kept, N * LANES, columns);
+                block.exchange::<V>(kept, width, columns);
             }
         }
     }
@@ -166,7 +160,7 @@ impl Block<'_> {
                         std::slice::from_raw_parts_mut(c, valid)
                     };
                     let before = if first { bias_of } else { load(c, 0, valid) };
-                    c.copy_from_slice(&lanes(exchanged[i].add(before))[..valid]);
+                    store(exchanged[i].add(before), c, 0, valid);
                 }
             }
         }

@@ -8,7 +8,7 @@
 
 use rayon::prelude::*;
 
-use super::block::{Block, Panels};
+use super::block::Block;
 use super::product::{FEW, First, Product, ROWS, Stretch, TASKS};
 use super::stretches::{parts, stretches};
 use super::{MatrixMut, split};
@@ -38,7 +38,9 @@ pub(in crate::kernels) fn product(with: Arithmetic, product: &Product<'_>, c: Ma
     let across = TASKS.div_ceil(down.max(1)).min(columns.div_ceil(width)).max(1);
     let block_columns = columns.div_ceil(across).next_multiple_of(width);
     let across = columns.div_ceil(block_columns);
-    let blocks = |stretch: &Stretch, panels: Panels<'_>, c: &mut [f32]| {
+    // Panels that one task alone reads are packed by it, into its own cache.
+    let own_panels = down == 1 && across > 1;
+    let blocks = |stretch: &Stretch, panels: Option<&[f32]>, c: &mut [f32]| {
         let first_element = First::of(c);
         let block = |task: usize| {
             let row = |block: usize| (block * tiles / down * tile).min(rows);
@@ -47,7 +49,7 @@ pub(in crate::kernels) fn product(with: Arithmetic, product: &Product<'_>, c: Ma
             let block = Block {
                 product,
                 stretch,
-                panels: panels.skip(first / width * panels.next),
+                panels: panels.map(|panels| &panels[first * stretch.terms.len()..]),
                 columns: first..(first + block_columns).min(columns),
                 // SAFETY: the first of the rows lies inside c.
                 c: unsafe { first_element.at(rows.start * strides[0]) },
@@ -64,7 +66,10 @@ pub(in crate::kernels) fn product(with: Arithmetic, product: &Product<'_>, c: Ma
         }
     };
     let blocks = |stretch: &Stretch, c: &mut [f32]| {
-        product.panels(with.set, stretch, |panels| blocks(stretch, panels, c));
+        if own_panels {
+            return blocks(stretch, None, c);
+        }
+        product.panels(with.set, stretch, |panels| blocks(stretch, Some(panels), c));
     };
     if product.in_parts() {
         parts(product, c.data, blocks);
@@ -97,7 +102,7 @@ pub(in crate::kernels) fn product_rows(
                 let block = Block {
                     product,
                     stretch,
-                    panels,
+                    panels: Some(panels),
                     rows: first..first + c.len() / columns,
                     columns: 0..columns,
                     c: c.as_mut_ptr(),

@@ -3,15 +3,17 @@
 use std::ops::Range;
 
 use super::MatrixRef;
-use crate::kernels::conv::fused::{Affine, Normalise, load};
+use crate::kernels::conv::fused::{Affine, Normalise, load, store};
 use crate::kernels::simd::{LANES, Task, Vector, prefetch_at};
 
 /// Rows that are asked for ahead of their use.
 const AHEAD: usize = 8;
+/// Blocks of sixteen columns that are copied side by side: a row is read four cache lines at a time.
+const ABREAST: usize = 4;
 
-/// A panel of b: `width` columns from `first` on, of the rows `terms`. Element (k, j) goes to
+/// Panels of b: `width` columns each, from `first` on, of the rows `terms`. Element (k, j) goes to
 /// `panel[k width + j]`; columns that the matrix does not have are zeros.
-pub(super) struct PackPanel<'a> {
+pub(super) struct PackPanels<'a> {
     pub(super) matrix: MatrixRef<'a, f32>,
     pub(super) normalise: Option<Normalise<'a>>,
     /// Whether the rows of the matrix are normalised instead of its columns. What is normalised is
@@ -20,34 +22,54 @@ pub(super) struct PackPanel<'a> {
     pub(super) first: usize,
     pub(super) terms: Range<usize>,
     pub(super) width: usize,
-    pub(super) panel: &'a mut [f32],
+    /// One after the other.
+    pub(super) panels: &'a mut [f32],
 }
 
-impl Task for PackPanel<'_> {
+impl Task for PackPanels<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Self { matrix, normalise, by_rows, first, terms, width, panel } = self;
-        for j in (0..width).step_by(LANES) {
-            let filled = matrix.columns.saturating_sub(first + j).min(LANES);
-            if filled == 0 {
-                panel.chunks_mut(width).for_each(|row| row[j..].fill(0.0));
-                break;
+        let Self { matrix, normalise, by_rows, first, terms, width, panels } = self;
+        let normalise = normalise.as_ref();
+        let blocks = panels.len() / (terms.len() * LANES);
+        let columns = |block: usize| {
+            let first = first + block * LANES;
+            Columns { matrix, first, filled: matrix.columns.saturating_sub(first).min(LANES) }
+        };
+        // The first element of a block of columns.
+        let at = |block: usize| {
+            let column = block * LANES;
+            column / width * width * terms.len() + column % width
+        };
+        if by_rows || matrix.column_stride != 1 {
+            debug_assert!(by_rows || normalise.is_none(), "contiguous rows are normalised");
+            for block in 0..blocks {
+                let panel = &mut panels[at(block)..];
+                columns(block).column_major::<V>(normalise, terms.clone(), panel, width);
             }
-            let columns = Columns { matrix, first: first + j, filled };
-            let to = &mut panel[j..];
-            if by_rows || matrix.column_stride != 1 {
-                debug_assert!(by_rows || normalise.is_none(), "contiguous rows are normalised");
-                columns.column_major::<V>(normalise.as_ref(), terms.start, to, width);
-            } else {
-                columns.row_major::<V>(normalise.as_ref(), terms.start, to, width);
+            return;
+        }
+        for block in (0..blocks).step_by(ABREAST) {
+            let mut copies = [None; ABREAST];
+            for (i, copy) in copies[..ABREAST.min(blocks - block)].iter_mut().enumerate() {
+                let columns = columns(block + i);
+                let affine = normalise.map(|normalise| columns.affine::<V>(normalise));
+                *copy = Some((columns, affine, at(block + i)));
+            }
+            for (k, row) in terms.clone().enumerate() {
+                for (columns, affine, at) in copies.iter().flatten() {
+                    let value = columns.row(row, affine.as_ref());
+                    store(value, panels, at + k * width, LANES);
+                }
             }
         }
     }
 }
 
 /// At most sixteen neighbouring columns of a matrix.
+#[derive(Clone, Copy)]
 struct Columns<'a> {
     matrix: MatrixRef<'a, f32>,
     first: usize,
@@ -55,45 +77,42 @@ struct Columns<'a> {
 }
 
 impl Columns<'_> {
-    /// Of a matrix whose rows are contiguous: rows from `row` on, each to the next sixteen of every
-    /// `width` values of `to`.
+    /// Their normalisation; of columns that the matrix does not have it makes zeros.
     #[inline(always)]
-    fn row_major<V: Vector>(
-        &self,
-        normalise: Option<&Normalise<'_>>,
-        row: usize,
-        to: &mut [f32],
-        width: usize,
-    ) {
-        let Self { matrix, first, filled } = *self;
-        let affine = normalise.map(|normalise| Affine::<V>::new(normalise, first, filled));
-        for (k, to) in to.chunks_mut(width).enumerate() {
-            let to = &mut to[..LANES];
-            prefetch_at(matrix.data, (row + k + AHEAD) * matrix.row_stride + first);
-            let value = load::<V>(matrix.data, (row + k) * matrix.row_stride + first, filled);
-            let value = affine.as_ref().map_or(value, |affine| affine.apply(value));
-            // SAFETY: `to` holds sixteen values.
-            unsafe { value.store(to.as_mut_ptr()) };
-            to[filled..].fill(0.0);
-        }
+    fn affine<V: Vector>(&self, normalise: &Normalise<'_>) -> Affine<V> {
+        let first = self.first.min(normalise.mean.len());
+        Affine::new(normalise, first, self.filled)
     }
 
-    /// The same for a matrix whose columns are contiguous, and its rows normalised.
+    /// A row of them, if rows are contiguous, and zeros in the lanes after them.
+    #[inline(always)]
+    fn row<V: Vector>(&self, row: usize, affine: Option<&Affine<V>>) -> V {
+        let Self { matrix, first, filled } = *self;
+        if filled == 0 {
+            return V::splat(0.0);
+        }
+        let at = row * matrix.row_stride + first;
+        prefetch_at(matrix.data, at + AHEAD * matrix.row_stride);
+        let value = load(matrix.data, at, filled);
+        affine.map_or(value, |affine| affine.apply(value))
+    }
+
+    /// The rows `terms` of them to a panel, sixteen at a time: columns are contiguous, as a rule, and
+    /// the rows are normalised.
     #[inline(always)]
     fn column_major<V: Vector>(
         &self,
         normalise: Option<&Normalise<'_>>,
-        row: usize,
-        to: &mut [f32],
+        terms: Range<usize>,
+        panel: &mut [f32],
         width: usize,
     ) {
         let Self { matrix, first, filled } = *self;
-        let rows = to.len().div_ceil(width);
-        for k in (0..rows).step_by(LANES) {
-            let count = LANES.min(rows - k);
-            let at = first * matrix.column_stride + (row + k) * matrix.row_stride;
+        for k in (0..terms.len()).step_by(LANES) {
+            let (row, count) = (terms.start + k, LANES.min(terms.len() - k));
+            let at = first * matrix.column_stride + row * matrix.row_stride;
             if matrix.row_stride == 1 {
-                let affine = normalise.map(|normalise| Affine::<V>::new(normalise, row + k, count));
+                let affine = normalise.map(|normalise| Affine::<V>::new(normalise, row, count));
                 let mut values = [V::splat(0.0); LANES];
                 for j in 0..filled {
                     let value = load(matrix.data, at + j * matrix.column_stride, count);
@@ -101,14 +120,13 @@ impl Columns<'_> {
                 }
                 let values = V::transpose(values);
                 for i in 0..count {
-                    // SAFETY: the slice holds sixteen values.
-                    unsafe { values[i].store(to[(k + i) * width..][..LANES].as_mut_ptr()) };
+                    store(values[i], panel, (k + i) * width, LANES);
                 }
                 continue;
             }
             for i in 0..count {
                 let at = at + i * matrix.row_stride;
-                for (j, to) in to[(k + i) * width..][..LANES].iter_mut().enumerate() {
+                for (j, to) in panel[(k + i) * width..][..LANES].iter_mut().enumerate() {
                     *to = if j < filled { matrix.data[at + j * matrix.column_stride] } else { 0.0 };
                 }
             }

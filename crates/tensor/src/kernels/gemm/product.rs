@@ -9,8 +9,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::block::Panels;
-use super::pack::PackPanel;
+use super::pack::PackPanels;
 use super::{MatrixRef, split};
 use crate::kernels::conv::fused::Normalise;
 use crate::kernels::simd::{self, LANES};
@@ -20,16 +19,17 @@ use crate::kernels::{Arithmetic, InstructionSet, scratch};
 const DEPTH: usize = 1024;
 /// The most rows of c to a task.
 pub(super) const ROWS: usize = 96;
-/// A product of no more rows than this is cut into columns alone. It does not read b often enough
-/// to be worth a copy, and neither does one of no more terms.
+/// A product of no more rows than this is cut into columns alone.
 pub(super) const FEW: usize = 128;
 /// Sums of many terms are added up in parts, if there are no more sums than this.
 const FEW_SUMS: usize = 1 << 19;
 /// The most sums of all parts.
 const PART_SUMS: usize = 1 << 22;
-/// So many values are a page: rows that begin as many apart would fall into the same set of the
-/// cache, and those further apart than that are slow to find.
+/// So many values are a page: rows that begin a multiple of it apart would fall into the same set of
+/// the cache.
 const PAGE: usize = 1024;
+/// Columns that a task packs into panels: memory is read fastest some cache lines at a time.
+const TOGETHER: usize = 64;
 /// Tasks that a product is cut into at least, if it is large enough.
 pub(super) const TASKS: usize = 8;
 
@@ -121,15 +121,6 @@ impl<'a> Product<'a> {
         }
     }
 
-    /// Whether b is read where it lies: it is read for few rows or terms, its rows are contiguous, not
-    /// normalised, made of whole vectors, and near each other.
-    fn b_in_place(&self) -> bool {
-        let MatrixRef { columns, row_stride, column_stride, .. } = self.b;
-        let few = self.a.rows <= FEW || self.b.rows <= FEW;
-        let whole = columns % LANES == 0 && row_stride % LANES == 0;
-        few && whole && row_stride <= PAGE && column_stride == 1 && self.normalise_b.is_none()
-    }
-
     /// How many terms of a sum are taken in one go: about [`DEPTH`], and equal shares.
     pub(super) fn stretch(&self) -> usize {
         let depth = self.a.columns;
@@ -143,36 +134,38 @@ impl<'a> Product<'a> {
     }
 
     /// Lends `body` the panels of the rows of b that belong to a stretch.
-    pub(super) fn panels(
-        &self,
-        set: InstructionSet,
-        stretch: &Stretch,
-        body: impl FnOnce(Panels<'_>),
-    ) {
+    pub(super) fn panels(&self, set: InstructionSet, stretch: &Stretch, body: impl FnOnce(&[f32])) {
         let (width, terms) = (simd::columns(set) * LANES, stretch.terms.clone());
-        if self.b_in_place() {
-            let (next, step) = (width, self.b.row_stride);
-            return body(Panels { values: self.b.data, next, step }.skip(terms.start * step));
-        }
         let next = width * terms.len();
+        let task = next * (TOGETHER / width).max(1);
         scratch::with_thread_buffer(self.b.columns.div_ceil(width) * next, |panels| {
-            let pack = |(p, panel)| {
-                let (matrix, normalise, by_rows) = (self.b, self.normalise_b, self.exchanged);
-                let (first, terms) = (p * width, terms.clone());
-                simd::run(
-                    set,
-                    PackPanel { matrix, normalise, by_rows, first, terms, width, panel },
-                );
+            let pack = |(p, panels)| {
+                simd::run(set, self.pack(p * TOGETHER.max(width), terms.clone(), width, panels));
             };
             if terms.is_empty() {
                 // There is nothing to pack.
             } else if stretch.shared {
-                panels.par_chunks_mut(next).enumerate().for_each(pack);
+                panels.par_chunks_mut(task).enumerate().for_each(pack);
             } else {
-                panels.chunks_mut(next).enumerate().for_each(pack);
+                panels.chunks_mut(task).enumerate().for_each(pack);
             }
-            body(Panels { values: panels, next, step: width });
+            body(panels);
         });
+    }
+
+    /// The packing of panels of `width` columns, from `first` on.
+    pub(super) fn pack<'p>(
+        &self,
+        first: usize,
+        terms: Range<usize>,
+        width: usize,
+        panels: &'p mut [f32],
+    ) -> PackPanels<'p>
+    where
+        'a: 'p,
+    {
+        let (matrix, normalise, by_rows) = (self.b, self.normalise_b, self.exchanged);
+        PackPanels { matrix, normalise, by_rows, first, terms, width, panels }
     }
 }
 
