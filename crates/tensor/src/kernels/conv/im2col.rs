@@ -23,19 +23,20 @@ const PATCHES: usize = if cfg!(test) { 1 << 12 } else { 1 << 22 };
 /// matrix unit, which waits for memory otherwise. Rounded weights are a third as large.
 pub(super) fn serves(with: Arithmetic, shape: &Conv2dShape) -> bool {
     let most = if with.rounds() { 16 } else { 64 };
-    is_deep(with, shape) && shape.pixels() <= most
+    with.set == InstructionSet::Amx && is_deep(shape) && shape.pixels() <= most
 }
 
-/// The same for the weight gradient, whose direct kernel reads no weights.
-pub(super) fn serves_weight_gradient(with: Arithmetic, shape: &Conv2dShape) -> bool {
-    is_deep(with, shape) && shape.pixels() <= 16
+/// The same for the weight gradient, whose direct kernel reads no weights, but sums as many for a few images'
+/// little work, whatever multiplies.
+pub(super) fn serves_weight_gradient(shape: &Conv2dShape) -> bool {
+    is_deep(shape) && shape.pixels() <= 16
 }
 
 /// Whether there are so many weights that each task would read them from memory. Tests have some that count
 /// as many.
-fn is_deep(with: Arithmetic, shape: &Conv2dShape) -> bool {
+fn is_deep(shape: &Conv2dShape) -> bool {
     const WEIGHTS: usize = if cfg!(test) { 1 << 12 } else { 1 << 19 };
-    with.set == InstructionSet::Amx && shape.weight_len() >= WEIGHTS
+    shape.weight_len() >= WEIGHTS
 }
 
 impl Conv2dShape {

@@ -71,7 +71,7 @@ impl Algorithm {
         }
         if winograd::serves_weight_gradient(choice, shape) {
             Self::Winograd
-        } else if im2col::serves_weight_gradient(with, shape) {
+        } else if im2col::serves_weight_gradient(shape) {
             Self::Im2col
         } else {
             Self::Direct
