@@ -10,14 +10,13 @@
 //! The batch is cut into chunks, and wide weights into groups of columns, by shape only. Every slab
 //! starts from zero and is added to the partial sum of its chunk; the chunks are added in order.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use super::Conv2dShape;
 use super::by_images::ByImages;
 use super::chunks::add_up;
 use super::correlation::{Correlation, Direction};
+use super::fused::{load, store};
 use super::padded::{Load, Window};
 use super::split;
 use crate::kernels::simd::{self, LANES, Task, Vector};
@@ -61,7 +60,7 @@ pub(in crate::kernels) fn direct<L: Load>(
         None => columns * cut.depth,
     };
     let (partial_len, group_len) = (columns_len(cut.columns), columns_len(cut.group));
-    let buffer_len = shape.slab_len() + shape.ragged_len();
+    let buffer_len = shape.slab_len() + cut.copied_len(with.set, shape);
     let partials = scratch.take(cut.chunks(shape) * partial_len);
     let image_len = input.len() / shape.batch;
     partials.par_chunks_mut(partial_len).enumerate().for_each(|(c, partial)| {
@@ -121,6 +120,15 @@ impl Cut {
         shape.batch.div_ceil(self.images)
     }
 
+    /// Values of the gradient of a slab in panels, if it is copied to them: if its channels are not whole
+    /// vectors, or so many that those of one panel would share few sets of the cache.
+    fn copied_len(&self, set: InstructionSet, shape: &Conv2dShape) -> usize {
+        let near = self.columns <= 4 * simd::columns(set) * LANES;
+        let (images, band) = shape.slab();
+        let pixels = images * band * shape.output_image()[1];
+        if near && self.columns == shape.out_channels { 0 } else { pixels * self.group }
+    }
+
     /// Whether all columns are one group, of a weight that is not wide.
     pub(super) fn is_whole(&self) -> bool {
         self.depth * self.columns <= WIDE
@@ -162,8 +170,7 @@ struct Chunk<'a, L> {
     /// Panels of (depth, 16 N).
     partial: &'a mut [f32],
     load: L,
-    /// Working memory for a slab: its padded input, and its gradient if its channels are not whole
-    /// vectors.
+    /// Working memory for a slab: its padded input, and its gradient if that is copied.
     buffer: &'a mut [f32],
 }
 
@@ -171,9 +178,10 @@ struct Chunk<'a, L> {
 struct Slab<'a> {
     window: &'a Window,
     padded: &'a [f32],
-    /// The output gradient of the rows, and its channels.
+    /// The output gradient of the rows.
     gradient: &'a [f32],
-    channels: usize,
+    /// Whether the gradient is a copy in panels.
+    in_panels: bool,
     rows: usize,
     images: usize,
 }
@@ -192,14 +200,6 @@ impl Conv2dShape {
         let (images, band) = self.slab();
         images * Correlation::new(*self, Direction::Forward).window(&(0..band)).len()
     }
-
-    /// Values of the gradient of a slab with whole vectors of channels, if a copy is needed.
-    fn ragged_len(&self) -> usize {
-        let channels = self.out_channels.next_multiple_of(LANES);
-        let (images, band) = self.slab();
-        let pixels = images * band * self.output_image()[1];
-        if channels == self.out_channels { 0 } else { pixels * channels }
-    }
 }
 
 impl<L: Load> Task for Chunk<'_, L> {
@@ -210,12 +210,12 @@ impl<L: Load> Task for Chunk<'_, L> {
         let shape = self.shape;
         let correlation = Correlation::new(*shape, Direction::Forward);
         let [height, width] = shape.output_image();
-        let (outputs, channels) = (shape.out_channels, shape.out_channels.next_multiple_of(LANES));
+        let outputs = shape.out_channels;
         let image_len = shape.image[0] * shape.image[1] * shape.in_channels;
         let gradient_len = height * width * outputs;
         let batch = self.input.len() / image_len;
         let (images, band) = shape.slab();
-        let (padded, ragged) = std::mem::take(&mut self.buffer).split_at_mut(shape.slab_len());
+        let (padded, copy) = std::mem::take(&mut self.buffer).split_at_mut(shape.slab_len());
         self.partial.fill(0.0);
         for first in (0..batch).step_by(images) {
             let images = images.min(batch - first);
@@ -228,12 +228,13 @@ impl<L: Load> Task for Chunk<'_, L> {
                 let pixels = images * rows.len() * width;
                 let start = first * gradient_len + row * width * outputs;
                 let mut gradient = &self.gradient[start..][..pixels * outputs];
-                if outputs != channels {
-                    pad_channels(gradient, outputs, ragged, channels);
-                    gradient = &ragged[..pixels * channels];
+                let in_panels = !copy.is_empty();
+                if in_panels {
+                    self.copy_panels::<V>(gradient, copy);
+                    gradient = copy;
                 }
                 let (padded, rows) = (&*padded, rows.len());
-                let slab = Slab { window: &window, padded, gradient, channels, rows, images };
+                let slab = Slab { window: &window, padded, gradient, in_panels, rows, images };
                 self.add::<V>(&slab);
             }
         }
@@ -241,36 +242,70 @@ impl<L: Load> Task for Chunk<'_, L> {
 }
 
 impl<L: Load> Chunk<'_, L> {
+    /// Copies a slab's gradient to panels, one after the other, zeros in the channels that there are not.
+    #[inline(always)]
+    fn copy_panels<V: Vector>(&self, gradient: &[f32], to: &mut [f32]) {
+        let outputs = self.shape.out_channels;
+        let pixels = gradient.len() / outputs;
+        for (first, width) in self.panels::<V>() {
+            let to = to[first * pixels..][..width * pixels].chunks_exact_mut(width);
+            for (to, from) in to.zip(gradient.chunks_exact(outputs)) {
+                for j in (0..width).step_by(LANES) {
+                    let column = self.first + first + j;
+                    let filled = outputs.saturating_sub(column).min(LANES);
+                    store(load::<V>(from, column.min(outputs), filled), to, j, LANES);
+                }
+            }
+        }
+    }
+
+    /// First columns and widths of the panels of the group.
+    #[inline(always)]
+    fn panels<V: Vector>(&self) -> impl Iterator<Item = (usize, usize)> + use<V, L> {
+        let group = self.partial.len() / (self.shape.weight_len() / self.shape.out_channels);
+        let most = V::COLUMNS * LANES;
+        (0..group).step_by(most).map(move |first| (first, most.min(group - first)))
+    }
+
     /// Adds the outer products of a slab to the partial sums.
     #[inline(always)]
     fn add<V: Vector>(&mut self, slab: &Slab<'_>) {
         let run = self.shape.kernel[1] * self.shape.in_channels;
         let depth = self.shape.kernel[0] * run;
-        let group = self.partial.len() / depth;
-        for first in (0..group).step_by(V::COLUMNS * LANES) {
-            let width = (V::COLUMNS * LANES).min(group - first);
-            let columns = self.first + first..self.first + first + width;
+        let pixels = slab.images * slab.rows * self.shape.output_image()[1];
+        for (first, width) in self.panels::<V>() {
+            let gradient = if slab.in_panels {
+                (&slab.gradient[first * pixels..], width)
+            } else {
+                (&slab.gradient[self.first + first..], self.shape.out_channels)
+            };
             let panel = &mut self.partial[first * depth..][..width * depth];
-            match (V::ROWS, width / LANES, run % 8) {
-                (8, 2, 0) => panel_rows::<V, 1, 8, 2>(self.shape, slab, columns, panel),
-                (8, 2, _) => panel_rows::<V, 8, 1, 2>(self.shape, slab, columns, panel),
-                (8, _, 0) => panel_rows::<V, 2, 8, 1>(self.shape, slab, columns, panel),
-                (8, ..) => panel_rows::<V, 8, 1, 1>(self.shape, slab, columns, panel),
-                (6, _, 0) => panel_rows::<V, 1, 4, 1>(self.shape, slab, columns, panel),
-                (6, ..) => panel_rows::<V, 6, 1, 1>(self.shape, slab, columns, panel),
-                _ => panel_rows::<V, 2, 1, 1>(self.shape, slab, columns, panel),
+            let work = (self.shape, slab, gradient, panel);
+            // Rows that are neighbours in each patch share a pointer.
+            let share = |rows| run.is_multiple_of(rows);
+            match (V::ROWS, width / LANES) {
+                (8, 2) if share(8) => panel_rows::<V, 1, 8, 2>(work),
+                (8, 2) => panel_rows::<V, 8, 1, 2>(work),
+                (8, _) if share(8) => panel_rows::<V, 2, 8, 1>(work),
+                (8, _) => panel_rows::<V, 8, 1, 1>(work),
+                (6, _) if share(6) => panel_rows::<V, 1, 6, 1>(work),
+                (6, _) if share(2) => panel_rows::<V, 3, 2, 1>(work),
+                (6, _) if share(3) => panel_rows::<V, 2, 3, 1>(work),
+                (6, _) => panel_rows::<V, 6, 1, 1>(work),
+                _ => panel_rows::<V, 2, 1, 1>(work),
             }
         }
     }
 }
 
+/// A slab with the gradient's columns of a panel, from their first on and by the distance of pixels, and the
+/// panel's sums.
+type Work<'a> = (&'a Conv2dShape, &'a Slab<'a>, (&'a [f32], usize), &'a mut [f32]);
+
 /// All rows of a panel of 16 N columns, Q blocks of B rows at a time.
 #[inline(always)]
 fn panel_rows<V: Vector, const Q: usize, const B: usize, const N: usize>(
-    shape: &Conv2dShape,
-    slab: &Slab<'_>,
-    columns: Range<usize>,
-    panel: &mut [f32],
+    (shape, slab, (gradient, step), panel): Work<'_>,
 ) {
     let width = shape.output_image()[1];
     let run = shape.kernel[1] * shape.in_channels;
@@ -290,16 +325,14 @@ fn panel_rows<V: Vector, const Q: usize, const B: usize, const N: usize>(
                 let from = image * slab.window.len() + y * down;
                 let pixel = (image * slab.rows + y) * width;
                 debug_assert!(from + offsets[Q - 1] + (width - 1) * along + B <= slab.padded.len());
-                debug_assert!(
-                    (pixel + width - 1) * slab.channels + columns.end <= slab.gradient.len()
-                );
+                debug_assert!((pixel + width - 1) * step + N * LANES <= gradient.len());
                 // SAFETY: the window holds the patch of each of the slab's pixels, of which block
-                // `offsets[q]` is a part; the gradient holds `channels` values for each pixel,
-                // and the panel's columns are 16 N of them.
+                // `offsets[q]` is a part; the gradient holds the panel's 16 N columns of each, `step`
+                // values from a pixel to the next.
                 unsafe {
                     let x = offsets.map(|offset| slab.padded.as_ptr().add(from + offset));
-                    let g = slab.gradient.as_ptr().add(pixel * slab.channels + columns.start);
-                    multiply(&mut sums, x, along, g, slab.channels, width);
+                    let g = gradient.as_ptr().add(pixel * step);
+                    multiply(&mut sums, x, along, g, step, width);
                 }
             }
         }
@@ -321,14 +354,5 @@ fn panel_rows<V: Vector, const Q: usize, const B: usize, const N: usize>(
                 }
             }
         }
-    }
-}
-
-/// Copies pixels of `channels` values to pixels of `padded_channels`, zeros after them.
-fn pad_channels(from: &[f32], channels: usize, to: &mut [f32], padded_channels: usize) {
-    let pixels = from.chunks_exact(channels).zip(to.chunks_exact_mut(padded_channels));
-    for (from, to) in pixels {
-        to[..channels].copy_from_slice(from);
-        to[channels..].fill(0.0);
     }
 }
