@@ -142,7 +142,8 @@ fn three(batch: usize, side: usize, channels: [usize; 2], stride: usize) -> Conv
     }
 }
 
-/// Bands of one image, groups of images, chunks and column groups of the weight gradient.
+/// Bands of one image, groups of images, chunks and column groups of the weight gradient, panels of its
+/// output gradient.
 #[test]
 fn every_way_to_cut_the_work_is_the_definition() {
     for shape in [
@@ -151,6 +152,9 @@ fn every_way_to_cut_the_work_is_the_definition() {
         three(19, 9, [16, 16], 1),
         three(37, 4, [130, 128], 1),
         three(3, 2, [64, 300], 1),
+        three(7, 5, [130, 144], 1),
+        three(3, 5, [64, 300], 2),
+        three(2, 11, [16, 144], 1),
         Conv2dShape { kernel: [5; 2], padding: [2; 2], ..three(3, 15, [64, 64], 1) },
         Conv2dShape { kernel: [1; 2], padding: [0; 2], ..three(18, 16, [16, 32], 2) },
     ] {

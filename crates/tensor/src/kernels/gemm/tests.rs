@@ -99,10 +99,10 @@ fn a_bias_is_as_long_as_a_row() {
     let _ = work.bias(&[1.0, 2.0]);
 }
 
-/// Second factors that are read where they lie: whole vectors, of the last panel too, few rows or
+/// Panels that tasks share and panels that one task packs: whole vectors, of the last panel too, few rows or
 /// few terms.
 #[test]
-fn factors_are_read_in_place() {
+fn panels_of_whole_vectors() {
     for (m, n, k) in
         [(9, 48, 40), (128, 16, 600), (129, 80, 128), (300, 16, 1), (1, 1024, 2), (60, 48, 2100)]
     {
@@ -133,7 +133,7 @@ fn threads_do_not_change_the_bits() {
 
 /// A second factor whose rows lie further apart than they are long.
 #[test]
-fn strided_factors_are_read_in_place() {
+fn strided_factors() {
     let (m, n, k, stride) = (7, 32, 50, 48);
     let (a, b) = (values(m * k, 1), values(k * stride, 2));
     let dense: Vec<f32> = b.chunks(stride).flat_map(|row| &row[..n]).copied().collect();
