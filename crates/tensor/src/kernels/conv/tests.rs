@@ -153,7 +153,7 @@ fn every_way_to_cut_the_work_is_the_definition() {
         three(37, 4, [130, 128], 1),
         three(3, 2, [64, 300], 1),
         three(7, 5, [130, 144], 1),
-        three(3, 5, [64, 300], 2),
+        three(3, 9, [64, 300], 2),
         three(2, 11, [16, 144], 1),
         Conv2dShape { kernel: [5; 2], padding: [2; 2], ..three(3, 15, [64, 64], 1) },
         Conv2dShape { kernel: [1; 2], padding: [0; 2], ..three(18, 16, [16, 32], 2) },
