@@ -26,8 +26,8 @@ pub(super) fn serves(with: Arithmetic, shape: &Conv2dShape) -> bool {
     with.set == InstructionSet::Amx && is_deep(shape) && shape.pixels() <= most
 }
 
-/// The same for the weight gradient, whose direct kernel reads no weights, but sums as many for a few images'
-/// little work, whatever multiplies.
+/// The same for the weight gradient, with any instructions: its direct kernel reads and writes as many sums as
+/// there are weights for each few images.
 pub(super) fn serves_weight_gradient(shape: &Conv2dShape) -> bool {
     is_deep(shape) && shape.pixels() <= 16
 }

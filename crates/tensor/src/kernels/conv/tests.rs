@@ -196,6 +196,40 @@ fn threads_do_not_change_the_bits() {
     }
 }
 
+/// Weight gradients of small images of many channels, which are products of patches unless a pass takes some
+/// images at a time: by the direct kernel as well, on one thread and on five.
+#[test]
+fn direct_weight_gradients_of_small_images() {
+    for shape in [
+        three(37, 4, [130, 128], 1),
+        three(3, 2, [64, 300], 1),
+        three(21, 4, [32, 48], 1),
+        three(19, 7, [48, 144], 2),
+        Conv2dShape { kernel: [1; 2], padding: [0; 2], ..three(18, 8, [70, 160], 2) },
+    ] {
+        let (x, g) = (values(shape.input_len(), 1), values(shape.output_len(), 3));
+        let mut expected = vec![0.0; shape.weight_len()];
+        plain::weight_gradient(&shape, &wide(&x), &wide(&g), &mut expected, &mut Scratch::new());
+        for with in Arithmetic::available().filter(|with| !with.rounds()) {
+            let on = |threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let (gradient, mut dw) =
+                    (Stored { values: &g, batch: shape.batch }, vec![f32::NAN; shape.weight_len()]);
+                pool.install(|| {
+                    let scratch = &mut Scratch::new();
+                    weight_gradient::direct(
+                        with, &shape, &x, &gradient, &mut dw, scratch, Identity,
+                    );
+                });
+                dw
+            };
+            let found = on(1);
+            assert!(error(&found, &expected) < 1e-5, "{with:?} {shape:?}");
+            assert!(found == on(5), "{with:?} {shape:?}");
+        }
+    }
+}
+
 /// The error of Winograd's transforms, relative to the largest value, for each shape of the
 /// networks they serve.
 #[test]

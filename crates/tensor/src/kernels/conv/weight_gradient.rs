@@ -5,7 +5,7 @@
 //! of its patch of the input with its gradient. A register tile of rows x 16 N columns stays in
 //! accumulators while a slab of pixels, small enough for the caches, passes by; no patch is ever
 //! copied. In the padded copy of the input the patch's kernel rows are runs of neighbouring values,
-//! so eight rows of the matrix are one pointer.
+//! so rows of the matrix that are neighbours share a pointer.
 //!
 //! The batch is cut into chunks, and wide weights into groups of columns, by shape only. Every slab
 //! starts from zero and is added to the partial sum of its chunk; the chunks are added in order.
@@ -121,9 +121,9 @@ impl Cut {
     }
 
     /// Values of the gradient of a slab in panels, if it is copied to them: if its channels are not whole
-    /// vectors, or so many that those of one panel would share few sets of the cache.
+    /// vectors, or so many that those of one panel would share few sets of the cache, and read often.
     fn copied_len(&self, set: InstructionSet, shape: &Conv2dShape) -> usize {
-        let near = self.columns <= 4 * simd::columns(set) * LANES;
+        let near = self.columns <= 4 * simd::columns(set) * LANES || self.depth < 64;
         let (images, band) = shape.slab();
         let pixels = images * band * shape.output_image()[1];
         if near && self.columns == shape.out_channels { 0 } else { pixels * self.group }
@@ -274,39 +274,48 @@ impl<L: Load> Chunk<'_, L> {
         let depth = self.shape.kernel[0] * run;
         let pixels = slab.images * slab.rows * self.shape.output_image()[1];
         for (first, width) in self.panels::<V>() {
-            let gradient = if slab.in_panels {
-                (&slab.gradient[first * pixels..], width)
+            let (gradient, step) = if slab.in_panels {
+                (&slab.gradient[first * pixels..][..width * pixels], width)
             } else {
                 (&slab.gradient[self.first + first..], self.shape.out_channels)
             };
-            let panel = &mut self.partial[first * depth..][..width * depth];
-            let work = (self.shape, slab, gradient, panel);
+            let sums = &mut self.partial[first * depth..][..width * depth];
+            let (shape, panel) = (self.shape, Panel { gradient, step, sums });
             // Rows that are neighbours in each patch share a pointer.
             let share = |rows| run.is_multiple_of(rows);
             match (V::ROWS, width / LANES) {
-                (8, 2) if share(8) => panel_rows::<V, 1, 8, 2>(work),
-                (8, 2) => panel_rows::<V, 8, 1, 2>(work),
-                (8, _) if share(8) => panel_rows::<V, 2, 8, 1>(work),
-                (8, _) => panel_rows::<V, 8, 1, 1>(work),
-                (6, _) if share(6) => panel_rows::<V, 1, 6, 1>(work),
-                (6, _) if share(2) => panel_rows::<V, 3, 2, 1>(work),
-                (6, _) if share(3) => panel_rows::<V, 2, 3, 1>(work),
-                (6, _) => panel_rows::<V, 6, 1, 1>(work),
-                _ => panel_rows::<V, 2, 1, 1>(work),
+                (8, 2) if share(8) => panel_rows::<V, 1, 8, 2>(shape, slab, panel),
+                (8, 2) => panel_rows::<V, 8, 1, 2>(shape, slab, panel),
+                (8, _) if share(8) => panel_rows::<V, 2, 8, 1>(shape, slab, panel),
+                (8, _) => panel_rows::<V, 8, 1, 1>(shape, slab, panel),
+                (6, _) if share(6) => panel_rows::<V, 1, 6, 1>(shape, slab, panel),
+                (6, _) if share(2) => panel_rows::<V, 3, 2, 1>(shape, slab, panel),
+                (6, _) if share(3) => panel_rows::<V, 2, 3, 1>(shape, slab, panel),
+                (6, _) => panel_rows::<V, 6, 1, 1>(shape, slab, panel),
+                _ => panel_rows::<V, 2, 1, 1>(shape, slab, panel),
             }
         }
     }
 }
 
-/// A slab with the gradient's columns of a panel, from their first on and by the distance of pixels, and the
-/// panel's sums.
-type Work<'a> = (&'a Conv2dShape, &'a Slab<'a>, (&'a [f32], usize), &'a mut [f32]);
+/// 16 N columns.
+struct Panel<'a> {
+    /// Those of the output gradient, from the first of the slab's first pixel on.
+    gradient: &'a [f32],
+    /// From a pixel to the next.
+    step: usize,
+    /// (depth, 16 N).
+    sums: &'a mut [f32],
+}
 
 /// All rows of a panel of 16 N columns, Q blocks of B rows at a time.
 #[inline(always)]
 fn panel_rows<V: Vector, const Q: usize, const B: usize, const N: usize>(
-    (shape, slab, (gradient, step), panel): Work<'_>,
+    shape: &Conv2dShape,
+    slab: &Slab<'_>,
+    panel: Panel<'_>,
 ) {
+    let Panel { gradient, step, sums: all } = panel;
     let width = shape.output_image()[1];
     let run = shape.kernel[1] * shape.in_channels;
     let row_len = slab.window.row_len();
@@ -345,7 +354,7 @@ fn panel_rows<V: Vector, const Q: usize, const B: usize, const N: usize>(
             for b in 0..B {
                 let row = ((first + q) * B + b) * N * LANES;
                 for n in 0..N {
-                    let to = &mut panel[row + n * LANES..][..LANES];
+                    let to = &mut all[row + n * LANES..][..LANES];
                     // SAFETY: `to` holds sixteen values.
                     unsafe {
                         let sum = V::load(to.as_ptr()).add(sums[q][b][n]);

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::pack::{Strips, padded_len};
-use super::product::{Product, Stretch};
+use super::product::{Product, Stretch, together};
 use super::sums::{Panel, Target};
 use crate::kernels::conv::fused::{load, store};
 use crate::kernels::simd::{self, LANES, Task, Vector};
@@ -16,7 +16,8 @@ use crate::kernels::{InstructionSet, scratch};
 pub(super) struct Block<'a> {
     pub(super) product: &'a Product<'a>,
     pub(super) stretch: &'a Stretch,
-    /// Those of the stretch from the block's first column on; without them the block packs its own.
+    /// Those of the stretch from the block's first column on; without them the block packs its own, some at
+    /// a time.
     pub(super) panels: Option<&'a [f32]>,
     pub(super) rows: Range<usize>,
     pub(super) columns: Range<usize>,
@@ -38,8 +39,8 @@ impl Block<'_> {
         let width = simd::columns(set) * LANES;
         let exchanged = if self.strides[1] == 1 { 0 } else { rows.next_multiple_of(LANES) };
         let kept = exchanged * width;
-        let columns = if self.panels.is_some() { 0 } else { self.columns.len() };
-        let packed = columns.next_multiple_of(width) * self.stretch.terms.len();
+        let own = if self.panels.is_some() { 0 } else { together(width) };
+        let packed = own.min(self.columns.len().next_multiple_of(width)) * self.stretch.terms.len();
         scratch::with_thread_buffer(packed + copied + kept, |buffer| {
             let (packed, buffer) = buffer.split_at_mut(packed);
             let (copy, kept) = buffer.split_at_mut(copied);
@@ -86,14 +87,20 @@ impl Buffered<'_> {
             Strips { matrix, normalise, rows, terms, copy }.fill::<V, R>();
         }
         let width = N * LANES;
-        if !packed.is_empty() {
-            let (first, terms) = (block.columns.start, terms.clone());
-            block.product.pack(first, terms, width, packed).run::<V>();
-        }
-        let panels = block.panels.unwrap_or(packed);
         for (p, column) in block.columns.clone().step_by(width).enumerate() {
             let columns = column..(column + width).min(block.columns.end);
-            let values = &panels[p * width * terms.len()..];
+            let values = match block.panels {
+                Some(panels) => &panels[p * width * terms.len()..],
+                None => {
+                    let among = p % (together(width) / width);
+                    if among == 0 && !packed.is_empty() {
+                        let left = (block.columns.end - column).next_multiple_of(width);
+                        let next = &mut packed[..together(width).min(left) * terms.len()];
+                        block.product.pack(column, terms.clone(), width, next).run::<V>();
+                    }
+                    &packed[among * width * terms.len()..]
+                }
+            };
             let panel = Panel { values, step: width, terms: terms.len() };
             let to = if kept.is_empty() {
                 block.target(columns.clone())

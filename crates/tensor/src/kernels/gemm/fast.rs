@@ -1,8 +1,8 @@
 //! The `f32` product `c = a b + bias`: register tiles over panels.
 //!
-//! The terms of the sums are taken in stretches. For each, b is packed into panels of 16 N columns,
-//! and c is cut into blocks, in parallel: a task runs every panel over its rows of a, and the rows of
-//! a tile stay in the first cache level. The sums of stretches are added in order. Where they are few,
+//! The terms of the sums are taken in stretches. For each, b is packed into panels of 16 N columns (by
+//! the task that multiplies them, if one alone does), and c is cut into blocks, in parallel: a task
+//! runs every panel over its rows of a, and the rows of a tile stay in the first cache level. The sums of stretches are added in order. Where they are few,
 //! as in the weight gradient of a large batch, stretches have sums of their own, and can be taken side
 //! by side.
 
@@ -38,7 +38,7 @@ pub(in crate::kernels) fn product(with: Arithmetic, product: &Product<'_>, c: Ma
     let across = TASKS.div_ceil(down.max(1)).min(columns.div_ceil(width)).max(1);
     let block_columns = columns.div_ceil(across).next_multiple_of(width);
     let across = columns.div_ceil(block_columns);
-    // Panels that one task alone reads are packed by it, into its own cache.
+    // Panels that one task alone reads are packed by it, while they are in its cache.
     let own_panels = down == 1 && across > 1;
     let blocks = |stretch: &Stretch, panels: Option<&[f32]>, c: &mut [f32]| {
         let first_element = First::of(c);

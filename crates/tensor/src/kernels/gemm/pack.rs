@@ -32,6 +32,7 @@ impl Task for PackPanels<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Self { matrix, normalise, by_rows, first, terms, width, panels } = self;
+        debug_assert!(!terms.is_empty(), "there is nothing to pack");
         let normalise = normalise.as_ref();
         let blocks = panels.len() / (terms.len() * LANES);
         let columns = |block: usize| {

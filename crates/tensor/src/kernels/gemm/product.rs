@@ -28,10 +28,14 @@ const PART_SUMS: usize = 1 << 22;
 /// So many values are a page: rows that begin a multiple of it apart would fall into the same set of
 /// the cache.
 const PAGE: usize = 1024;
-/// Columns that a task packs into panels: memory is read fastest some cache lines at a time.
-const TOGETHER: usize = 64;
 /// Tasks that a product is cut into at least, if it is large enough.
 pub(super) const TASKS: usize = 8;
+
+/// Columns that are packed at a time into panels of so many: four cache lines of a row, as memory is read
+/// fastest some lines at a time.
+pub(super) const fn together(width: usize) -> usize {
+    64_usize.next_multiple_of(width)
+}
 
 /// A product of two matrices.
 #[derive(Debug, Clone, Copy)]
@@ -137,10 +141,10 @@ impl<'a> Product<'a> {
     pub(super) fn panels(&self, set: InstructionSet, stretch: &Stretch, body: impl FnOnce(&[f32])) {
         let (width, terms) = (simd::columns(set) * LANES, stretch.terms.clone());
         let next = width * terms.len();
-        let task = next * (TOGETHER / width).max(1);
+        let task = together(width) * terms.len();
         scratch::with_thread_buffer(self.b.columns.div_ceil(width) * next, |panels| {
             let pack = |(p, panels)| {
-                simd::run(set, self.pack(p * TOGETHER.max(width), terms.clone(), width, panels));
+                simd::run(set, self.pack(p * together(width), terms.clone(), width, panels));
             };
             if terms.is_empty() {
                 // There is nothing to pack.
