@@ -2,9 +2,9 @@
 //!
 //! The terms of the sums are taken in stretches. For each, b is packed into panels of 16 N columns (by
 //! the task that multiplies them, if one alone does), and c is cut into blocks, in parallel: a task
-//! runs every panel over its rows of a, and the rows of a tile stay in the first cache level. The sums of stretches are added in order. Where they are few,
-//! as in the weight gradient of a large batch, stretches have sums of their own, and can be taken side
-//! by side.
+//! runs every panel over its rows of a, and the rows of a tile stay in the first cache level. The sums
+//! of stretches are added in order. Where they are few, as in the weight gradient of a large batch,
+//! stretches have sums of their own, and can be taken side by side.
 
 use rayon::prelude::*;
 
