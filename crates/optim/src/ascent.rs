@@ -63,11 +63,11 @@ impl<R: Real> Ascent<R> {
             AscentScope::GhostBatch => {
                 self.waves.begin(step, w.len(), [oracle.ghosts(), 1], scratch.len());
                 while let Some(mut wave) = self.waves.next_wave() {
-                    wave.evaluate(oracle, scratch, |oracle, at, slot, scratch| {
+                    wave.evaluate(oracle, scratch, &|oracle, at, slot, scratch| {
                         oracle.gradient(at, w, &mut slot.gradient, scratch) // 1
                     })?;
                     wave.accept(oracle, scratch);
-                    wave.evaluate(oracle, scratch, |oracle, at, slot, scratch| {
+                    wave.evaluate(oracle, scratch, &|oracle, at, slot, scratch| {
                         slot.point();
                         ascend(w, &slot.gradient, &mut slot.point); // 2
                         oracle.gradient(at, &slot.point, &mut slot.gradient, scratch) // 3

@@ -109,7 +109,7 @@ impl<R: Real> Waves<R> {
     ) -> Result<Mean<'_, R>, StepError<O::Error>> {
         self.begin(step, w.len(), [oracle.ghosts(), 1], scratch.len());
         while let Some(mut wave) = self.next_wave() {
-            wave.evaluate(oracle, scratch, |oracle, at, slot, scratch| {
+            wave.evaluate(oracle, scratch, &|oracle, at, slot, scratch| {
                 oracle.gradient(at, w, &mut slot.gradient, scratch)
             })?;
             if accept {
@@ -145,6 +145,16 @@ impl<R: Real> Mean<'_, R> {
     }
 }
 
+/// Computes the gradient of a copy into its slot, and returns the loss.
+type Gradient<'a, R, O> = dyn Fn(
+        &O,
+        GhostCopy,
+        &mut Slot<R>,
+        &mut <O as GradientOracle<R>>::Scratch,
+    ) -> Result<f64, <O as GradientOracle<R>>::Error>
+    + Sync
+    + 'a;
+
 /// Consecutive copies, one per slot.
 #[derive(Debug)]
 pub(crate) struct Wave<'a, R> {
@@ -167,7 +177,7 @@ impl<R: Real> Wave<'_, R> {
         &mut self,
         oracle: &O,
         scratch: &mut [O::Scratch],
-        gradient: impl Fn(&O, GhostCopy, &mut Slot<R>, &mut O::Scratch) -> Result<f64, O::Error> + Sync,
+        gradient: &Gradient<'_, R, O>,
     ) -> Result<(), StepError<O::Error>> {
         let Waves { step, copies, .. } = *self.waves;
         let first = self.copies.start;

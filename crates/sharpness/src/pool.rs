@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use smoothout_tensor::Real;
 
-use crate::vector::CHUNK;
+use crate::vector::for_each_chunk;
 use crate::{Objective, SharpnessError};
 
 /// What one thread evaluates with.
@@ -60,7 +60,7 @@ impl<'o, O: Objective> Pool<'o, O> {
         &mut self,
         first: usize,
         out: &mut [f64],
-        evaluate: impl Fn(&O, usize, &mut Slot<O>) -> f64 + Sync,
+        evaluate: &(dyn Fn(&O, usize, &mut Slot<O>) -> f64 + Sync),
     ) {
         let objective = self.objective;
         let share = out.len().div_ceil(self.slots.len()).max(1);
@@ -98,10 +98,9 @@ impl<'o, O: Objective> Pool<'o, O> {
                 each(value, output)?;
             }
             let outputs = &*outputs;
-            sum.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, sum)| {
-                let range = chunk * CHUNK..chunk * CHUNK + sum.len();
+            for_each_chunk(sum, &|start, sum| {
                 for output in outputs {
-                    sum.iter_mut().zip(&output[range.clone()]).for_each(|(s, v)| *s += v.as_f64());
+                    sum.iter_mut().zip(&output[start..]).for_each(|(s, v)| *s += v.as_f64());
                 }
             });
         }
@@ -113,6 +112,7 @@ impl<'o, O: Objective> Pool<'o, O> {
 mod tests {
     use super::*;
     use crate::FnObjective;
+    use crate::vector::CHUNK;
 
     /// Numbers stand where their index says, vectors of several chunks are met and added in order,
     /// on any number of threads.
@@ -124,7 +124,7 @@ mod tests {
             let workers = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             workers.install(|| {
                 let (mut pool, mut values) = (Pool::of_vectors(&f), [0.0; 10]);
-                pool.values(3, &mut values, |_, j, _| j as f64);
+                pool.values(3, &mut values, &|_, j, _| j as f64);
                 let expected: Vec<f64> = (3..13).map(f64::from).collect();
                 assert_eq!(values[..], expected);
                 let (mut sum, mut order) = (vec![0.0; n], Vec::new());

@@ -1,7 +1,8 @@
 //! Sums over long vectors that do not depend on the number of threads.
 //!
 //! A range is cut into fixed chunks of [`CHUNK`] indices; each chunk is summed in order, in f64,
-//! and the chunks are added as a balanced tree whose shape follows from the length alone.
+//! and the chunks are added as a balanced tree whose shape follows from the length alone. What happens
+//! in a chunk is called through a pointer, so that Rayon's machinery is compiled once for all of them.
 
 use std::ops::Range;
 
@@ -24,8 +25,8 @@ pub(crate) fn zeros<R: Real>(len: usize) -> Vec<R> {
 /// Combines `piece` over the chunks of `range`, in a tree fixed by the length.
 pub(crate) fn reduce<T: Send>(
     range: Range<usize>,
-    piece: &(impl Fn(Range<usize>) -> T + Sync),
-    combine: &(impl Fn(T, T) -> T + Sync),
+    piece: &(dyn Fn(Range<usize>) -> T + Sync),
+    combine: &(dyn Fn(T, T) -> T + Sync),
 ) -> T {
     if range.len() <= CHUNK {
         return piece(range);
@@ -79,10 +80,15 @@ pub(crate) fn norm_inf<R: Real>(a: &[R]) -> f64 {
 
 /// Writes `out_i = f(i, out_i)` for each index, in parallel.
 pub(crate) fn update<R: Real>(out: &mut [R], f: impl Fn(usize, R) -> R + Sync) {
-    out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| {
-        let start = chunk * CHUNK;
+    for_each_chunk(out, &|start, out| {
         out.iter_mut().enumerate().for_each(|(i, value)| *value = f(start + i, *value));
     });
+}
+
+/// Calls `work` with the first index of each chunk and the chunk, in parallel.
+pub(crate) fn for_each_chunk<T: Send>(out: &mut [T], work: &(dyn Fn(usize, &mut [T]) + Sync)) {
+    let chunks = out.par_chunks_mut(CHUNK).enumerate();
+    chunks.for_each(|(chunk, out)| work(chunk * CHUNK, out));
 }
 
 /// y += factor x.

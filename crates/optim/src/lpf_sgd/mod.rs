@@ -132,7 +132,7 @@ impl<R: Real, U: Update<R>> Optimizer<R> for LpfSgd<R, U> {
         let Self { descent, kernel, waves, .. } = self;
         waves.begin(step, w.len(), [oracle.ghosts(), 1], scratch.len());
         while let Some(mut wave) = waves.next_wave() {
-            wave.evaluate(oracle, scratch, |oracle, at, slot, scratch| {
+            wave.evaluate(oracle, scratch, &|oracle, at, slot, scratch| {
                 kernel.perturb(gamma, step, at.copy as u64, w, slot.point()); // 2
                 oracle.gradient(at, &slot.point, &mut slot.gradient, scratch) // 3
             })?;

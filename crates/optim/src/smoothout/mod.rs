@@ -244,7 +244,7 @@ impl<R: Real, U: Update<R>> SmoothOut<R, U> {
                     self.chain.copy_from_slice(&slot.point);
                 }
             }
-            wave.evaluate(oracle, scratch, |oracle, at, slot, scratch| {
+            wave.evaluate(oracle, scratch, &|oracle, at, slot, scratch| {
                 let w = match smoothing {
                     None => w,
                     Some(smoothing) => {

@@ -226,7 +226,7 @@ impl Trace {
         let mut pool = Pool::of_vectors(objective);
         let mut moments = Moments::default();
         let ending = self.budget.sample(observer, 1, |first, out| {
-            pool.values(first, out, |_, j, slot| {
+            pool.values(first, out, &|_, j, slot| {
                 let (probe, product) = (&mut slot.point, &mut slot.second);
                 signs(key.copy(j as u64), &operator.selected, probe);
                 project_out(&range, probe);

@@ -98,8 +98,8 @@ impl ExpectedLoss {
         let mut values_b = [0.0; BATCH];
         let ending = self.budget.sample(observer, 2 * draw.evaluations(), |start, out| {
             let values_b = &mut values_b[..out.len()];
-            pool.values(start, out, |objective, j, slot| draw.value(objective, w_a, j, slot));
-            pool.values(start, values_b, |objective, j, slot| draw.value(objective, w_b, j, slot));
+            pool.values(start, out, &|objective, j, slot| draw.value(objective, w_a, j, slot));
+            pool.values(start, values_b, &|objective, j, slot| draw.value(objective, w_b, j, slot));
             for (&a, &b) in out.iter().zip(&*values_b) {
                 difference.push(error::finite("a perturbed loss", a - b)?);
                 first.push(a);

@@ -188,7 +188,7 @@ impl ExpectedLoss {
         let draw = Draw::new(self, layout);
         let mut moments = Moments::default();
         let ending = self.budget.sample(observer, draw.evaluations(), |first, out| {
-            pool.values(first, out, |objective, j, slot| draw.value(objective, w, j, slot));
+            pool.values(first, out, &|objective, j, slot| draw.value(objective, w, j, slot));
             for &value in &*out {
                 moments.push(error::finite("a perturbed loss", value)?);
             }

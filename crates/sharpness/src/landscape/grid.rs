@@ -193,7 +193,7 @@ impl Grid {
             let first = self.values.len();
             let out = &mut batch[..BATCH.min(count - first)];
             let grid = &*self;
-            pool.values(first, out, |objective, place, slot| {
+            pool.values(first, out, &|objective, place, slot| {
                 let mut coordinates = [0.0; MOST_AXES];
                 let coordinates = &mut coordinates[..grid.axes.len()];
                 grid.coordinates(place, coordinates);
