@@ -4,7 +4,7 @@
 //! and a perturbation of its own. The last, incomplete batch of an epoch is used: it is cut into
 //! ghost batches of G and a smaller one, and each gradient counts with its share of the examples.
 //! A ghost batch of one example has no variance, so it joins its neighbour, which then has G + 1
-//! examples, or is dropped. A batch of one single example has no neighbour and is always dropped.
+//! examples, or is dropped. A batch of one single example has no neighbour and is dropped, unless G is 1.
 //!
 //! # Source
 //! Hoffer et al. 2017, arXiv:1705.08741, algorithm 1 (Ghost Batch Norm).

@@ -182,7 +182,7 @@ impl Training {
         &self.unfinished
     }
 
-    /// Parameter updates in an epoch.
+    /// Batches in an epoch: parameter updates, or Entropy-SGD's Langevin steps.
     pub fn steps_per_epoch(&self) -> usize {
         self.data.train.len().div_ceil(self.experiment.batch_size)
     }

@@ -29,6 +29,8 @@ impl BenchCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("ghost_batch_size", |arg| arg.help("G, examples in a ghost batch; divides B [default: B]")))]
+#[command(mut_arg("radius", |arg| arg.help("a, the radius of smoothout and adasmoothout [default: 0.01]")))]
 pub(super) struct StepCommand {
     #[command(flatten)]
     spec: ExperimentSpec,
@@ -87,7 +89,7 @@ impl StepCommand {
         // As a framework without ghost batches would do it, unless they are asked for.
         spec.ghost_batch_size = spec.ghost_batch_size.or(spec.batch_size);
         let experiment = spec.resolve()?;
-        let network = Network::by_name(&experiment.model, spec.classes.unwrap_or(10))?;
+        let network = Network::by_name(&experiment.model, experiment.spec().classes.unwrap_or(10))?;
         let batch_size = experiment.batch_size;
         let Timing { ms: mut times, layers } = self.compute.run(|| {
             let step = StepTimer { warm_up: self.warm_up, steps: self.steps };

@@ -10,8 +10,28 @@ use crate::experiment::{ExperimentSpec, Method};
 use crate::run::RunFolder;
 use crate::training::EpochRecord;
 
+/// Settings of an experiment that are refused here: `--help` leaves them out.
+const REFUSED: [&str; 15] = [
+    "method",
+    "radius",
+    "rho",
+    "eta",
+    "ascent_scope",
+    "lpf_gamma",
+    "lpf_alpha",
+    "langevin_steps",
+    "langevin_rate",
+    "langevin_noise",
+    "entropy_gamma",
+    "entropy_scoping",
+    "swa_start",
+    "swa_cycle",
+    "swa_learning_rate",
+];
+
 /// Train by all three methods from the same weights on the same data in the same order.
 #[derive(Debug, Args)]
+#[command(mut_args(|arg| { let hide = REFUSED.contains(&arg.get_id().as_str()); arg.hide(hide) }))]
 pub(super) struct CompareCommand {
     #[command(flatten)]
     spec: ExperimentSpec,

@@ -69,12 +69,12 @@ struct Compute {
     /// Number of threads [default: one a core]; results do not depend on it
     #[arg(long)]
     threads: Option<usize>,
-    /// Algorithms of the convolutions: auto, direct, winograd or scalar [default: auto, or those of
-    /// the run that is resumed]
+    /// Algorithms of the convolutions: auto, direct, winograd or scalar [default: auto; a run that goes on
+    /// keeps its own]
     #[arg(long, value_parser = kernel_choice)]
     kernels: Option<KernelChoice>,
-    /// Instructions: amx, avx512, avx2 or baseline [default: those of the run that is resumed,
-    /// else the best of this processor]
+    /// Instructions: amx, avx512, avx2 or baseline [default: the best of this processor; of a run that goes
+    /// on the last it had]
     #[arg(long, value_parser = instruction_set)]
     instructions: Option<InstructionSet>,
 }
@@ -121,7 +121,7 @@ struct TrainingCompute {
     #[command(flatten)]
     all: Compute,
     /// Precision of the factors of products: f32, or bf16, which needs AMX (and is up to twice as fast there) or
-    /// AVX-512 BF16; weights and sums stay f32 [default: f32, or that of the run that is resumed]
+    /// AVX-512 BF16; weights and sums stay f32 [default: f32; a run that goes on keeps its own]
     #[arg(long, value_parser = precision)]
     precision: Option<Precision>,
 }
@@ -139,7 +139,7 @@ impl TrainingCompute {
     }
 
     /// The same with the algorithms and the precision of the run in `folder`, which goes on as it was begun,
-    /// and with its instruction set where this processor has it.
+    /// and with the instruction set of its last stretch where this processor has it.
     fn resuming(self, folder: &Path) -> anyhow::Result<Self> {
         let stretches = read_stretches(folder)?;
         let Some(stretch) = stretches.last() else { return Ok(self) };

@@ -68,12 +68,8 @@ pub(super) enum Precision {
 impl Subject {
     /// The network and the split.
     pub(super) fn load(&self) -> anyhow::Result<(Network, DataSet)> {
-        let classes = match self.dataset {
-            DataSetName::Cifar100 => 100,
-            _ => 10,
-        };
-        let network = Network::by_name(&self.model, self.classes.unwrap_or(classes))?;
         let set = DataSet::load(self.dataset, self.data_dir.as_deref(), self.split)?;
+        let network = Network::by_name(&self.model, self.classes.unwrap_or(set.classes))?;
         check_fit(&network, &set)?;
         Ok((network, set))
     }

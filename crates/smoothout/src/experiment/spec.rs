@@ -48,7 +48,7 @@ pub struct ExperimentSpec {
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub augment: Option<bool>,
-    /// Number of epochs, before regime adaptation [default: the model's published number]
+    /// Number of epochs, before regime adaptation [default: the model's, see `smoothout models`]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<usize>,
@@ -60,7 +60,7 @@ pub struct ExperimentSpec {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ghost_batch_size: Option<usize>,
-    /// Batches accumulated in one parameter update [default: 1]
+    /// M, batches accumulated in one parameter update [default: 1]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch_multiplier: Option<usize>,
@@ -72,23 +72,23 @@ pub struct ExperimentSpec {
     #[arg(long, value_parser = named::<Optimizer>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub optimizer: Option<Optimizer>,
-    /// A constant learning rate (instead of a regime), before its scaling with B/G [default for Adam: 0.001]
+    /// A constant learning rate (instead of a regime), before its scaling with M B/G, M the batch multiplier [default for Adam: 0.001]
     #[arg(long, allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f64>,
-    /// Learning rates by epoch, as 0:0.1,10:0.01 [default: the model's published regime]
+    /// Learning rates by epoch, as 0:0.1,10:0.01 [default: the model's, see `smoothout models`; constant for Adam]
     #[arg(long, value_parser = parse_regime)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub regime: Option<RegimeSpec>,
-    /// Move the published regime's epochs in proportion to --epochs [default: false]
+    /// Move the epochs of the model's regime in proportion to --epochs [default: false]
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shorten_regime: Option<bool>,
-    /// none, sqrt or linear in B/G [default: sqrt]
+    /// none, sqrt or linear in M B/G, M the batch multiplier [default: sqrt]
     #[arg(long, value_parser = named::<LearningRateScaling>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learning_rate_scaling: Option<LearningRateScaling>,
-    /// Multiply all epochs by B/G, rounded up [default: false]
+    /// Multiply all epochs by M B/G, rounded up, M the batch multiplier [default: false]
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub regime_adaptation: Option<bool>,
@@ -100,7 +100,7 @@ pub struct ExperimentSpec {
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nesterov: Option<bool>,
-    /// Weight decay, of Adam too [default: the model's published value]
+    /// Weight decay, of Adam too [default: the model's]
     #[arg(long, allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
@@ -136,7 +136,7 @@ pub struct ExperimentSpec {
     #[arg(long, allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tanh_scale: Option<f64>,
-    /// Take each perturbation away again [default: true]
+    /// Update the clean weights, not the perturbed ones [default: true]
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub denoise: Option<bool>,
@@ -200,7 +200,7 @@ pub struct ExperimentSpec {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swa_cycle: Option<usize>,
-    /// swa's constant learning rate after swa_start, before its scaling with B/G [default: half of the regime's largest]
+    /// swa's constant learning rate after swa_start, before its scaling with M B/G [default: half of the regime's largest]
     #[arg(long, allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swa_learning_rate: Option<f64>,

@@ -8,8 +8,8 @@
 //! FOLDER/report.html, reproduction.md,
 //!        tables.md, figures/                 made anew from the results
 //! ```
-//! A result counts while the experiment and the measures it was made with are those that are asked
-//! for; otherwise the run is made anew, and that run alone.
+//! A result counts while the experiment it was made with is the one that is asked for; otherwise the run is
+//! made anew, and that run alone. Measures that it lacks are made from the network that was kept.
 
 use std::fs;
 use std::io;

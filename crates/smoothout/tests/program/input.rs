@@ -18,6 +18,25 @@ pub(crate) fn bad(output: &Output, parts: &[&str]) {
     assert!(!message.contains("panicked"), "{message}");
 }
 
+/// The classes of a folder of images are counted, not asked for: what is missing here is the model alone.
+#[test]
+fn measures_count_the_classes_of_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    for class in ["ant", "bee", "cat"] {
+        for split in ["train", "val"] {
+            let class = folder.path().join(split).join(class);
+            fs::create_dir_all(&class).unwrap();
+            image::RgbImage::new(8, 8).save(class.join("a.png")).unwrap();
+        }
+    }
+    let data = ["--model", "resnet18", "--dataset", "folder", "--data-dir"];
+    let data = [&data[..], &[folder.path().to_str().unwrap(), "--weights", "nowhere.safetensors"]]
+        .concat();
+    for command in [&["sharpness", "--metric", "expected-loss"][..], &["eval"]] {
+        bad(&smoothout(&[command, &data].concat()), &["nowhere.safetensors"]);
+    }
+}
+
 #[test]
 fn bad_options_are_named_with_what_was_found() {
     let folder = tempfile::tempdir().unwrap();

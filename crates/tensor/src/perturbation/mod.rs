@@ -41,9 +41,10 @@ pub enum Geometry {
     Absolute,
     /// Each filter moves by a times its norm: AdaSmoothOut.
     Filter,
-    /// Each element moves by at most a times its size.
+    /// Each element moves by at most a times its size (with Gaussian numbers, by that as a standard
+    /// deviation).
     Elementwise,
-    /// Each element moves by at most a (|w| + 1): the box of Keskar's metric.
+    /// Each element moves by at most a (|w| + 1), likewise: the box of Keskar's metric.
     KeskarBox,
     /// Each block moves by a times its norm.
     Layer,

@@ -47,10 +47,10 @@ pub(super) struct LandscapeCommand {
     /// Folder for grids and pictures
     #[arg(long)]
     out: PathBuf,
-    /// Lowest coordinate of each axis [default: -1 on a line, -0.3 at random, -0.5 in a plane]
+    /// Lowest coordinate of each axis [default: -1 on a line, -0.3 at random, -0.5 in a plane; of a trajectory its extent and a fifth around]
     #[arg(long, allow_negative_numbers = true)]
     from: Option<f64>,
-    /// Highest coordinate of each axis [default: 2 on a line, 0.3 at random, 1.5 in a plane]
+    /// Highest coordinate of each axis [default: 2 on a line, 0.3 at random, 1.5 in a plane; likewise]
     #[arg(long, allow_negative_numbers = true)]
     to: Option<f64>,
     /// Points along each axis [default: 31 on a line, 21 in a plane]

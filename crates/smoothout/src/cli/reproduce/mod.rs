@@ -120,6 +120,7 @@ impl Choice {
 
 /// Join the results of several folders.
 #[derive(Debug, Args)]
+#[command(mut_arg("profile", |arg| arg.help("quick, short or full [default: that of the folders]").hide_possible_values(true)))]
 struct MergeCommand {
     /// Folders that `reproduce --shard` filled, or that hold results
     #[arg(required = true)]

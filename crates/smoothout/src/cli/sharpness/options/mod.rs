@@ -28,7 +28,7 @@ pub(super) struct Options {
     #[arg(long, value_enum)]
     sampling: Option<Draws>,
     /// Draws (pairs, lattices of 31) or probes; with --standard-error the most
-    /// [default: 1000 draws, 100 in an audit, 100 probes of a trace, 10 of a spectrum]
+    /// [default: 1000 draws, 100 in an audit, 10,000 a radius for noise-tolerance; 100 probes of a trace, 10 of a spectrum]
     #[arg(long, value_name = "N")]
     samples: Option<usize>,
     /// Go on until the standard error is at most this
