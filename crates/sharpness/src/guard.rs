@@ -3,6 +3,8 @@
 //!
 //! The metrics run the checks they need themselves; these functions are there to run them alone.
 
+use std::ops::Range;
+
 use smoothout_tensor::{ParameterLayout, Purpose, Real, StreamKey, fill_gaussian};
 
 use crate::vector::{dot, epsilon, norm, scale, update, zeros};
@@ -70,15 +72,14 @@ pub fn check_gradient<O: Differentiable>(
     w: &[O::Real],
 ) -> Result<f64, SharpnessError> {
     let (value, mut direction) = value_and_gradient(objective, w)?;
-    let length = norm(&direction);
-    if length > 0.0 {
-        scale(&mut direction, 1.0 / length);
-        let mut differences = Differences::new(objective, w, value);
-        if let Some((difference, tolerance)) = differences.contradict(&direction, length) {
-            return Err(SharpnessError::WrongGradient { gradient: length, difference, tolerance });
+    let slope = unit_direction(&mut direction, 0..w.len(), 0);
+    let mut differences = Differences::new(objective, w, value);
+    match differences.contradict(&direction, slope) {
+        Some((difference, tolerance)) => {
+            Err(SharpnessError::WrongGradient { gradient: slope, difference, tolerance })
         }
+        None => Ok(value),
     }
-    Ok(value)
 }
 
 /// [`check_gradient`] block by block, along each block's own part of the gradient; along a random
@@ -120,13 +121,7 @@ pub fn check_gradient_blocks<O: Differentiable>(
         let range = block.range();
         direction.fill(O::Real::default());
         direction[range.clone()].copy_from_slice(&gradient[range.clone()]);
-        let slope = norm(&direction);
-        if slope == 0.0 {
-            let key = StreamKey::new(0, Purpose::Measurement).step(GUARD).block(1 + index as u64);
-            fill_gaussian(key, &mut direction[range]);
-        }
-        let length = norm(&direction);
-        scale(&mut direction, 1.0 / length);
+        let slope = unit_direction(&mut direction, range, 1 + index as u64);
         if let Some((difference, tolerance)) = differences.contradict(&direction, slope) {
             let block = block.name().to_owned();
             return Err(SharpnessError::WrongBlock {
@@ -138,6 +133,21 @@ pub fn check_gradient_blocks<O: Differentiable>(
         }
     }
     Ok(value)
+}
+
+/// Makes a gradient, which is zero outside `range`, a unit vector, and returns how long it was; one of zero
+/// becomes a random direction within the range, along which nothing should change.
+fn unit_direction<R: Real>(gradient: &mut [R], range: Range<usize>, block: u64) -> f64 {
+    let slope = norm(gradient);
+    if slope == 0.0 {
+        let key = StreamKey::new(0, Purpose::Measurement).step(GUARD).block(block);
+        fill_gaussian(key, &mut gradient[range]);
+    }
+    let length = norm(gradient);
+    if length > 0.0 {
+        scale(gradient, 1.0 / length);
+    }
+    slope
 }
 
 /// f(w) and its gradient, which is finite and came with the same value.
@@ -265,6 +275,19 @@ mod tests {
             check::<f32>(w);
             check::<f64>(w);
         }
+    }
+
+    /// One that is zero is a claim too.
+    #[test]
+    fn a_forgotten_gradient_is_found() {
+        let value = |w: &[f64]| 0.5 * (w[0] * w[0] + 4.0 * w[1] * w[1]);
+        let f = FnObjective::new(2, value).with_gradient(|w, g| {
+            g.fill(0.0);
+            value(w)
+        });
+        let error = check_gradient(&f, &[1.0, 2.0]).unwrap_err();
+        assert!(matches!(error, SharpnessError::WrongGradient { gradient: 0.0, .. }), "{error}");
+        check_gradient(&f, &[0.0, 0.0]).unwrap();
     }
 
     #[test]

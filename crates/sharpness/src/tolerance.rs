@@ -94,20 +94,35 @@ pub struct ToleranceReport {
     pub seed: u64,
     /// What was perturbed, with `radius` as the radius.
     pub perturbed: Perturbed,
-    /// `Done` for a narrow bracket or an undecided radius inside one; `Budget` if no bracket was
-    /// found.
+    /// `Done` for a narrow bracket or an undecided radius inside one; `Budget` if none was found: the rise
+    /// does not exist, or the draws could not tell on which side of it the first radius is.
     pub ending: Ending,
+}
+
+impl ToleranceReport {
+    /// Whether some radius was certainly below and some certainly above.
+    pub fn is_bracketed(&self) -> bool {
+        self.low > 0.0 && self.high.is_finite()
+    }
 }
 
 impl fmt::Display for ToleranceReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { target, radius, low, high, .. } = self;
+        if self.is_bracketed() {
+            write!(
+                f,
+                "the expectation rises by {target} at a radius of {radius:.4e} (surely between {low:.4e} and {high:.4e})"
+            )?;
+        } else {
+            write!(
+                f,
+                "no bracket was found for a rise of the expectation by {target}: the last radius tried is {radius:.4e}, {low:.4e} is surely below, {high:.4e} surely above; give more draws or another first guess"
+            )?;
+        }
         write!(
             f,
-            "the expected loss rises by {} at a radius of {:.4e} (surely between {:.4e} and {:.4e}): {}; {} radii, {} evaluations, seed {}",
-            self.target,
-            self.radius,
-            self.low,
-            self.high,
+            ": {}; {} radii, {} evaluations, seed {}",
             self.perturbed,
             self.trials.len(),
             self.evaluations,
@@ -215,7 +230,9 @@ impl NoiseTolerance {
                 Verdict::Below => report.low = report.low.max(trial.radius),
                 Verdict::Above => report.high = report.high.min(trial.radius),
                 Verdict::Undecided => {
-                    report.ending = Ending::Done;
+                    if report.is_bracketed() {
+                        report.ending = Ending::Done;
+                    }
                     break;
                 }
             }

@@ -90,9 +90,9 @@ pub struct AuditReport {
 }
 
 impl AuditReport {
-    /// The largest factor by which a measure moved, up or down; 1 if none did.
+    /// The largest factor by which a measure moved, up or down, whatever its sign; 1 if none did.
     pub fn largest_move(&self) -> f64 {
-        let moved = self.rows.iter().filter(|row| row.moved()).map(AuditRow::ratio);
+        let moved = self.rows.iter().filter(|row| row.moved()).map(|row| row.ratio().abs());
         moved.map(|ratio| ratio.max(1.0 / ratio)).fold(1.0, f64::max)
     }
 }

@@ -36,6 +36,12 @@ fn relative_measures_stay() {
         "{report}"
     );
     assert!(!moved(Audited::ElementwiseRise) && !moved(Audited::FilterRise), "{report}");
+    let mut mirrored = report.clone();
+    for row in &mut mirrored.rows {
+        row.before = Estimate { value: 1.0, standard_error: 0.0, ..row.before };
+        row.after = Estimate { value: -3.0, ..row.before };
+    }
+    assert_eq!(mirrored.largest_move(), 3.0);
     let other = Audit::new(0.02, 1e-3).unwrap().measure(&f, &layout, &w, &[1.0, 2.0]);
     assert!(matches!(other, Err(SharpnessError::OtherFunction { .. })), "{other:?}");
     assert!(rescale_blocks(&layout, &w, &[("fc3.weight", 2.0)]).is_err());

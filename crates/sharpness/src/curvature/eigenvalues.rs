@@ -16,6 +16,9 @@ use crate::{Ending, Observer, Progress, SharpnessError, TwiceDifferentiable, err
 
 /// The measurement of extreme eigenvalues: settings, checked.
 ///
+/// An eigenvalue that is repeated exactly may be found once instead of as often as it occurs, with the next
+/// one in the place of its copies: a Krylov space of one start holds one vector of each eigenspace.
+///
 /// # Examples
 /// H = diag(1, 2, -3):
 /// ```
@@ -91,7 +94,7 @@ impl Eigenvalues {
     /// # Errors
     /// If both numbers are 0.
     pub fn new(largest: usize, smallest: usize) -> Result<Self, SharpnessError> {
-        let count = largest + smallest;
+        let count = largest.saturating_add(smallest);
         error::setting("the number of eigenvalues", count as f64, count > 0, "at least 1")?;
         let (tolerance, steps, seed) = (1e-6, 200, 0);
         Ok(Self { largest, smallest, tolerance, steps, selection: Selection::all(), seed })
@@ -153,7 +156,7 @@ impl Eigenvalues {
         let operator = Operator::new(objective, layout, &self.selection, w, self.seed)?;
         let parameters = operator.selected.count();
         let mut lanczos = Lanczos::new(&operator, self.seed, 0);
-        let mut look = (self.largest + self.smallest + 4).min(self.steps);
+        let mut look = self.largest.saturating_add(self.smallest).saturating_add(4).min(self.steps);
         let (ending, values, vectors) = loop {
             lanczos.step()?;
             let k = lanczos.steps();

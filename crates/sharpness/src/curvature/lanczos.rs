@@ -4,7 +4,8 @@
 //! builds an orthonormal basis Q of a Krylov space with Q'HQ = T, tridiagonal with the alphas and
 //! betas. Each new vector is made orthogonal to all before, twice: without that, rounding brings back
 //! copies of eigenvalues that have converged. When a Krylov space is exhausted (beta = 0), a fresh
-//! random vector goes on in what is left, so that repeated eigenvalues are found too.
+//! random vector goes on in what is left, so that repeated eigenvalues are found too; before that a space
+//! holds one vector of each eigenspace, and so each eigenvalue once.
 //!
 //! # Source
 //! Lanczos 1950; Paige 1972 (what rounding does); Parlett 1980, "The Symmetric Eigenvalue Problem",

@@ -14,7 +14,7 @@ use crate::estimate::Moments;
 use crate::observer::{unobserved, watched};
 use crate::pool::Pool;
 use crate::sampling::BATCH;
-use crate::vector::{epsilon, norm, update};
+use crate::vector::{epsilon, norm, sum, update};
 use crate::{
     Differentiable, Ending, Estimate, Observer, Perturbed, Progress, SharpnessError,
     check_gradient, error,
@@ -114,15 +114,18 @@ impl ExpectedLoss {
         let mut pool = Pool::of_vectors(objective);
         let draw = Draw::new(self, layout);
         let points = draw.evaluations();
-        let (mut values, mut largest, mut squares) = (Moments::default(), 0.0_f64, 0.0);
-        let mut sum = vec![0.0; w.len()];
+        let (mut values, mut largest) = (Moments::default(), 0.0_f64);
+        // Squared distances from the first draw's gradient: those from zero would lose a small spread about
+        // a large mean to rounding.
+        let (mut origin, mut squares) = (Vec::new(), 0.0);
+        let mut totals = vec![0.0; w.len()];
         let draws = self.budget.draws;
         let ending = watched(draws.div_ceil(BATCH), observer, |batch| {
             let first = batch * BATCH;
             pool.vectors(
                 first,
                 BATCH.min(draws - first),
-                &mut sum,
+                &mut totals,
                 |objective, j, slot, total| {
                     let mut value = 0.0;
                     for point in 0..points {
@@ -142,7 +145,10 @@ impl ExpectedLoss {
                     values.push(error::finite("a perturbed loss", value)?);
                     let length = error::finite("a perturbed gradient", norm(total))?;
                     largest = largest.max(length / points as f64);
-                    squares += (length / points as f64).powi(2);
+                    if origin.is_empty() {
+                        origin = total.to_vec();
+                    }
+                    squares += squared_distance(&origin, |i| total[i].as_f64());
                     Ok(())
                 },
             )?;
@@ -151,13 +157,13 @@ impl ExpectedLoss {
         })?;
         let expected = values.estimate();
         let n = expected.samples as f64;
-        update(gradient, |i, _| O::Real::from_f64(sum[i] / (n * points as f64)));
-        let length = norm(gradient);
-        let variance = ((squares - n * length * length) / (n - 1.0)).max(0.0);
+        update(gradient, |i, _| O::Real::from_f64(totals[i] / (n * points as f64)));
+        let of_mean = squared_distance(&origin, |i| totals[i] / n);
+        let variance = ((squares - n * of_mean) / (n - 1.0)).max(0.0);
         Ok(ExpectedGradient {
             expected,
-            norm: length,
-            standard_error: (variance / n).sqrt(),
+            norm: norm(gradient),
+            standard_error: (variance / n).sqrt() / points as f64,
             frozen_geometry: self.perturbation.geometry() != Geometry::Absolute,
             rounding: epsilon::<O::Real>() * largest,
             seed: self.seed,
@@ -166,4 +172,9 @@ impl ExpectedLoss {
             ending,
         })
     }
+}
+
+/// The squared distance of a vector from `origin`, in f64.
+fn squared_distance<R: Real>(origin: &[R], vector: impl Fn(usize) -> f64 + Sync) -> f64 {
+    sum(origin.len(), |range| range.map(|i| (vector(i) - origin[i].as_f64()).powi(2)).sum())
 }

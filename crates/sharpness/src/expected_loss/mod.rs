@@ -137,7 +137,9 @@ impl ExpectedLoss {
     }
 
     /// Draws until the standard error is at most `standard_error`, looked at first after 64 draws
-    /// and then whenever their number has grown by half.
+    /// and then whenever their number has grown by half. Where the loss rises in few of the draws, or by
+    /// very different amounts, the first of them may all be alike, and their error too small: then a fixed
+    /// number of draws is safer.
     ///
     /// # Errors
     /// If it is not positive.

@@ -33,7 +33,8 @@ impl Stationarity {
 /// The average gradient over `pairs` antithetic pairs in the absolute box of radius a around w.
 ///
 /// # Errors
-/// If lengths differ, the radius is not positive, or a gradient is not finite.
+/// If lengths differ or are 0, the radius is not positive or too small for the precision, or a gradient is
+/// not finite.
 pub fn expected_gradient_at<O: Differentiable>(
     objective: &O,
     w: &[O::Real],
@@ -41,8 +42,13 @@ pub fn expected_gradient_at<O: Differentiable>(
     pairs: usize,
 ) -> Result<Stationarity, SharpnessError> {
     error::same_length("w", w.len(), objective.dimension())?;
+    error::setting("the dimension", 0.0, !w.is_empty(), "at least 1")?;
     error::setting("the radius", radius, radius > 0.0 && radius.is_finite(), "positive")?;
     error::setting("the number of pairs", pairs as f64, pairs > 0, "at least 1")?;
+    // Beyond it, rounding would explain any gradient.
+    let share = 512.0 * epsilon::<O::Real>() * (1.0 + norm_inf(w) / radius);
+    let expected = "so large beside w that rounding does not explain everything: 512 epsilon (1 + max |w_i| / a) below 1";
+    error::setting("the radius", radius, share < 1.0, expected)?;
     let perturbation = Perturbation::new(Geometry::Absolute, radius)?;
     let layout = ParameterLayout::flat(w.len());
     let scratch = &mut objective.scratch();
@@ -64,8 +70,7 @@ pub fn expected_gradient_at<O: Differentiable>(
         }
     }
     let gradient = norm_inf(&sum) / (2 * pairs) as f64;
-    let rounding = 512.0 * epsilon::<O::Real>() * (1.0 + norm_inf(w) / radius) * largest;
-    Ok(Stationarity { gradient, largest, rounding })
+    Ok(Stationarity { gradient, largest, rounding: share * largest })
 }
 
 fn add<R: smoothout_tensor::Real>(sum: &mut [f64], vector: &[R]) {
@@ -98,7 +103,8 @@ pub fn assert_stationary_expected_loss<O: Differentiable>(
     w: &[O::Real],
     radius: f64,
 ) {
-    let found = expected_gradient_at(objective, w, radius, 16).expect("the objective is finite");
+    let found = expected_gradient_at(objective, w, radius, 16);
+    let found = found.unwrap_or_else(|error| panic!("the expected gradient is not known: {error}"));
     assert!(
         found.holds(),
         "the expected loss is not stationary: |gradient| is {:e}, rounding explains {:e} (the largest perturbed gradient is {:e})",

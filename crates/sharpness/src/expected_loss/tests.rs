@@ -337,9 +337,33 @@ fn a_constant_gradient_is_not_stationary() {
     }
     let error = expected_gradient_at(&f, &[1.0, -2.0], 0.5, 0).unwrap_err();
     assert!(error.to_string().contains("at least 1"), "{error}");
+    // Where rounding could explain any gradient, nothing would be tested.
+    let error = expected_gradient_at(&f, &[1.0, -2.0], 1e-13, 3).unwrap_err();
+    assert!(error.to_string().contains("rounding"), "{error}");
+    let nothing = FnObjective::new(0, |_: &[f64]| 0.0).with_gradient(|_, _| 0.0);
+    assert!(expected_gradient_at(&nothing, &[], 0.5, 3).is_err());
     let refused =
         std::panic::catch_unwind(|| assert_stationary_expected_loss(&f, &[1.0, -2.0], 0.5));
     assert!(refused.is_err());
+}
+
+/// f = sum (1000 w + w^2 / 2) in f32: the gradients 1000 + w spread by a / sqrt 3 in each coordinate, far
+/// less than their mean.
+#[test]
+fn the_error_of_a_large_gradient_is_that_of_its_spread() {
+    for n in [1, 10] {
+        let value = |w: &[f32]| w.iter().map(|&w| 1e3 * w + w * w / 2.0).sum::<f32>().into();
+        let f = FnObjective::new(n, value).with_gradient(|w, g| {
+            g.iter_mut().zip(w).for_each(|(g, w)| *g = 1e3 + w);
+            value(w)
+        });
+        let settings =
+            ExpectedLoss::new(absolute(0.1)).sampling(Sampling::Plain).draws(1000).unwrap();
+        let (w, mut gradient) = (vec![0.0; n], vec![0.0; n]);
+        let found = settings.gradient(&f, &ParameterLayout::flat(n), &w, &mut gradient).unwrap();
+        let expected = 0.1 * (n as f64 / 3.0 / 1000.0).sqrt();
+        assert!((found.standard_error / expected - 1.0).abs() < 0.1, "{found}, {expected}");
+    }
 }
 
 #[test]

@@ -250,7 +250,7 @@ impl Keskar {
             }
             Space::Subspace { dimension } | Space::ImplicitSubspace { dimension } => {
                 let stored = matches!(self.space, Space::Subspace { .. });
-                let plane = Plane::new(&selected, w.len(), dimension, self.seed, stored);
+                let plane = Plane::new(&selected, w.len(), dimension, self.seed, stored)?;
                 let upper: Vec<O::Real> =
                     plane.coordinates(w)?.iter().map(|&x| O::Real::from_f64(size(x))).collect();
                 let lower: Vec<O::Real> = upper.iter().map(|&u| -u).collect();

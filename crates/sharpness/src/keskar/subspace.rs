@@ -27,7 +27,10 @@ impl<'a, R: Real> Plane<'a, R> {
         dimension: usize,
         seed: u64,
         store: bool,
-    ) -> Self {
+    ) -> Result<Self, SharpnessError> {
+        if dimension > selected.count() {
+            return Err(SharpnessError::DependentDirections { what: FEWER_DIRECTIONS });
+        }
         let mut plane = Self { selected, n, dimension, seed, stored: Vec::new() };
         if store {
             plane.stored = (0..dimension)
@@ -38,7 +41,7 @@ impl<'a, R: Real> Plane<'a, R> {
                 })
                 .collect();
         }
-        plane
+        Ok(plane)
     }
 
     fn draw(&self, j: usize, column: &mut [R]) {
@@ -75,15 +78,16 @@ impl<'a, R: Real> Plane<'a, R> {
             });
         });
         let (mut lu, mut coordinates) = (Lu::default(), vec![0.0; p]);
-        if p > self.selected.count() || !lu.factor(&gram, p) {
-            return Err(SharpnessError::DependentDirections {
-                what: "a random subspace needs at most as many directions as there are selected parameters",
-            });
+        if !lu.factor(&gram, p) {
+            return Err(SharpnessError::DependentDirections { what: FEWER_DIRECTIONS });
         }
         lu.solve(&right, &mut coordinates);
         Ok(coordinates)
     }
 }
+
+const FEWER_DIRECTIONS: &str =
+    "a random subspace needs at most as many directions as there are selected parameters";
 
 /// Keeps the streams of A apart from those of other measurements.
 const PLANE: u64 = 3;
@@ -161,8 +165,10 @@ mod tests {
         let selected = Selected::new(&Selection::weights(), &layout).unwrap();
         let w: Vec<f64> = (0..40).map(|i| (1.7 * i as f64).sin()).collect();
         let dimension = 3;
+        // Refused before room is made for it.
+        assert!(Plane::<f64>::new(&selected, 40, 1 << 40, 5, true).is_err());
         for stored in [true, false] {
-            let plane = Plane::new(&selected, 40, dimension, 5, stored);
+            let plane = Plane::new(&selected, 40, dimension, 5, stored).unwrap();
             let (mut columns, mut buffer) = (Vec::new(), vec![0.0; 40]);
             plane.each(&mut buffer, |_, column| columns.push(column.to_vec()));
             for (j, column) in columns.iter().enumerate() {

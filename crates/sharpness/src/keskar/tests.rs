@@ -311,7 +311,7 @@ fn values_are_those_beside_the_gradients() {
     assert_eq!(negated.value(&W, &mut negated.scratch()), -value);
     let layout = ParameterLayout::flat(5);
     let selected = Selected::new(&Selection::all(), &layout).unwrap();
-    let plane = Plane::new(&selected, 5, 2, 3, false);
+    let plane = Plane::new(&selected, 5, 2, 3, false).unwrap();
     let inside = InSubspace { objective: &f, plane: &plane, w: &W };
     let (scratch, mut gradient) = (&mut inside.scratch(), [0.0; 2]);
     let y = [0.3, -0.2];

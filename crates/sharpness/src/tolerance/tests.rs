@@ -104,9 +104,9 @@ fn radii_are_doubled_then_bisected() {
 }
 
 /// At the answer itself the draws are used up: with noise, and without, where a rise that is
-/// exactly the target is on neither side.
+/// exactly the target is on neither side. It is named, and that no bracket was found.
 #[test]
-fn an_undecided_radius_is_the_answer() {
+fn an_undecided_radius_has_no_bracket() {
     let noisy = FnObjective::new(1, |w: &[f64]| 0.5 + w[0].abs());
     let exact = FnObjective::new(1, |w: &[f64]| if w[0] == 0.0 { 0.5 } else { 1.5 });
     let measure = |f: &dyn Fn(&NoiseTolerance) -> ToleranceReport, radius, rise| {
@@ -116,7 +116,8 @@ fn an_undecided_radius_is_the_answer() {
     let noisy = measure(&|t| t.measure(&noisy, &layout, &[0.0]).unwrap(), 0.2, 0.1);
     let exact = measure(&|t| t.measure(&exact, &layout, &[0.0]).unwrap(), 0.2, 1.0);
     for report in [noisy, exact] {
-        assert_eq!((report.ending, report.radius, report.evaluations), (Ending::Done, 0.2, 200));
+        assert_eq!((report.ending, report.radius, report.evaluations), (Ending::Budget, 0.2, 200));
+        assert!(!report.is_bracketed() && report.to_string().starts_with("no bracket"), "{report}");
         assert_eq!(report.trials.len(), 1);
         assert_eq!(report.trials[0].verdict, Verdict::Undecided);
     }

@@ -108,7 +108,8 @@ fn failed(error: impl std::fmt::Display) -> PlotError {
 
 /// The least and the largest of the finite values.
 fn extent(values: impl Iterator<Item = f64>) -> Result<(f64, f64), PlotError> {
-    let finite = values.filter(|value| value.is_finite());
+    // Beyond these no axis has an extent.
+    let finite = values.filter(|value| value.abs() < f64::MAX / 4.0);
     let (low, high) =
         finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     if low > high { Err(PlotError::Nothing) } else { Ok((low, high)) }
