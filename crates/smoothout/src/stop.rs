@@ -8,7 +8,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGPIPE, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 
 /// A signal that asks a training to end.
@@ -55,6 +55,17 @@ impl StopFlag {
         let number = self.0.load(Ordering::Relaxed);
         Signal::ALL.into_iter().find(|signal| signal.number() as usize == number)
     }
+}
+
+/// A reader of the output that goes away ends the process, as it ends others (Rust would make it a panic),
+/// and a limit on the size of files is an error of whoever writes, like a full disk.
+///
+/// # Errors
+/// If the system does not let the process handle the signals.
+pub(crate) fn as_other_programs_do() -> io::Result<()> {
+    flag::register_conditional_default(SIGPIPE, Arc::new(AtomicBool::new(true)))?;
+    flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
+    Ok(())
 }
 
 /// From the first call on, a first signal raises the flag and a second one ends the process with

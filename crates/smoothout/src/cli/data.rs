@@ -70,8 +70,10 @@ impl DataCommand {
                     || DataSetName::ALL.into_iter().filter(found).collect(),
                     |name| vec![name],
                 );
-                if names.is_empty() {
-                    // None is found: the error that says where MNIST was looked for.
+                if names.is_empty() && data_dir.is_none() {
+                    println!("no data set is found; MNIST is built into the program");
+                } else if names.is_empty() {
+                    // The error that says where MNIST was looked for.
                     names.push(DataSetName::Mnist);
                 }
                 let mut wrong = None;

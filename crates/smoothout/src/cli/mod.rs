@@ -28,6 +28,7 @@ use crate::reproduce::plan::PlanError;
 use crate::reproduce::store::StoreError;
 use crate::reproduce::study::StudyError;
 use crate::run::{RunError, read_stretches};
+use crate::stop;
 use crate::training::TrainError;
 
 /// Train the networks of the SmoothOut paper (arXiv:1805.07898) on a CPU.
@@ -203,6 +204,9 @@ struct BadInput(String);
 
 /// Runs the program and gives its exit code.
 pub fn run() -> ExitCode {
+    if let Err(error) = stop::as_other_programs_do() {
+        eprintln!("the system's signals stay as they are: {error}");
+    }
     let result = match Program::parse().command {
         Command::Train(command) => command.run(),
         Command::Compare(command) => command.run(),

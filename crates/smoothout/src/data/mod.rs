@@ -32,4 +32,5 @@ pub use loader::{Batch, Loader};
 pub use locate::data_folder;
 pub use name::{DataSetName, Split};
 pub use published::description;
+pub(crate) use published::file_md5;
 pub use verify::{Finding, verify};

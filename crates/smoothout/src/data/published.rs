@@ -104,6 +104,11 @@ pub fn description(name: DataSetName) -> [&'static str; 4] {
     }
 }
 
+/// The md5 of a file's bytes.
+pub(crate) fn file_md5(path: &Path) -> Result<String, DataError> {
+    md5_of(path, Checked::File)
+}
+
 /// The md5 of a file, or of what it unpacks to if that is asked for and it is gzipped.
 pub(super) fn md5_of(path: &Path, checked: Checked) -> Result<String, DataError> {
     let mut file = bounded::open(path, bounded::LONGEST)?;

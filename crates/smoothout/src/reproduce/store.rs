@@ -222,6 +222,19 @@ impl Store {
         write_json(&self.picture_file(study, &result.picture), result)
     }
 
+    /// Whether it has a result of one of the plan's runs.
+    ///
+    /// # Errors
+    /// If a result cannot be read.
+    pub fn has_runs(&self, plan: &Plan) -> Result<bool, StoreError> {
+        for job in &plan.jobs {
+            if self.run(&plan.studies[job.study], job)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Takes over the finished runs and pictures of another folder that fit the plan and are not
     /// here yet, or here with fewer numbers measured. Returns how many runs.
     ///

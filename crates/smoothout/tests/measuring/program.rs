@@ -247,6 +247,13 @@ fn a_line_between_two_networks_meets_both_and_resumes() {
         assert_eq!(output.status.code(), Some(2), "{words:?}: {message}");
         assert!(message.contains(part), "{part:?} is not in {message}");
     }
+
+    // Another network in the same file is another landscape.
+    fs::copy(saved(folder.path(), 3), &b).unwrap();
+    let output = landscape(&line, &out);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("the files it was started with"), "{message}");
 }
 
 #[test]

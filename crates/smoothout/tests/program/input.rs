@@ -18,6 +18,21 @@ pub(crate) fn bad(output: &Output, parts: &[&str]) {
     assert!(!message.contains("panicked"), "{message}");
 }
 
+/// A reader that goes away ends the program as it ends others, without a word.
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_is_no_panic() {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Command, Stdio};
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smoothout"));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = command.arg("models").stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.signal(), Some(13), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
 /// The classes of a folder of images are counted, not asked for: what is missing here is the model alone.
 #[test]
 fn measures_count_the_classes_of_a_folder() {

@@ -320,6 +320,22 @@ fn a_merge_of_another_profile_is_refused() {
     assert!(said.contains("holds the profile quick and not full") && !out.exists(), "{said}");
 }
 
+/// Without --study the studies are those built in, of which the folder has none: nothing is written.
+#[test]
+fn a_merge_of_nothing_is_refused() {
+    let from = whole().path().join("out");
+    let report = || fs::read(from.join("report.html")).unwrap();
+    let before = report();
+    let output = Command::new(env!("CARGO_BIN_EXE_smoothout"))
+        .args(["reproduce", "merge", "--out"])
+        .args([&from, &from])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("give --study") && report() == before, "{said}");
+}
+
 #[test]
 fn bad_input_is_said_in_a_sentence() {
     let good = folder(&study());

@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::{Picture, PlotError, extent, failed, page};
+use super::{Picture, PlotError, extent, failed, page, short};
 use crate::Grid;
 
 /// Which axis a line belongs to.
@@ -71,6 +71,7 @@ pub fn plot_lines(picture: &Picture, lines: &[(&Grid, LineStyle)]) -> Result<Str
             .configure_mesh()
             .x_desc(&picture.axes[0])
             .y_desc(name(first))
+            .x_label_formatter(&|&at| short(at))
             .axis_desc_style(("sans-serif", 14))
             .light_line_style(WHITE)
             .draw()

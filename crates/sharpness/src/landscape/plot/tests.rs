@@ -59,8 +59,8 @@ fn scales_go_there_and_back() {
 
 #[test]
 fn numbers_are_short() {
-    let found = [0.0, 0.25, -3.0, 12.3456, 1234.56, 123_456.0, 1e-5].map(short);
-    assert_eq!(found, ["0", "0.25", "-3", "12.346", "1234.6", "1.2e5", "1.0e-5"]);
+    let found = [0.0, 0.25, -3.0, 12.3456, 1234.56, 123_456.0, 1e-5, -1e-17].map(short);
+    assert_eq!(found, ["0", "0.25", "-3", "12.346", "1234.6", "1.2e5", "1.0e-5", "0"]);
 }
 
 /// Marked points and names stand in the picture.

@@ -52,6 +52,8 @@ impl fmt::Display for Kind {
 pub(super) struct About {
     pub(super) kind: Kind,
     pub(super) files: Vec<PathBuf>,
+    /// Their contents.
+    pub(super) md5: Vec<String>,
     pub(super) model: String,
     pub(super) data: Subset,
     pub(super) batch_norm: BatchNormPolicy,

@@ -16,7 +16,7 @@ use smoothout_tensor::{Real, Selection};
 use super::subject::{BatchNorm, Precision, Subject, converted};
 use super::{BadInput, Compute};
 use crate::checkpoint::{load_model, write_whole};
-use crate::data::DataSet;
+use crate::data::{DataSet, file_md5};
 use crate::measure::NetworkObjective;
 use crate::run::io_error;
 use crate::training::ModelState;
@@ -139,6 +139,7 @@ impl LandscapeCommand {
         let about = About {
             kind,
             files: files.to_vec(),
+            md5: files.iter().map(|file| file_md5(file)).collect::<Result<_, _>>()?,
             model: network.name().to_owned(),
             data,
             batch_norm: policy,
@@ -201,8 +202,8 @@ impl LandscapeCommand {
         match fs::read_to_string(&path) {
             Ok(found) if found == text => Ok(()),
             Ok(_) => Err(BadInput(format!(
-                "{} holds another landscape: go on with the options it was started with, or choose \
-                 another --out",
+                "{} holds another landscape: go on with the options and the files it was started with, or \
+                 choose another --out",
                 self.out.display()
             ))
             .into()),

@@ -19,7 +19,7 @@ use crate::reproduce::store::Store;
 use crate::reproduce::study::{Picture, Study};
 use crate::run::{RunError, RunFolder, Stretch};
 use crate::stop;
-use crate::training::TrainError;
+use crate::training::{TrainError, TrainingData};
 
 /// A plan at work in a folder.
 pub(super) struct Runner<'a> {
@@ -109,7 +109,8 @@ impl Runner<'_> {
             self.compute.all.run(|| {
                 let network = network(&job.experiment.spec)?;
                 let model = load_model(&weights, &network)?;
-                let train = data(&job.spec, Split::Train)?;
+                // The examples of the training: without those held out, and no more than its limit.
+                let TrainingData { train, .. } = TrainingData::load(&job.experiment)?;
                 for &measure in missing() {
                     check_signals()?;
                     let found = measured(&network, &model, &train, measure);
@@ -171,8 +172,7 @@ impl Runner<'_> {
             let network = network(&jobs[0].experiment.spec)?;
             let models = weights.iter().map(|weights| load_model(weights, &network));
             let models = models.collect::<Result<Vec<_>, _>>()?;
-            let train = data(&jobs[0].spec, Split::Train)?;
-            let test = data(&jobs[0].spec, Split::Test)?;
+            let TrainingData { train, test } = TrainingData::load(&jobs[0].experiment)?;
             let scene = Scene { network: &network, models: &models, train: &train, test: &test };
             drawn(&scene, picture).with_context(|| name.to_owned())
         })?;
