@@ -186,7 +186,11 @@ impl MergeCommand {
         let choice = Choice { profile: Some(profile), ..self.choice.clone() };
         let plan = choice.plan(None)?;
         // A report of nothing would take the place of one that is there.
-        if !folders.iter().map(|(other, _)| other.has_runs(&plan)).any(|has| has.unwrap_or(true)) {
+        let mut any = false;
+        for (other, _) in &folders {
+            any |= other.has_runs(&plan)?;
+        }
+        if !any {
             let advice = "none of the folders has a result of these studies: give --study with the files \
                           they were made from, if they are of one's own";
             return Err(BadInput(advice.to_owned()).into());
