@@ -1,5 +1,6 @@
 //! Watching a long measurement, and stopping it.
 
+use std::fmt;
 use std::ops::ControlFlow;
 
 use crate::{Estimate, SharpnessError};
@@ -30,6 +31,17 @@ pub enum Ending {
     Budget,
     /// The observer stopped it.
     Stopped,
+}
+
+/// What a report says of it at its end; nothing of `Done`.
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Done => "",
+            Self::Budget => "; the budget was used before the goal was met",
+            Self::Stopped => "; stopped before the end",
+        })
+    }
 }
 
 impl Progress {

@@ -122,11 +122,12 @@ impl fmt::Display for ToleranceReport {
         }
         write!(
             f,
-            ": {}; {} radii, {} evaluations, seed {}",
+            ": {}; {} radii, {} evaluations, seed {}{}",
             self.perturbed,
             self.trials.len(),
             self.evaluations,
-            self.seed
+            self.seed,
+            self.ending
         )
     }
 }

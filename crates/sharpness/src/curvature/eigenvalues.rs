@@ -77,12 +77,17 @@ impl fmt::Display for EigenReport {
             write!(f, "{name} eigenvalues")?;
             values.iter().try_for_each(|r| write!(f, " {:.6e} (± {:.0e})", r.value, r.residual))
         };
-        list(f, "largest", &self.largest)?;
-        list(f, "; smallest", &self.smallest)?;
+        let sides = [("largest", &self.largest), ("smallest", &self.smallest)];
+        for (i, (name, values)) in
+            sides.into_iter().filter(|(_, list)| !list.is_empty()).enumerate()
+        {
+            f.write_str(if i > 0 { "; " } else { "" })?;
+            list(f, name, values)?;
+        }
         write!(
             f,
-            "; {} parameters ({}), {} Hessian-vector products, seed {}",
-            self.parameters, self.selection, self.evaluations, self.seed
+            "; {} parameters ({}), {} Hessian-vector products, seed {}{}",
+            self.parameters, self.selection, self.evaluations, self.seed, self.ending
         )
     }
 }

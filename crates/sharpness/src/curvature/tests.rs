@@ -338,6 +338,8 @@ fn it_ends_at_the_first_look_that_meets_the_tolerance() {
         assert_eq!((report.ending, last.evaluations < 100), (Ending::Done, true), "{report}");
         let first = if largest > 0 { report.largest[0] } else { report.smallest[0] };
         assert_eq!(last.value, first.value, "{report}");
+        let said = ["largest", "smallest"].map(|side| report.to_string().contains(side));
+        assert_eq!(said, [largest > 0, smallest > 0], "{report}");
         let residuals = report.largest.iter().chain(&report.smallest).map(|ritz| ritz.residual);
         let worst = residuals.fold(0.0, f64::max);
         assert!((last.uncertainty / worst - 1.0).abs() < 1e-3, "{last:?} {report}");

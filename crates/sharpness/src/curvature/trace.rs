@@ -94,8 +94,8 @@ impl fmt::Display for TraceReport {
         let (low, high) = self.trace.interval();
         write!(
             f,
-            "trace of the Hessian {} (95 % interval [{low:.6e}, {high:.6e}]) over {} parameters ({}); {} Hessian-vector products, seed {}",
-            self.trace, self.parameters, self.selection, self.evaluations, self.seed
+            "trace of the Hessian {} (95 % interval [{low:.6e}, {high:.6e}]) over {} parameters ({}); {} Hessian-vector products, seed {}{}",
+            self.trace, self.parameters, self.selection, self.evaluations, self.seed, self.ending
         )
     }
 }

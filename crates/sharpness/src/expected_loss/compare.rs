@@ -39,8 +39,8 @@ impl fmt::Display for Comparison {
         let (low, high) = self.difference.interval();
         write!(
             f,
-            "expected loss {} against {}: difference {} (95 % interval [{low:.6e}, {high:.6e}]); {} evaluations, seed {}",
-            self.first, self.second, self.difference, self.evaluations, self.seed
+            "expected loss {} against {}: difference {} (95 % interval [{low:.6e}, {high:.6e}]); {} evaluations, seed {}{}",
+            self.first, self.second, self.difference, self.evaluations, self.seed, self.ending
         )
     }
 }

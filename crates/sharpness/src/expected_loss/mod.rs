@@ -110,8 +110,14 @@ impl fmt::Display for ExpectedLossReport {
         let (low, high) = self.rise.interval();
         write!(
             f,
-            "expected loss {} (rise {}, 95 % interval [{low:.6e}, {high:.6e}]) at a loss of {:.6e}: {}; {} evaluations, seed {}",
-            self.expected, self.rise, self.loss, self.perturbed, self.evaluations, self.seed
+            "expected loss {} (rise {}, 95 % interval [{low:.6e}, {high:.6e}]) at a loss of {:.6e}: {}; {} evaluations, seed {}{}",
+            self.expected,
+            self.rise,
+            self.loss,
+            self.perturbed,
+            self.evaluations,
+            self.seed,
+            self.ending
         )
     }
 }

@@ -366,6 +366,18 @@ fn the_error_of_a_large_gradient_is_that_of_its_spread() {
     }
 }
 
+/// A report says when its budget was used before its goal was met.
+#[test]
+fn a_budget_that_was_used_is_said() {
+    let f = FnObjective::new(1, |w: &[f64]| w[0].powi(2));
+    let until = |error| {
+        let settings = ExpectedLoss::new(absolute(0.5)).draws(20).unwrap().until(error).unwrap();
+        settings.measure(&f, &ParameterLayout::flat(1), &[0.0]).unwrap().to_string()
+    };
+    assert!(until(1e-9).ends_with("; the budget was used before the goal was met"));
+    assert!(until(1.0).ends_with("seed 0"));
+}
+
 #[test]
 fn wrong_settings_are_errors() {
     let f = FnObjective::new(2, |w: &[f64]| w[0]);

@@ -101,7 +101,8 @@ impl StepCommand {
         })?;
         let mean = times.iter().sum::<f64>() / times.len() as f64;
         times.sort_by(f64::total_cmp);
-        let ms = times[times.len() / 2];
+        // Of an even number the mean of the two in the middle.
+        let ms = (times[(times.len() - 1) / 2] + times[times.len() / 2]) / 2.0;
         let multiply_adds =
             if self.forward { network.multiply_adds() } else { network.training_multiply_adds() };
         let gradients = if self.forward { 1 } else { experiment.gradients() };

@@ -254,6 +254,17 @@ fn a_line_between_two_networks_meets_both_and_resumes() {
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(message.contains("the files it was started with"), "{message}");
+
+    // One in the middle of the weights is NaN.
+    let mut bytes = fs::read(&a).unwrap();
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let middle = header + (bytes.len() - header) / 8 * 4;
+    bytes[middle..middle + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(&a, bytes).unwrap();
+    let output = landscape(&line, &folder.path().join("ruined"));
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("NaN or infinite"), "{message}");
 }
 
 #[test]

@@ -116,6 +116,14 @@ impl LandscapeCommand {
         models: &[ModelState],
         set: &DataSet,
     ) -> anyhow::Result<()> {
+        let ruined = |model: &ModelState| model.parameters.iter().any(|w| !w.is_finite());
+        if let Some((file, _)) = files.iter().zip(models).find(|(_, model)| ruined(model)) {
+            let file = file.display();
+            let advice = format!(
+                "{file} holds a weight that is NaN or infinite: there is nothing to draw around it"
+            );
+            return Err(BadInput(advice).into());
+        }
         let w: Vec<Vec<R>> = models.iter().map(|model| converted(&model.parameters)).collect();
         let layout = network.parameters();
         let selection =

@@ -14,10 +14,13 @@ pub(super) fn watch() -> impl FnMut(Progress) -> ControlFlow<()> {
     move |progress| {
         if last.elapsed() >= pause {
             last = Instant::now();
-            eprintln!(
-                "{} evaluations: {:.6e} (± {:.1e})",
-                progress.evaluations, progress.value, progress.uncertainty
-            );
+            let Progress { evaluations, value, uncertainty } = progress;
+            let within = if uncertainty.is_finite() {
+                format!(" (± {uncertainty:.1e})")
+            } else {
+                String::new()
+            };
+            eprintln!("{evaluations} evaluations: {value:.6e}{within}");
         }
         ControlFlow::Continue(())
     }
