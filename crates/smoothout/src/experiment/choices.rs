@@ -1,7 +1,10 @@
 //! What an experiment can choose from, and how the choices are written.
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{self, DeserializeOwned, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use smoothout_optim::RegimeStep;
 
 /// The rule that moves the clean weights.
@@ -89,10 +92,33 @@ pub enum ScheduleName {
     Tanh,
 }
 
-/// Learning rates by epoch, on the command line `0:0.1,10:0.01`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Learning rates by epoch, on the command line `0:0.1,10:0.01`. In JSON it is a list of steps, each an `epoch`
+/// and a `learning_rate`; the text of the command line is read as well.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct RegimeSpec(pub Vec<RegimeStep>);
+
+impl<'de> Deserialize<'de> for RegimeSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Steps;
+        impl<'de> Visitor<'de> for Steps {
+            type Value = RegimeSpec;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of steps, each with epoch and learning_rate, or text such as 0:0.1,10:0.01")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<RegimeSpec, E> {
+                parse_regime(text).map_err(E::custom)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<RegimeSpec, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(RegimeSpec)
+            }
+        }
+        deserializer.deserialize_any(Steps)
+    }
+}
 
 /// A value by its name in JSON, for options of the command line.
 pub(super) fn named<T: DeserializeOwned>(name: &str) -> Result<T, String> {
@@ -110,4 +136,24 @@ pub(super) fn parse_regime(text: &str) -> Result<RegimeSpec, String> {
     steps.map(RegimeSpec).ok_or_else(|| {
         format!("{text:?} is not a list of EPOCH:LEARNING_RATE, such as 0:0.1,10:0.01")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_regime_is_a_list_or_text() {
+        let read = |text: &str| serde_json::from_str::<RegimeSpec>(text);
+        let list = r#"[{"epoch":0,"learning_rate":0.1},{"epoch":10,"learning_rate":0.01}]"#;
+        let regime = read(list).unwrap();
+        assert_eq!(read(r#""0:0.1,10:0.01""#).unwrap(), regime);
+        assert_eq!(serde_json::to_string(&regime).unwrap(), list);
+        for (text, part) in
+            [("3", "a list of steps"), (r#""0=1""#, "EPOCH:LEARNING_RATE"), ("[{}]", "epoch")]
+        {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
 }
