@@ -49,7 +49,7 @@ pub enum SharpnessError {
     },
     /// The gradient is not the derivative of the value.
     #[error(
-        "the gradient does not belong to the objective: along the gradient the derivative should be {gradient}, and finite differences give {difference} (tolerance {tolerance}); check its sign, its scale (mean or sum over the examples) and that both see the same data"
+        "the gradient does not belong to the objective: along the gradient (along a random direction, if it is zero) the derivative should be {gradient}, and finite differences give {difference} (tolerance {tolerance}); check its sign, its scale (mean or sum over the examples) and that both see the same data"
     )]
     WrongGradient {
         /// The directional derivative by the gradient.

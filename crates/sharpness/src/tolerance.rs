@@ -95,7 +95,7 @@ pub struct ToleranceReport {
     /// What was perturbed, with `radius` as the radius.
     pub perturbed: Perturbed,
     /// `Done` for a narrow bracket or an undecided radius inside one; `Budget` if none was found: the rise
-    /// does not exist, or the draws could not tell on which side of it the first radius is.
+    /// does not exist, or the draws could not tell on which side of it a radius is.
     pub ending: Ending,
 }
 
@@ -115,9 +115,10 @@ impl fmt::Display for ToleranceReport {
                 "the expectation rises by {target} at a radius of {radius:.4e} (surely between {low:.4e} and {high:.4e})"
             )?;
         } else {
+            let tried = self.trials.last().map_or(*radius, |trial| trial.radius);
             write!(
                 f,
-                "no bracket was found for a rise of the expectation by {target}: the last radius tried is {radius:.4e}, {low:.4e} is surely below, {high:.4e} surely above; give more draws or another first guess"
+                "no bracket was found for a rise of the expectation by {target}: {low:.4e} is surely below, {high:.4e} surely above, {tried:.4e} was tried last (more draws or another first guess may tell)"
             )?;
         }
         write!(

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use signal_hook::consts::{SIGINT, SIGPIPE, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 /// A signal that asks a training to end.
@@ -63,8 +63,13 @@ impl StopFlag {
 /// # Errors
 /// If the system does not let the process handle the signals.
 pub(crate) fn as_other_programs_do() -> io::Result<()> {
-    flag::register_conditional_default(SIGPIPE, Arc::new(AtomicBool::new(true)))?;
-    flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
+    #[cfg(unix)]
+    {
+        use signal_hook::consts::{SIGPIPE, SIGXFSZ};
+
+        flag::register_conditional_default(SIGPIPE, Arc::new(AtomicBool::new(true)))?;
+        flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
+    }
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::data::{DataSetName, Event, Fetch, data_folder, description, verify};
+use crate::data::{DataError, DataSetName, Event, Fetch, data_folder, description, verify};
 
 /// Fetch, verify and list the data sets.
 #[derive(Debug, Clone, Args)]
@@ -51,7 +51,7 @@ enum Action {
 }
 
 impl DataCommand {
-    /// Runs the command; a [`DataError`](crate::data::DataError) tells whether the input or the
+    /// Runs the command; a [`DataError`] tells whether the input or the
     /// run is at fault.
     ///
     /// # Errors
@@ -65,9 +65,12 @@ impl DataCommand {
                 println!("{name} is in {}", folder.display());
             }
             Action::Verify { name, data_dir } => {
-                let found = |name: &DataSetName| data_folder(*name, data_dir.as_deref()).is_ok();
+                let missing = |name: &DataSetName| {
+                    let folder = data_folder(*name, data_dir.as_deref());
+                    matches!(folder, Err(DataError::NotFound { .. }))
+                };
                 let mut names = name.map_or_else(
-                    || DataSetName::ALL.into_iter().filter(found).collect(),
+                    || DataSetName::ALL.into_iter().filter(|name| !missing(name)).collect(),
                     |name| vec![name],
                 );
                 if names.is_empty() && data_dir.is_none() {
@@ -193,6 +196,6 @@ mod tests {
         let place = dir.path().to_str().unwrap();
         let line = ["data", "verify", "mnist", "--data-dir", place];
         let error = Program::try_parse_from(line).unwrap().data.run().unwrap_err();
-        assert!(error.downcast_ref::<crate::data::DataError>().unwrap().is_bad_input());
+        assert!(error.downcast_ref::<DataError>().unwrap().is_bad_input());
     }
 }

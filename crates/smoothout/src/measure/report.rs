@@ -133,7 +133,7 @@ impl From<&ToleranceReport> for Finding {
     fn from(report: &ToleranceReport) -> Self {
         Self {
             quantity: "radius at which the mean has risen as asked",
-            estimate: report.radius,
+            estimate: if report.is_bracketed() { report.radius } else { f64::NAN },
             certainty: Certainty::Certificate(
                 json!({ "low": report.low, "high": report.high, "ending": report.ending }),
             ),
@@ -150,10 +150,7 @@ impl From<&NetworkAudit> for Finding {
         let names = |rows: &[&AuditRow]| rows.iter().map(|row| row.measure).collect::<Vec<_>>();
         Self {
             quantity: "largest factor by which a measure moved",
-            estimate: moved
-                .iter()
-                .map(|row| row.ratio().max(1.0 / row.ratio()))
-                .fold(1.0, f64::max),
+            estimate: report.audit.largest_move(),
             certainty: Certainty::Certificate(
                 json!({ "moved": names(&moved), "kept": names(&kept) }),
             ),

@@ -26,9 +26,9 @@ pub struct Scene<'a> {
     pub network: &'a Network,
     /// Its weights, one for each arm of the picture.
     pub models: &'a [ModelState],
-    /// The training split.
+    /// The training examples.
     pub train: &'a DataSet,
-    /// The test split.
+    /// The test examples.
     pub test: &'a DataSet,
 }
 

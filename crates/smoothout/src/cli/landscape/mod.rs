@@ -87,11 +87,13 @@ impl LandscapeCommand {
             return Err(BadInput(message.to_owned()).into());
         }
         let (network, set) = self.subject.load()?;
+        // Before they are read: a file that is replaced meanwhile is another one to whoever goes on.
+        let md5 = files.iter().map(|file| file_md5(file)).collect::<Result<Vec<_>, _>>()?;
         let models = files.iter().map(|file| load_model(file, &network));
         let models = models.collect::<Result<Vec<_>, _>>()?;
         self.compute.run(|| match self.subject.precision.unwrap_or(Precision::F32) {
-            Precision::F32 => self.draw::<f32>(kind, &files, &network, &models, &set),
-            Precision::F64 => self.draw::<f64>(kind, &files, &network, &models, &set),
+            Precision::F32 => self.draw::<f32>(kind, (&files, &md5), &network, &models, &set),
+            Precision::F64 => self.draw::<f64>(kind, (&files, &md5), &network, &models, &set),
         })
     }
 
@@ -111,7 +113,7 @@ impl LandscapeCommand {
     fn draw<R: Real>(
         &self,
         kind: Kind,
-        files: &[PathBuf],
+        (files, md5): (&[PathBuf], &[String]),
         network: &Network,
         models: &[ModelState],
         set: &DataSet,
@@ -147,7 +149,7 @@ impl LandscapeCommand {
         let about = About {
             kind,
             files: files.to_vec(),
-            md5: files.iter().map(|file| file_md5(file)).collect::<Result<_, _>>()?,
+            md5: md5.to_vec(),
             model: network.name().to_owned(),
             data,
             batch_norm: policy,

@@ -191,7 +191,7 @@ impl MergeCommand {
             any |= other.has_runs(&plan)?;
         }
         if !any {
-            let advice = "none of the folders has a result of these studies: give --study with the files \
+            let advice = "none of the folders has a finished run of these studies: give --study with the files \
                           they were made from, if they are of one's own";
             return Err(BadInput(advice.to_owned()).into());
         }

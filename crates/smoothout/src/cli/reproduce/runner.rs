@@ -11,6 +11,7 @@ use super::super::{TrainingCompute, sentence};
 use crate::checkpoint::load_model;
 use crate::data::{DataSet, DataSetName, Split};
 use crate::experiment::ExperimentSpec;
+use crate::measure::MeasureError;
 use crate::reproduce::drawing::{Scene, drawn};
 use crate::reproduce::measuring::measured;
 use crate::reproduce::plan::{Job, Plan};
@@ -49,7 +50,13 @@ impl Runner<'_> {
         }
         for (place, study) in self.plan.studies.iter().enumerate() {
             for picture in &study.pictures {
-                self.draw(place, study, picture)?;
+                match self.draw(place, study, picture) {
+                    Err(error) if is_unfit(&error) => {
+                        let (study, picture) = (&study.name, &picture.name);
+                        eprintln!("{study} {picture}: not drawn: {}", sentence(&error));
+                    }
+                    drawn => drawn?,
+                }
             }
         }
         Ok(failed)
@@ -190,6 +197,12 @@ const LAST: &str = "last.safetensors";
 fn has_diverged(error: &anyhow::Error) -> bool {
     let train = error.chain().find_map(|cause| cause.downcast_ref::<TrainError>());
     train.is_some_and(TrainError::is_divergence)
+}
+
+/// Whether a picture asks for what its experiments do not have: more examples than they train or test on.
+fn is_unfit(error: &anyhow::Error) -> bool {
+    let cause = error.chain().find_map(|cause| cause.downcast_ref::<MeasureError>());
+    cause.is_some_and(MeasureError::is_bad_input)
 }
 
 fn is_in_use(error: &anyhow::Error) -> bool {
