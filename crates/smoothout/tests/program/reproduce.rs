@@ -73,12 +73,16 @@ fn finish(folder: &Path, arguments: &[&str]) -> String {
     said
 }
 
-/// The tables and the numbers of the figures: all that must not depend on how it was computed.
+/// The tables and the numbers of the figures: all that must not depend on how it was computed. What a kill
+/// left half-written, under a name of its own, is none of them.
 fn numbers(folder: &Path) -> BTreeMap<PathBuf, String> {
     let out = folder.join("out");
     let figures = fs::read_dir(out.join("figures")).unwrap().map(|entry| entry.unwrap().path());
+    let whole =
+        |file: &PathBuf| !file.file_name().unwrap().to_string_lossy().starts_with(".unfinished-");
     let files = figures.chain([out.join("tables.md")]);
     files
+        .filter(whole)
         .map(|file| {
             let name = file.strip_prefix(&out).unwrap().to_owned();
             (name, fs::read_to_string(file).unwrap())
