@@ -1,6 +1,5 @@
 //! Watching a long measurement, and stopping it.
 
-use std::fmt;
 use std::ops::ControlFlow;
 
 use crate::{Estimate, SharpnessError};
@@ -33,14 +32,14 @@ pub enum Ending {
     Stopped,
 }
 
-/// What a report says of it at its end; nothing of `Done`.
-impl fmt::Display for Ending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Ending {
+    /// How a report ends its line: nothing is said of `Done`.
+    pub(crate) fn remark(self) -> &'static str {
+        match self {
             Self::Done => "",
             Self::Budget => "; the budget was used before the goal was met",
             Self::Stopped => "; stopped before the end",
-        })
+        }
     }
 }
 

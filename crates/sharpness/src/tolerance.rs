@@ -78,7 +78,8 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ToleranceReport {
-    /// The answer: the undecided radius, or the geometric middle of the bracket.
+    /// The answer, if there [is a bracket](Self::is_bracketed): the undecided radius in it, or its geometric
+    /// middle; else the radius that is undecided or would be next.
     pub radius: f64,
     /// The largest radius that was certainly below (0 if none was).
     pub low: f64,
@@ -128,7 +129,7 @@ impl fmt::Display for ToleranceReport {
             self.trials.len(),
             self.evaluations,
             self.seed,
-            self.ending
+            self.ending.remark()
         )
     }
 }

@@ -87,7 +87,11 @@ impl fmt::Display for EigenReport {
         write!(
             f,
             "; {} parameters ({}), {} Hessian-vector products, seed {}{}",
-            self.parameters, self.selection, self.evaluations, self.seed, self.ending
+            self.parameters,
+            self.selection,
+            self.evaluations,
+            self.seed,
+            self.ending.remark()
         )
     }
 }

@@ -95,7 +95,12 @@ impl fmt::Display for TraceReport {
         write!(
             f,
             "trace of the Hessian {} (95 % interval [{low:.6e}, {high:.6e}]) over {} parameters ({}); {} Hessian-vector products, seed {}{}",
-            self.trace, self.parameters, self.selection, self.evaluations, self.seed, self.ending
+            self.trace,
+            self.parameters,
+            self.selection,
+            self.evaluations,
+            self.seed,
+            self.ending.remark()
         )
     }
 }

@@ -40,7 +40,12 @@ impl fmt::Display for Comparison {
         write!(
             f,
             "expected loss {} against {}: difference {} (95 % interval [{low:.6e}, {high:.6e}]); {} evaluations, seed {}{}",
-            self.first, self.second, self.difference, self.evaluations, self.seed, self.ending
+            self.first,
+            self.second,
+            self.difference,
+            self.evaluations,
+            self.seed,
+            self.ending.remark()
         )
     }
 }

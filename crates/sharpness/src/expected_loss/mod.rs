@@ -117,7 +117,7 @@ impl fmt::Display for ExpectedLossReport {
             self.perturbed,
             self.evaluations,
             self.seed,
-            self.ending
+            self.ending.remark()
         )
     }
 }

@@ -391,31 +391,3 @@ fn wrong_settings_are_errors() {
     let error = settings.measure(&pole, &ParameterLayout::flat(1), &[0.0]).unwrap_err();
     assert!(matches!(error, SharpnessError::NotFinite { .. }), "{error}");
 }
-
-/// q nodes are exact to the degree 2q - 1: E (w + a u)^2 = w^2 + a^2 / 3 and
-/// E (w + a u)^3 = w^3 + a^2 w in each coordinate. One node is the centre.
-#[test]
-fn the_quadrature_of_a_polynomial_is_exact() {
-    let f = FnObjective::new(2, |w: &[f64]| w[0].powi(2) * w[1].powi(3));
-    let (w, a) = ([0.7, -1.3_f64], 0.4);
-    let expected = (w[0] * w[0] + a * a / 3.0) * (w[1].powi(3) + a * a * w[1]);
-    for nodes in [2, 3, 8, 64] {
-        let found = Quadrature::new(a, nodes).unwrap().expected_loss(&f, &w).unwrap();
-        assert!((found - expected).abs() < 1e-13, "{nodes} nodes: {found}");
-    }
-    let found = Quadrature::new(a, 1).unwrap().expected_loss(&f, &w).unwrap();
-    assert!((found - 0.49 * w[1].powi(3)).abs() < 1e-14, "{found}");
-}
-
-/// Ten million nodes at most; a face has one coordinate less.
-#[test]
-fn nodes_are_counted_first() {
-    let f = |n: usize| FnObjective::new(n, |w: &[f64]| w[0]);
-    let rule = Quadrature::new(0.1, 10).unwrap();
-    for error in [
-        rule.expected_loss(&f(8), &[0.0; 8]).unwrap_err(),
-        rule.gradient(&f(9), &[0.0; 9]).unwrap_err(),
-    ] {
-        assert!(error.to_string().contains("at most 1e7"), "{error}");
-    }
-}

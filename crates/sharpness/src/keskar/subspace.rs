@@ -86,6 +86,7 @@ impl<'a, R: Real> Plane<'a, R> {
     }
 }
 
+/// What a subspace of too many directions is told.
 const FEWER_DIRECTIONS: &str =
     "a random subspace needs at most as many directions as there are selected parameters";
 

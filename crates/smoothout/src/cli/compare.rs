@@ -116,3 +116,33 @@ fn print_table(rows: &[(Method, Option<f64>, Vec<EpochRecord>)]) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// What `--help` leaves out are the settings of the other methods, all of them, and the two that compare
+    /// chooses itself.
+    #[test]
+    fn help_knows_what_is_refused() {
+        let settings = |methods: &[&str]| -> BTreeSet<String> {
+            let resolved = |method: &&str| {
+                let radius = if method.ends_with("smoothout") { r#", "radius": 0.1"# } else { "" };
+                let text = format!(r#"{{ "model": "f1", "method": "{method}"{radius} }}"#);
+                let spec: ExperimentSpec = serde_json::from_str(&text).unwrap();
+                serde_json::to_value(spec.resolve().unwrap().spec()).unwrap()
+            };
+            let fields = methods.iter().map(resolved);
+            fields
+                .flat_map(|spec| spec.as_object().unwrap().keys().cloned().collect::<Vec<_>>())
+                .collect()
+        };
+        let own = settings(&["plain", "smoothout", "adasmoothout"]);
+        let mut refused = settings(&["sam", "asam", "lpf-sgd", "entropy-sgd", "swa"]);
+        refused.retain(|name| !own.contains(name));
+        refused.extend(["method", "radius"].map(str::to_owned));
+        assert_eq!(refused, REFUSED.map(str::to_owned).into());
+    }
+}

@@ -51,8 +51,7 @@ enum Action {
 }
 
 impl DataCommand {
-    /// Runs the command; a [`DataError`] tells whether the input or the
-    /// run is at fault.
+    /// Runs the command; a [`DataError`] tells whether the input or the run is at fault.
     ///
     /// # Errors
     /// As [`Fetch::run`] and [`verify`]; `verify` names every file before it fails.

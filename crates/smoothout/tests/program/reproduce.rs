@@ -324,6 +324,26 @@ fn a_merge_of_another_profile_is_refused() {
     assert!(said.contains("holds the profile quick and not full") && !out.exists(), "{said}");
 }
 
+/// Measures and pictures are of the examples that a study trains and tests on: 512 and 200 here.
+#[test]
+fn more_examples_than_a_study_has_are_not_found_elsewhere() {
+    let mut study = study();
+    study["arms"].as_array_mut().unwrap().truncate(1);
+    study["comparisons"] = json!([]);
+    study["measures"][0]["examples"] = json!(513);
+    study["pictures"].as_array_mut().unwrap().remove(0);
+    study["pictures"][0]["kind"]["arms"] = json!(["sb-plain"]);
+    study["pictures"][0]["examples"] = json!(201);
+    let folder = folder(&study);
+    let said = finish(folder.path(), &[]);
+    assert!(
+        said.contains("tiny noise: not drawn: examples is 201") && said.contains("1 to 200"),
+        "{said}"
+    );
+    assert!(said.contains("examples is 513") && said.contains("1 to 512"), "{said}");
+    assert!(folder.path().join("out/report.html").exists());
+}
+
 /// Without --study the studies are those built in, of which the folder has none: nothing is written.
 #[test]
 fn a_merge_of_nothing_is_refused() {

@@ -57,6 +57,21 @@ fn scales_go_there_and_back() {
     }
 }
 
+/// Values between which no axis can have an extent are left out of it, and the picture comes to an end.
+#[test]
+fn values_as_large_as_can_be_are_beyond_the_axes() {
+    let axis = Axis { from: 0.0, to: 4.0, count: 5 };
+    for large in [1e308, 4e307] {
+        let mut line = Grid::new("loss", &[axis]).unwrap();
+        let f = FnObjective::new(1, |w: &[f64]| {
+            large * (w[0] - 2.0).signum() * (w[0] - 2.0).abs().min(1.0)
+        });
+        line.fill(&f, &Chart::line(&[0.0], &[1.0]).unwrap()).unwrap();
+        assert_eq!(line.values(), [-large, -large, 0.0, large, large]);
+        assert!(plot_lines(&Picture::new("line"), &[(&line, LineStyle::Left)]).is_ok());
+    }
+}
+
 #[test]
 fn numbers_are_short() {
     let found = [0.0, 0.25, -3.0, 12.3456, 1234.56, 123_456.0, 1e-5, -1e-17].map(short);
