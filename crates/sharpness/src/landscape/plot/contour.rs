@@ -1,9 +1,10 @@
 //! Contours of a grid.
 
+use super::has_place;
 use crate::Grid;
 
-/// The segments of one contour of a two-dimensional grid, in its coordinates: each cell of four finite
-/// corners is cut into two triangles, and a triangle whose corners are not all on one side of `level`
+/// The segments of one contour of a two-dimensional grid, in its coordinates: each cell whose four
+/// corners have a place is cut into two triangles, and a triangle whose corners are not all on one side of `level`
 /// holds one segment.
 ///
 /// # Panics
@@ -26,7 +27,7 @@ pub fn contour(grid: &Grid, level: f64) -> Vec<[(f64, f64); 2]> {
     let (x, y) = (grid.axes()[0], grid.axes()[1]);
     let mut segments = Vec::new();
     let corner = |i: usize, j: usize| {
-        grid.value(&[i, j]).filter(|v| v.is_finite()).map(|v| (x.at(i), y.at(j), v - level))
+        grid.value(&[i, j]).filter(|&v| has_place(v)).map(|v| (x.at(i), y.at(j), v - level))
     };
     for i in 1..x.count {
         for j in 1..y.count {

@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::{Picture, PlotError, extent, failed, page, short};
+use super::{Picture, PlotError, extent, failed, has_place, page, short};
 use crate::Grid;
 
 /// Which axis a line belongs to.
@@ -112,7 +112,7 @@ pub(super) fn pieces(grid: &Grid) -> Vec<Vec<(f64, f64)>> {
     let points: Vec<(f64, f64)> =
         grid.values().iter().enumerate().map(|(i, &value)| (grid.axes()[0].at(i), value)).collect();
     points
-        .split(|point| !point.1.is_finite())
+        .split(|point| !has_place(point.1))
         .filter(|run| !run.is_empty())
         .map(<[_]>::to_vec)
         .collect()

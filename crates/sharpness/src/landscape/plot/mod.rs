@@ -106,12 +106,17 @@ fn failed(error: impl std::fmt::Display) -> PlotError {
     PlotError::Drawing(error.to_string())
 }
 
-/// The least and the largest of the finite values.
+/// Whether a value has a place in a picture: those that are not finite have none, and between those beyond
+/// 1e300 distances are not.
+fn has_place(value: f64) -> bool {
+    value.abs() < 1e300
+}
+
+/// The least and the largest of the values that have a place.
 fn extent(values: impl Iterator<Item = f64>) -> Result<(f64, f64), PlotError> {
-    // Beyond these no axis has an extent.
-    let finite = values.filter(|value| value.abs() < f64::MAX / 4.0);
+    let placed = values.filter(|&value| has_place(value));
     let (low, high) =
-        finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        placed.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     if low > high { Err(PlotError::Nothing) } else { Ok((low, high)) }
 }
 

@@ -6,7 +6,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::contour::contour;
 use super::scale::{ColourScale, viridis};
-use super::{Picture, PlotError, SIZE, extent, failed, page, short};
+use super::{Picture, PlotError, SIZE, extent, failed, has_place, page, short};
 use crate::{Axis, Grid};
 
 /// The width of the colour bar with its labels.
@@ -69,7 +69,7 @@ fn draw_map(
         .map_err(failed)?;
     let cells =
         (0..x.count).flat_map(|i| (0..y.count).map(move |j| (i, j))).filter_map(|(i, j)| {
-            let value = grid.value(&[i, j]).filter(|value| value.is_finite())?;
+            let value = grid.value(&[i, j]).filter(|&value| has_place(value))?;
             let (x, y) = (x.at(i), y.at(j));
             // A little over the next cell, which covers it: no seams between them.
             let corners = [(x - half_x, y - half_y), (x + 1.1 * half_x, y + 1.1 * half_y)];

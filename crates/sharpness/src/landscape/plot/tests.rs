@@ -57,9 +57,9 @@ fn scales_go_there_and_back() {
     }
 }
 
-/// Values between which no axis can have an extent are left out of it, and the picture comes to an end.
+/// Values between which no axis can have an extent are holes, and the picture comes to an end.
 #[test]
-fn values_as_large_as_can_be_are_beyond_the_axes() {
+fn values_as_large_as_can_be_are_holes() {
     let axis = Axis { from: 0.0, to: 4.0, count: 5 };
     for large in [1e308, 4e307] {
         let mut line = Grid::new("loss", &[axis]).unwrap();
@@ -68,7 +68,13 @@ fn values_as_large_as_can_be_are_beyond_the_axes() {
         });
         line.fill(&f, &Chart::line(&[0.0], &[1.0]).unwrap()).unwrap();
         assert_eq!(line.values(), [-large, -large, 0.0, large, large]);
+        assert_eq!(pieces(&line), [vec![(2.0, 0.0)]]);
         assert!(plot_lines(&Picture::new("line"), &[(&line, LineStyle::Left)]).is_ok());
+        let mut flat = Grid::new("loss", &[axis, axis]).unwrap();
+        let f = FnObjective::new(2, |w: &[f64]| if w[0] > 2.0 { large } else { w[0] + w[1] });
+        let chart = Chart::new(&[0.0, 0.0], vec![vec![1.0, 0.0], vec![0.0, 1.0]]).unwrap();
+        flat.fill(&f, &chart).unwrap();
+        assert!(plot_plane(&Picture::new("plane"), &flat, 5).is_ok());
     }
 }
 
