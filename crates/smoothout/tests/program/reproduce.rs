@@ -337,7 +337,7 @@ fn more_examples_than_a_study_has_are_not_found_elsewhere() {
     let folder = folder(&study);
     let said = finish(folder.path(), &[]);
     assert!(
-        said.contains("tiny noise: not drawn: examples is 201") && said.contains("1 to 200"),
+        said.contains("not drawn: tiny noise: examples is 201") && said.contains("1 to 200"),
         "{said}"
     );
     assert!(said.contains("examples is 513") && said.contains("1 to 512"), "{said}");

@@ -51,10 +51,7 @@ impl Runner<'_> {
         for (place, study) in self.plan.studies.iter().enumerate() {
             for picture in &study.pictures {
                 match self.draw(place, study, picture) {
-                    Err(error) if is_unfit(&error) => {
-                        let (study, picture) = (&study.name, &picture.name);
-                        eprintln!("{study} {picture}: not drawn: {}", sentence(&error));
-                    }
+                    Err(error) if is_unfit(&error) => eprintln!("not drawn: {}", sentence(&error)),
                     drawn => drawn?,
                 }
             }
