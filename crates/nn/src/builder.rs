@@ -137,7 +137,7 @@ impl NetworkBuilder {
         let default = pytorch(input[2] * kernel[0] * kernel[1]);
         let law = if he { he_fan_out(kernel, filters) } else { default };
         let weight = self.parameter(name, "weight", &shape, BlockKind::Weight, law);
-        debug_assert_eq!(weight.len(), conv_shape(&window, 1, input, filters).weight_len());
+        assert_eq!(weight.len(), conv_shape(&window, 1, input, filters).weight_len());
         let bias = self.bias(name, filters, bias, default);
         self.push(x, name, Op::Conv2d { window, weight, bias }, [height, width, filters])
     }
@@ -233,9 +233,10 @@ impl NetworkBuilder {
             return Err(error);
         }
         let shape = if logits.0 == 0 { self.input } else { self.nodes[logits.0 - 1].shape };
-        if logits.0 == 0 || shape[0] * shape[1] != 1 {
+        if logits.0 == 0 || shape[0] * shape[1] != 1 || shape[2] == 0 {
             let layer = "logits".to_owned();
-            let reason = "logits must be the output of a layer, one pixel large".to_owned();
+            let reason = "logits must be the output of a layer, one pixel large, and have a class";
+            let reason = reason.to_owned();
             return Err(NnError::Geometry { layer, input: shape, reason });
         }
         let mut used = vec![false; self.nodes.len() + 1];

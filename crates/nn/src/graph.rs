@@ -75,10 +75,12 @@ impl Op {
     /// True if `self` may overwrite the output of `producer`, given what backward passes read.
     ///
     /// The two ReLUs read the signs of their outputs. Scaling by a dropout mask keeps these, and
-    /// where the mask is 0 so is the gradient; a sum does not keep them.
+    /// where the mask is 0 so is the gradient; a sum does not keep them. What dropout gives may be the
+    /// buffer of a ReLU.
     pub(crate) fn may_overwrite(&self, producer: &Self) -> bool {
-        let reads_output = matches!(producer, Self::Relu | Self::NoisyRelu { .. });
-        self.is_in_place() && !(reads_output && matches!(self, Self::Add { .. }))
+        let signs_are_read =
+            matches!(producer, Self::Relu | Self::NoisyRelu { .. } | Self::Dropout { .. });
+        self.is_in_place() && !(signs_are_read && matches!(self, Self::Add { .. }))
     }
 }
 

@@ -28,7 +28,8 @@ pub struct Mode<'a, R> {
 }
 
 impl<'a, R> Mode<'a, R> {
-    /// Training: batch statistics, random layers on.
+    /// Training: batch statistics, random layers on. One key draws one mask: each step needs its own, and so
+    /// does each ghost batch of a step.
     pub fn train(key: StreamKey) -> Self {
         Self { statistics: Statistics::Batch, noise: Some(key) }
     }

@@ -43,7 +43,8 @@ impl Window {
             if self.stride[d] == 0 || self.kernel[d] == 0 {
                 return None;
             }
-            let room = (image[d] + 2 * self.padding[d]).checked_sub(self.kernel[d])?;
+            let padded = self.padding[d].checked_mul(2)?.checked_add(image[d])?;
+            let room = padded.checked_sub(self.kernel[d])?;
             Some(room / self.stride[d] + 1)
         };
         Some([extent(0)?, extent(1)?])

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use smoothout_tensor::Real;
 use smoothout_tensor::kernels::vectorised;
 
-use crate::pass::PIECE;
+use crate::pass::{PIECE, remember};
 use crate::{OptimError, Update};
 
 /// Where Adam's weight decay acts.
@@ -82,9 +82,10 @@ impl<R: Real> Adam<R> {
     /// What is added to the root of the second moment.
     ///
     /// # Errors
-    /// If it is not positive and finite.
+    /// If it is not positive and finite, in the precision of the weights.
     pub fn epsilon(self, epsilon: f64) -> Result<Self, OptimError> {
-        OptimError::check("epsilon", epsilon, epsilon > 0.0, "positive and finite")?;
+        let holds = R::from_f64(epsilon) > R::zero() && R::from_f64(epsilon) < R::infinity();
+        OptimError::check("epsilon", epsilon, holds, "positive and finite")?;
         Ok(Self { epsilon, ..self })
     }
 
@@ -102,8 +103,8 @@ impl<R: Real> Adam<R> {
 impl<R: Real> Update<R> for Adam<R> {
     fn update(&mut self, w: &mut [R], gradient: &[R], scale: f64, learning_rate: f64, step: u64) {
         assert_eq!(w.len(), gradient.len(), "lengths of w and the gradient");
-        self.first.resize(w.len(), R::zero());
-        self.second.resize(w.len(), R::zero());
+        remember(&mut self.first, w.len());
+        remember(&mut self.second, w.len());
         let t = i32::try_from(step + 1).unwrap_or(i32::MAX);
         let [correction1, correction2] = self.betas.map(|beta| 1.0 - beta.powi(t));
         let (coupled, decoupled) = match self.decay_kind {

@@ -55,7 +55,8 @@ impl<U> Descent<U> {
     /// Goes on from a checkpoint: after `step` updates, with `memory` by name.
     ///
     /// # Errors
-    /// Names the vector of the rule's memory that `memory` lacks, or that is empty after an update.
+    /// Names the vector of the rule's memory that `memory` lacks, that is empty after an update, or that
+    /// has another length than the first; nothing is changed then.
     pub fn restore<R: Real>(
         &mut self,
         step: u64,
@@ -64,31 +65,85 @@ impl<U> Descent<U> {
     where
         U: Update<R>,
     {
-        for (name, vector) in self.update.memory_mut() {
-            *vector = memory(name).filter(|found| step == 0 || !found.is_empty()).ok_or(name)?;
+        let names: Vec<_> = self.update.memory().into_iter().map(|(name, _)| name).collect();
+        let mut vectors: Vec<Vec<R>> = Vec::new();
+        for name in names {
+            let found = memory(name).filter(|found| step == 0 || !found.is_empty()).ok_or(name)?;
+            if vectors.first().is_some_and(|first| first.len() != found.len()) {
+                return Err(name);
+            }
+            vectors.push(found);
+        }
+        for ((_, to), vector) in self.update.memory_mut().into_iter().zip(vectors) {
+            *to = vector;
         }
         self.step = step;
         Ok(())
     }
 
-    /// A gradient's norm as it is.
+    /// A gradient's norm as it is: for an optimiser's step, before it changes anything.
     ///
     /// # Errors
     /// If it is infinite or NaN.
-    pub(crate) fn finite<E>(&self, norm: f64) -> Result<f64, StepError<E>> {
+    pub fn finite<E>(&self, norm: f64) -> Result<f64, StepError<E>> {
         if norm.is_finite() { Ok(norm) } else { Err(StepError::Gradient { step: self.step, norm }) }
     }
 
-    /// Clips the gradient, whose norm is `norm`, and lets the rule move `w`.
-    pub(crate) fn descend<R: Real>(
-        &mut self,
-        w: &mut [R],
-        gradient: &[R],
-        norm: f64,
-        learning_rate: f64,
-    ) where
+    /// Clips the gradient, whose norm is `norm`, lets the rule move `w`, and counts the update: what an
+    /// [`Optimizer`](crate::Optimizer) of one's own ends its step with.
+    ///
+    /// # Panics
+    /// If the learning rate is infinite or NaN, the lengths of `w` and `gradient` differ, or `w` is not as
+    /// long as at the update before.
+    ///
+    /// ```
+    /// use smoothout_optim::{Descent, GhostCopy, GradientOracle, Optimizer, Sgd, StepError, StepReport};
+    ///
+    /// /// Plain descent along the signs of the first ghost batch's gradient.
+    /// struct SignDescent(Descent<Sgd<f64>>);
+    ///
+    /// impl Optimizer<f64> for SignDescent {
+    ///     type Rule = Sgd<f64>;
+    ///     fn descent(&self) -> &Descent<Sgd<f64>> {
+    ///         &self.0
+    ///     }
+    ///     fn descent_mut(&mut self) -> &mut Descent<Sgd<f64>> {
+    ///         &mut self.0
+    ///     }
+    ///     fn step<O: GradientOracle<f64>>(
+    ///         &mut self,
+    ///         w: &mut [f64],
+    ///         oracle: &mut O,
+    ///         scratch: &mut [O::Scratch],
+    ///         learning_rate: f64,
+    ///     ) -> Result<StepReport, StepError<O::Error>> {
+    ///         let step = self.0.steps();
+    ///         let mut gradient = vec![0.0; w.len()];
+    ///         let at = GhostCopy { ghost: 0, copy: 0 };
+    ///         let loss = oracle
+    ///             .gradient(at, w, &mut gradient, &mut scratch[0])
+    ///             .map_err(|source| StepError::Oracle { step, source })?;
+    ///         gradient.iter_mut().for_each(|g| *g = g.signum());
+    ///         let norm = self.0.finite((w.len() as f64).sqrt())?;
+    ///         self.0.descend(w, &gradient, norm, learning_rate);
+    ///         Ok(StepReport { loss, gradient_norm: norm, radius_coefficient: 0.0 })
+    ///     }
+    /// }
+    ///
+    /// let mut oracle = smoothout_optim::FnOracle::new(|w, gradient| {
+    ///     gradient[0] = 10.0;
+    ///     10.0 * w[0]
+    /// });
+    /// let (mut w, mut optimizer) = ([1.0], SignDescent(Descent::new(Sgd::new())));
+    /// optimizer.step(&mut w, &mut oracle, &mut [()], 0.25)?;
+    /// assert_eq!((w, optimizer.steps()), ([0.75], 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn descend<R: Real>(&mut self, w: &mut [R], gradient: &[R], norm: f64, learning_rate: f64)
+    where
         U: Update<R>,
     {
+        assert!(learning_rate.is_finite(), "the learning rate is {learning_rate}");
         let factor = self.clip.map_or(1.0, |clip| clip.factor(norm));
         self.update.update(w, gradient, factor, learning_rate, self.step);
         self.step += 1;
@@ -109,7 +164,7 @@ pub struct StepReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Sgd;
+    use crate::{Adam, BaseUpdate, Sgd};
 
     /// A rule has no memory before its first update, and one afterwards.
     #[test]
@@ -120,5 +175,20 @@ mod tests {
         assert_eq!(descent.restore(1, empty), Err("momentum_buffer"));
         assert_eq!(descent.restore(1, |_| Some(vec![1.0])), Ok(()));
         assert_eq!(descent.steps(), 1);
+    }
+
+    /// Both moments have one length; a vector that is refused changes nothing; and a rule does not cut or
+    /// fill what it remembers to fit another w.
+    #[test]
+    fn memory_is_as_long_as_w() {
+        let mut descent = Descent::new(Adam::<f64>::new());
+        let uneven = |name: &str| Some(vec![1.0; name.len()]);
+        assert_eq!(descent.restore(1, uneven), Err("exp_avg_sq"));
+        assert!(descent.update().memory().iter().all(|(_, vector)| vector.is_empty()));
+        for mut rule in [BaseUpdate::Sgd(Sgd::<f64>::new()), BaseUpdate::Adam(Adam::new())] {
+            rule.update(&mut [1.0; 2], &[1.0; 2], 1.0, 0.1, 0);
+            let mut other = move || rule.update(&mut [1.0; 3], &[1.0; 3], 1.0, 0.1, 1);
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(&mut other)).unwrap_err();
+        }
     }
 }

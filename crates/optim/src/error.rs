@@ -52,7 +52,8 @@ impl OptimError {
 }
 
 /// Why a step was not taken. The weights are what they were before it (with de-noising off, what
-/// they were before the first perturbation of the step).
+/// they were before the first perturbation of the step). The oracle may have accepted some of the step's ghost
+/// batches, and where several fail, how many run together decides which is named: go on from a checkpoint.
 #[derive(Debug, Error)]
 pub enum StepError<E> {
     /// The loss of a ghost batch is infinite or NaN.

@@ -45,8 +45,8 @@ pub trait Optimizer<R: Real> {
     /// If the oracle fails, or a loss or the gradient is infinite or NaN; `w` is then unchanged.
     ///
     /// # Panics
-    /// If `scratch` is empty, the length of `w` changed, or `w` does not fit the optimiser's
-    /// layout.
+    /// If `scratch` is empty, the oracle has no ghost batch, the length of `w` changed, `w` does not fit the
+    /// optimiser's layout, or the learning rate is infinite or NaN.
     fn step<O: GradientOracle<R>>(
         &mut self,
         w: &mut [R],
@@ -69,7 +69,7 @@ pub trait Optimizer<R: Real> {
     /// Goes on from a checkpoint: after `steps` steps, with `memory` by name.
     ///
     /// # Errors
-    /// Names the vector that `memory` lacks.
+    /// Names the vector that `memory` lacks, or that has another length than the others.
     fn restore(
         &mut self,
         steps: u64,

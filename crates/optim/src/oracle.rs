@@ -69,7 +69,10 @@ pub struct FnOracle<F> {
 
 impl<F> FnOracle<F> {
     /// An oracle that calls `f(w, gradient)`, which writes the gradient and returns the loss.
-    pub fn new(f: F) -> Self {
+    pub fn new<R>(f: F) -> Self
+    where
+        F: Fn(&[R], &mut [R]) -> f64 + Sync,
+    {
         Self { f }
     }
 }

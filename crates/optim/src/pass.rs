@@ -8,6 +8,19 @@ use smoothout_tensor::kernels::vectorised;
 /// Elements in a piece.
 pub(crate) const PIECE: usize = 1 << 14;
 
+/// The memory of a rule: zeros before its first update.
+///
+/// # Panics
+/// If it was of another length.
+pub(crate) fn remember<R: Real>(memory: &mut Vec<R>, len: usize) {
+    assert!(
+        memory.is_empty() || memory.len() == len,
+        "w has {len} elements, before {}",
+        memory.len()
+    );
+    memory.resize(len, R::zero());
+}
+
 /// `target = share source`, or `target += share source` for a later copy.
 pub(crate) fn accumulate<R: Real>(target: &mut [R], source: &[R], share: f64, first: bool) {
     let share = R::from_f64(share);

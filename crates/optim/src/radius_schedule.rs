@@ -66,7 +66,9 @@ impl RadiusSchedule {
         match *self {
             Self::Constant => 1.0,
             Self::Anneal { index } => (1.0 + t as f64).powf(-index).sqrt(),
-            Self::Tanh { scale } => ((scale * (t as f64 / total as f64 - 0.5)).tanh() + 1.0) / 2.0,
+            Self::Tanh { scale } => {
+                ((scale * (t as f64 / total.max(1) as f64 - 0.5)).tanh() + 1.0) / 2.0
+            }
         }
     }
 }

@@ -37,7 +37,7 @@ pub enum LearningRateScaling {
 }
 
 impl LearningRateScaling {
-    /// The factor for batches of `batch` examples in ghost batches of `ghost`.
+    /// The factor for batches of `batch` examples in ghost batches of `ghost`, at least 1.
     pub fn factor(self, batch: usize, ghost: usize) -> f64 {
         let ratio = batch as f64 / ghost as f64;
         match self {
@@ -62,6 +62,9 @@ pub enum Adaptation {
 
 impl Adaptation {
     /// The factor on all epochs.
+    ///
+    /// # Panics
+    /// If `ghost` is 0.
     pub fn factor(self, batch: usize, ghost: usize) -> usize {
         match self {
             Self::None => 1,

@@ -11,7 +11,7 @@
 
 use smoothout_tensor::Real;
 
-use crate::pass::update_pieces;
+use crate::pass::{remember, update_pieces};
 use crate::{OptimError, Update};
 
 /// SGD's settings and velocity.
@@ -67,7 +67,7 @@ impl<R: Real> Sgd<R> {
 
 impl<R: Real> Update<R> for Sgd<R> {
     fn update(&mut self, w: &mut [R], gradient: &[R], scale: f64, learning_rate: f64, _step: u64) {
-        self.velocity.resize(w.len(), R::zero());
+        remember(&mut self.velocity, w.len());
         let [scale, decay, momentum, rate] =
             [scale, self.weight_decay, self.momentum, learning_rate].map(R::from_f64);
         let nesterov = self.nesterov;

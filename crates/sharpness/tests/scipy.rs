@@ -9,6 +9,7 @@ mod problems;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rayon::prelude::*;
 use smoothout_sharpness::{Bounds, Estimate, FnObjective, Lbfgsb, LbfgsbReport};
 
 use problems::{Problem, Random, problem};
@@ -69,16 +70,17 @@ fn answers() -> Vec<Answer<'static>> {
 fn problems_with_one_minimum() {
     let answers: Vec<_> = answers().into_iter().filter(|a| a.family != "vertices").collect();
     assert!(answers.len() >= 300);
-    let mut ratios = Vec::new();
-    for Answer { family, n, seed, value, evaluations, projected, .. } in answers {
+    let evaluations_over_scipys = |answer: Answer| {
+        let Answer { family, n, seed, value, evaluations, projected, .. } = answer;
         let problem = problem(family, n, seed);
         let (report, _) = solve(&problem, &problem.start);
         let off = (report.value - value) / value.abs().max(1e-6);
         assert!(off <= 1e-6, "{family} {n} {seed}: {report}; SciPy {value}");
         // The other direction holds too, unless SciPy gave up early.
         assert!(off >= -1e-6 || projected > 1e-5, "{family} {n} {seed}: {report}; SciPy {value}");
-        ratios.push(report.evaluations as f64 / evaluations as f64);
-    }
+        report.evaluations as f64 / evaluations as f64
+    };
+    let mut ratios: Vec<_> = answers.into_par_iter().map(evaluations_over_scipys).collect();
     ratios.sort_by(f64::total_cmp);
     let median = ratios[ratios.len() / 2];
     println!("evaluations over SciPy's: median {median:.3}, worst {:.3}", ratios[ratios.len() - 1]);

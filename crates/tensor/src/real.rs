@@ -18,8 +18,7 @@ pub(crate) mod sealed {
 /// A floating-point number that the kernels and random streams know: `f32`, `f64`, or a
 /// [`Dual`](crate::Dual) of them.
 ///
-/// Sealed: the kernels are written for `f32` and `f64`; no other type can
-/// implement it.
+/// Sealed: the kernels are written for `f32` and `f64`, and for duals of them.
 pub trait Real:
     sealed::Sealed
     + Float

@@ -103,7 +103,7 @@ impl Fused<'_> {
                 fused::forward(&shape, input, weight, output, moments, partials, scratch);
             }
             WeightedSum::Linear { extents, weight, bias } => {
-                debug_assert!(written.is_none(), "convolutions write their input");
+                assert!(written.is_none(), "convolutions write their input");
                 let (weight, bias, partials) = (&self.w[weight], &self.w[bias], &mut partials);
                 fused::linear_forward(operand(), weight, bias, output, moments, partials, extents);
             }

@@ -333,7 +333,7 @@ impl<'a> Planner<'a> {
                 self.holders[slot] += 1;
             }
             Some(Read::Stored(other)) if other != 0 => {
-                debug_assert!(self.of_value[other].is_none(), "the sum is the last to read it");
+                assert!(self.of_value[other].is_none(), "the sum is the last to read it");
                 self.of_value[other] = Some(slot);
                 self.writer[other] = None;
                 self.holders[slot] += 1;

@@ -224,6 +224,8 @@ fn tangle() -> Result<Network, NnError> {
     let n = b.batch_norm(t, "n.norm");
     let n = b.add(n, n);
     let n = b.relu(n);
+    let d = b.dropout(n, 0.3);
+    let n = b.add(d, t);
     let x = b.global_average_pool(n);
     let logits = b.linear(x, "fc", 4, true);
     b.finish(logits)

@@ -52,7 +52,9 @@ pub struct SeededPerturbation {
 }
 
 impl SeededPerturbation {
-    /// Perturbations of the parameters of `layout`, a fresh one for each copy.
+    /// Perturbations of the parameters of `layout`, a fresh one for each copy. Where the perturbation's
+    /// selection picks no block, nothing is perturbed: [`Selection::count`](smoothout_tensor::Selection::count)
+    /// tells.
     pub fn new(layout: ParameterLayout, perturbation: Perturbation, seed: u64) -> Self {
         Self { layout, perturbation, seed, shared: false }
     }
@@ -136,7 +138,7 @@ pub struct SmoothOut<R, U> {
     descent: Descent<U>,
     smoothing: Option<Smoothing<R>>,
     waves: Waves<R>,
-    /// The weights with all perturbations so far, when de-noising is off.
+    /// The weights with all perturbations of the step, when de-noising is off.
     chain: Vec<R>,
 }
 
@@ -197,7 +199,8 @@ impl<R: Real, U: Update<R>> SmoothOut<R, U> {
     /// If the oracle fails, or the loss or gradient is infinite or NaN; `w` is then unchanged.
     ///
     /// # Panics
-    /// If `scratch` is empty, or the length of `w` changed.
+    /// If `scratch` is empty or the oracle has no ghost batch, the length of `w` changed or does not fit
+    /// the layout of the perturbation, or the learning rate is infinite or NaN.
     pub fn step<O: GradientOracle<R>>(
         &mut self,
         w: &mut [R],
@@ -213,7 +216,7 @@ impl<R: Real, U: Update<R>> SmoothOut<R, U> {
         self.gradients(c, w, oracle, scratch)?;
         let mean = self.waves.mean(); // 3
         let norm = self.descent.finite(mean.norm())?;
-        if !self.chain.is_empty() {
+        if self.smoothing.as_ref().is_some_and(|smoothing| !smoothing.denoise) {
             w.copy_from_slice(&self.chain);
         }
         self.descent.descend(w, mean.gradient, norm, learning_rate); // 4, 5

@@ -112,6 +112,21 @@ fn denoising_is_exact() {
     assert_eq!(w, clean);
 }
 
+/// De-noising on again: clean weights move, not those of the last step without.
+#[test]
+fn denoising_is_turned_on_again() {
+    let source = || perturbation(Geometry::Absolute);
+    let smoothing = Smoothing::new(source()).denoise(false);
+    let mut optimizer = SmoothOut::new(Sgd::<f32>::new()).smoothing(smoothing);
+    let mut w = start();
+    let mut oracle = Quartic { ghosts: 1, accepted: Vec::new() };
+    optimizer.step(&mut w, &mut oracle, &mut [()], 0.1).unwrap();
+    let mut optimizer = optimizer.smoothing(Smoothing::new(source()));
+    w = start();
+    optimizer.step(&mut w, &mut oracle, &mut [()], 0.0).unwrap();
+    assert_eq!(w, start());
+}
+
 /// De-noising off: gradients at w + theta_1, w + theta_1 + theta_2, ...; the update starts
 /// from the last.
 #[test]

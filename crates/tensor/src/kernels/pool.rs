@@ -2,15 +2,15 @@
 //! channel, and the pixel where it stands.
 //!
 //! Which value wins is not to be foreseen, so there is no jump on it: both the value and the number
-//! of its pixel, as lanes of `f32`, are selected by a mask.
+//! of its pixel, as the bits of a lane, are selected by a mask.
 
 use super::InstructionSet;
 use super::conv::Conv2dShape;
 use super::conv::fused::{lanes, load, store};
 use super::simd::{self, LANES, Task, Vector};
 
-/// Pixels of an image whose numbers are exact in `f32`.
-const PIXELS: usize = 1 << 24;
+/// Pixels of an image whose numbers, as the bits of an `f32`, are none of a NaN.
+const PIXELS: usize = 0x7f80_0000;
 
 /// The maxima of the windows of one image (H, W, C), `output` (HO, WO, C), and in `argmax` the
 /// number of the pixel of each. Padding never wins, the first of equal values in scan order does,
@@ -19,7 +19,7 @@ const PIXELS: usize = 1 << 24;
 ///
 /// # Panics
 /// If a length is not what `shape` says, the padding is as wide as the kernel, so that a window could
-/// see nothing of the image, or the image has more than 2^24 pixels.
+/// see nothing of the image, or the image has more than 2^31 - 2^23 pixels.
 ///
 /// ```
 /// use smoothout_tensor::kernels::{Conv2dShape, max_pool};
@@ -109,8 +109,7 @@ impl Task for Gradient<'_> {
         });
         let pixels = to.chunks_exact_mut(channels).zip(of_pixels).enumerate();
         for (pixel, (to, (rows, columns))) in pixels {
-            // The number of this pixel, as the bits of lanes.
-            let here = V::splat(f32::from_bits(pixel as u32));
+            let here = V::splat(number(pixel));
             for channel in (0..channels).step_by(LANES) {
                 let filled = LANES.min(channels - channel);
                 let mut sum = V::splat(0.0);
@@ -172,12 +171,12 @@ impl Task for MaxPool<'_> {
                 let mut best = V::splat(f32::NEG_INFINITY);
                 // The first pixel stands where nothing is larger.
                 let first = rows.start * shape.image[1] + columns.start;
-                let mut at = V::splat(first as f32);
+                let mut at = V::splat(number(first));
                 for y in rows.clone() {
                     for x in columns.clone() {
                         let source = y * shape.image[1] + x;
                         let value: V = load(image, source * channels + channel, filled);
-                        (best, at) = value.larger(best, [V::splat(source as f32), at]);
+                        (best, at) = value.larger(best, [V::splat(number(source)), at]);
                     }
                 }
                 store(best, output, channel, filled);
@@ -185,19 +184,23 @@ impl Task for MaxPool<'_> {
                 let to = &mut argmax[channel..][..filled];
                 // Whole vectors by a loop of as many turns.
                 match <&mut [u32; LANES]>::try_from(&mut *to) {
-                    Ok(to) => to.iter_mut().zip(positions).for_each(set_position),
-                    Err(_) => to.iter_mut().zip(positions).for_each(set_position),
+                    Ok(to) => to.iter_mut().zip(positions).for_each(set_number),
+                    Err(_) => to.iter_mut().zip(positions).for_each(set_number),
                 }
             }
         }
     }
 }
 
+/// The number of a pixel as the bits of a lane.
 #[inline(always)]
-fn set_position((to, position): (&mut u32, f32)) {
-    // SAFETY: a position is a whole number below 2^24. With a check, the loop would take longer than
-    // the comparisons.
-    *to = unsafe { position.to_int_unchecked::<i32>() }.cast_unsigned();
+fn number(pixel: usize) -> f32 {
+    f32::from_bits(pixel as u32)
+}
+
+#[inline(always)]
+fn set_number((to, number): (&mut u32, f32)) {
+    *to = number.to_bits();
 }
 
 /// `filled` numbers from `at` on, at most sixteen, as the bits of lanes; zeros in the lanes after them.

@@ -185,7 +185,7 @@ impl Perturbation {
     /// Writes w + theta to `out` with the radius times c, the coefficient of a radius schedule.
     ///
     /// # Panics
-    /// If `w` or `out` do not fit the layout, or a c is negative or not finite.
+    /// If `w` or `out` do not fit the layout, or the radius times `c` is negative or not finite.
     pub fn apply_scaled<R: Real>(
         &self,
         c: f64,
@@ -302,7 +302,8 @@ impl Perturbation {
             Geometry::Elementwise => each(w, out, |w, u| w + a * u * w.abs()),
             Geometry::KeskarBox => each(w, out, |w, u| w + a * u * (w.abs() + R::one())),
             Geometry::Filter if block.filter_len() == 1 => {
-                each(w, out, |w, u| w + a * u.signum() * w.abs());
+                // A u of zero has no direction, as in longer filters.
+                each(w, out, |w, u| if u == R::zero() { w } else { w + a * u.signum() * w.abs() });
             }
             Geometry::Filter => each_direction(radius, block.filter_len(), w, out),
             Geometry::Layer => each_direction(radius, block.len(), w, out),

@@ -14,7 +14,7 @@ const BAR: u32 = 110;
 
 /// Draws a two-dimensional grid as a colour map with `levels` contours between its lowest and its
 /// highest value, and a bar that says what the colours and contours are. Colours and levels are
-/// evenly spaced in the value, or, where positive values span more than two orders of magnitude, in
+/// evenly spaced in the value, or, where positive values span more than an order of magnitude, in
 /// its logarithm. Returns the SVG.
 ///
 /// # Errors

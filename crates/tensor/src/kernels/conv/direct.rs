@@ -210,18 +210,19 @@ impl<L: Load> Padded<'_, L> {
         if y.numbers_in(&band.rows).is_empty() || x.count == 0 {
             return;
         }
-        let mut walk = Walk::new(&band.correlation, window, &band.rows, y, x);
         let images = band.images();
+        let (mut walk, last) = Walk::new(&band.correlation, window, &band.rows, y, x, images);
         let pixels = walk.pixels() * images;
+        let (end, behind) = (last[0] + (y.taps - 1) * row_len + run, last[1] + targets);
+        assert!(end <= padded.len(), "the padded copy holds what the last pixel meets");
+        assert!(behind <= band.target.len(), "the band holds the last pixel");
         let (padded, target) = (padded.as_ptr(), band.target.as_mut_ptr());
         for done in (0..pixels).step_by(Q) {
             let valid = Q.min(pixels - done);
             let (mut from, mut to) = ([padded; Q], [target; Q]);
             for q in 0..Q {
-                debug_assert!(walk.from + (y.taps - 1) * row_len + run <= images * window.len());
-                debug_assert!(walk.to + targets <= band.target.len());
-                // SAFETY: the walk stays within the target pixels of the band and the source
-                // pixels that they meet: `window` is the reach of the band.
+                // SAFETY: no pixel of the walk, and no source of one, begins after the last, which
+                // lies inside, as asserted above.
                 (from[q], to[q]) =
                     unsafe { (padded.add(walk.from), target.add(walk.to + channel)) };
                 if q + 1 < valid {
@@ -260,6 +261,8 @@ struct Walk {
 }
 
 impl Walk {
+    /// At its first pixel, and (from, to) of its last: no pixel of the walk has a larger one, since all of
+    /// `along`, `down` and `next` go forth.
     #[inline(always)]
     fn new(
         correlation: &Correlation,
@@ -267,13 +270,17 @@ impl Walk {
         rows: &Range<usize>,
         y: &Axis,
         x: &Axis,
-    ) -> Self {
+        images: usize,
+    ) -> (Self, [usize; 2]) {
         let (_, [_, width]) = correlation.images();
         let (sources, targets) = correlation.channels();
         let numbers = y.numbers_in(rows);
         let count = [numbers.len(), x.count];
         let row = y.from_first + (numbers.start * y.from_step) as isize - window.rows.start;
         let column = x.from_first - window.columns.start;
+        let inside = "the window begins before the band's first source";
+        let row = usize::try_from(row).expect(inside);
+        let column = usize::try_from(column).expect(inside);
         let first_row = y.to_first + y.to_step * numbers.start - rows.start;
         let along = [x.from_step * sources, x.to_step * targets];
         let down = [y.from_step * window.row_len(), y.to_step * width * targets];
@@ -284,14 +291,16 @@ impl Walk {
         };
         let end_of_row = back(down, along, count[1]);
         let end_of_image = back(back(next, down, count[0]), along, count[1]);
-        Self {
-            from: row as usize * window.row_len() + column as usize * sources,
-            to: (first_row * width + x.to_first) * targets,
-            x: 0,
-            y: 0,
-            count,
-            steps: [along, end_of_row, end_of_image],
-        }
+        let from = row * window.row_len() + column * sources;
+        let to = (first_row * width + x.to_first) * targets;
+        let last = [0, 1].map(|i| {
+            [from, to][i]
+                + images.saturating_sub(1) * next[i]
+                + count[0].saturating_sub(1) * down[i]
+                + count[1].saturating_sub(1) * along[i]
+        });
+        let steps = [along, end_of_row, end_of_image];
+        (Self { from, to, x: 0, y: 0, count, steps }, last)
     }
 
     /// Pixels of one image.

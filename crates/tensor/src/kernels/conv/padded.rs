@@ -43,6 +43,11 @@ impl Window {
         self.rows.len() * self.row_len()
     }
 
+    /// From the first to the last value of `side` x `side` pixels.
+    pub(super) fn patch_len(&self, side: usize) -> usize {
+        (side - 1) * self.row_len() + side * self.channels
+    }
+
     /// Copies the rectangle of each image of `source` to `padded`.
     #[inline(always)]
     pub(super) fn load<V: Vector>(&self, source: &[f32], padded: &mut [f32], load: impl Load) {

@@ -26,29 +26,44 @@ pub struct Conv2dShape {
 
 impl Conv2dShape {
     /// (HO, WO), the output's height and width.
+    ///
+    /// # Panics
+    /// If the kernel does not fit the padded image, or a stride is zero.
     pub fn output_image(&self) -> [usize; 2] {
-        [0, 1].map(|d| (self.image[d] + 2 * self.padding[d] - self.kernel[d]) / self.stride[d] + 1)
+        [0, 1].map(|d| {
+            let padded = self.padding[d].checked_mul(2).and_then(|p| p.checked_add(self.image[d]));
+            match padded.and_then(|padded| padded.checked_sub(self.kernel[d])) {
+                Some(room) => room / self.stride[d] + 1,
+                None => panic!("the kernel does not fit the padded image of {self:?}"),
+            }
+        })
     }
 
     /// Elements of the input.
+    ///
+    /// # Panics
+    /// Like the other counts, if they are more than can be counted.
     pub fn input_len(&self) -> usize {
-        self.batch * self.image[0] * self.image[1] * self.in_channels
+        product([self.batch, self.image[0], self.image[1], self.in_channels])
     }
 
     /// Elements of the weight.
     pub fn weight_len(&self) -> usize {
-        self.out_channels * self.in_channels * self.kernel[0] * self.kernel[1]
+        product([self.out_channels, self.in_channels, self.kernel[0], self.kernel[1]])
     }
 
     /// Elements of the output.
+    ///
+    /// # Panics
+    /// As [`output_image`](Self::output_image).
     pub fn output_len(&self) -> usize {
         let [height, width] = self.output_image();
-        self.batch * height * width * self.out_channels
+        product([self.batch, height, width, self.out_channels])
     }
 
     /// Multiply-adds of one forward pass, padding counted as dense work.
     pub fn multiply_adds(&self) -> usize {
-        self.output_len() * self.in_channels * self.kernel[0] * self.kernel[1]
+        product([self.output_len(), self.in_channels, self.kernel[0], self.kernel[1]])
     }
 
     /// The input coordinate that tap `u` meets at output coordinate `y`, if it is not padding.
@@ -116,5 +131,38 @@ impl Conv2dShape {
         assert_eq!(input, self.input_len(), "length of the input of {self:?}");
         assert_eq!(weight, self.weight_len(), "length of the weight of {self:?}");
         assert_eq!(output, self.output_len(), "length of the output of {self:?}");
+    }
+}
+
+/// Checked: the lengths of slices are held against it, and unsafe code relies on them.
+fn product<const N: usize>(extents: [usize; N]) -> usize {
+    let count = extents.into_iter().try_fold(1, usize::checked_mul);
+    count.unwrap_or_else(|| panic!("{extents:?} are more elements than can be counted"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: Conv2dShape = Conv2dShape {
+        batch: 32,
+        image: [1, 1],
+        in_channels: 3,
+        out_channels: 8,
+        kernel: [3, 3],
+        stride: [1, 1],
+        padding: [0, 0],
+    };
+
+    #[test]
+    #[should_panic(expected = "the kernel does not fit")]
+    fn a_kernel_is_no_larger_than_the_padded_image() {
+        SHAPE.output_image();
+    }
+
+    #[test]
+    #[should_panic(expected = "more elements than can be counted")]
+    fn lengths_do_not_wrap() {
+        Conv2dShape { kernel: [1, 1], out_channels: 1 << 60, ..SHAPE }.output_len();
     }
 }

@@ -321,26 +321,36 @@ fn panel_rows<V: Vector, const Q: usize, const B: usize, const N: usize>(
     let row_len = slab.window.row_len();
     let blocks = shape.kernel[0] * run / B;
     let (down, along) = (shape.stride[0] * row_len, shape.stride[1] * shape.in_channels);
+    // Of row `row` of the patches, from the first of a patch on.
+    let offset = |row: usize| row / run * row_len + row % run;
+    let at = |image: usize, y: usize| (image * slab.window.len() + y * down, image * slab.rows + y);
+    if let (Some(image), Some(y), Some(column), Some(block)) = (
+        slab.images.checked_sub(1),
+        slab.rows.checked_sub(1),
+        width.checked_sub(1),
+        blocks.checked_sub(1),
+    ) {
+        let (from, line) = at(image, y);
+        let end = from + offset(block * B) + column * along + B;
+        assert!(run <= row_len && end <= slab.padded.len(), "the window holds the last patch");
+        let end = (line * width + column) * step + N * LANES;
+        assert!(end <= gradient.len(), "the gradient holds the last pixel");
+    }
     for first in (0..blocks).step_by(Q) {
         let mut offsets = [0; Q];
         for q in 0..Q {
             // Beyond the last block the last is multiplied again, and not added.
-            let row = (first + q).min(blocks - 1) * B;
-            offsets[q] = row / run * row_len + row % run;
+            offsets[q] = offset((first + q).min(blocks - 1) * B);
         }
         let mut sums: Sums<V, Q, B, N> = zeros();
         for image in 0..slab.images {
             for y in 0..slab.rows {
-                let from = image * slab.window.len() + y * down;
-                let pixel = (image * slab.rows + y) * width;
-                debug_assert!(from + offsets[Q - 1] + (width - 1) * along + B <= slab.padded.len());
-                debug_assert!((pixel + width - 1) * step + N * LANES <= gradient.len());
-                // SAFETY: the window holds the patch of each of the slab's pixels, of which block
-                // `offsets[q]` is a part; the gradient holds the panel's 16 N columns of each, `step`
-                // values from a pixel to the next.
+                let (from, line) = at(image, y);
+                // SAFETY: no block of a patch begins after the last block of the last patch, and no
+                // pixel's gradient after the last pixel's: both lie inside, as asserted above.
                 unsafe {
                     let x = offsets.map(|offset| slab.padded.as_ptr().add(from + offset));
-                    let g = gradient.as_ptr().add(pixel * step);
+                    let g = gradient.as_ptr().add(line * width * step);
                     multiply(&mut sums, x, along, g, step, width);
                 }
             }

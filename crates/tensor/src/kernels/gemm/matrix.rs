@@ -16,7 +16,7 @@ impl<'a, R> MatrixRef<'a, R> {
     /// # Panics
     /// If `data` does not hold `rows * columns` elements.
     pub fn new(data: &'a [R], rows: usize, columns: usize) -> Self {
-        assert_eq!(data.len(), rows * columns, "a {rows} x {columns} matrix");
+        assert_eq!(Some(data.len()), rows.checked_mul(columns), "a {rows} x {columns} matrix");
         Self { data, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
@@ -25,8 +25,11 @@ impl<'a, R> MatrixRef<'a, R> {
     /// # Panics
     /// If `data` ends before it.
     pub(crate) fn strided(data: &'a [R], rows: usize, columns: usize, row_stride: usize) -> Self {
-        let len = rows.checked_sub(1).map_or(0, |last| last * row_stride + columns);
-        assert!(len <= data.len(), "a {rows} x {columns} matrix in {} elements", data.len());
+        let len = rows.checked_sub(1).map_or(Some(0), |last| {
+            last.checked_mul(row_stride).and_then(|last| last.checked_add(columns))
+        });
+        let holds = len.is_some_and(|len| len <= data.len());
+        assert!(holds, "a {rows} x {columns} matrix in {} elements", data.len());
         Self { data, rows, columns, row_stride, column_stride: 1 }
     }
 
@@ -67,7 +70,7 @@ impl<'a, R> MatrixMut<'a, R> {
     /// # Panics
     /// If `data` does not hold `rows * columns` elements.
     pub fn new(data: &'a mut [R], rows: usize, columns: usize) -> Self {
-        assert_eq!(data.len(), rows * columns, "a {rows} x {columns} matrix");
+        assert_eq!(Some(data.len()), rows.checked_mul(columns), "a {rows} x {columns} matrix");
         Self { data, rows, columns }
     }
 }

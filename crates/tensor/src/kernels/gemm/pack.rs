@@ -32,7 +32,7 @@ impl Task for PackPanels<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Self { matrix, normalise, by_rows, first, terms, width, panels } = self;
-        debug_assert!(!terms.is_empty(), "there is nothing to pack");
+        assert!(!terms.is_empty(), "there is nothing to pack");
         let normalise = normalise.as_ref();
         let blocks = panels.len() / (terms.len() * LANES);
         let columns = |block: usize| {
@@ -45,7 +45,7 @@ impl Task for PackPanels<'_> {
             column / width * width * terms.len() + column % width
         };
         if by_rows || matrix.column_stride != 1 {
-            debug_assert!(by_rows || normalise.is_none(), "contiguous rows are normalised");
+            assert!(by_rows || normalise.is_none(), "contiguous rows are normalised");
             for block in 0..blocks {
                 let panel = &mut panels[at(block)..];
                 columns(block).column_major::<V>(normalise, terms.clone(), panel, width);
@@ -160,7 +160,7 @@ impl Strips<'_> {
         if self.matrix.column_stride == 1 {
             self.row_major::<V, R>();
         } else {
-            debug_assert!(self.normalise.is_none(), "contiguous rows are normalised");
+            assert!(self.normalise.is_none(), "contiguous rows are normalised");
             self.column_major::<V, R>();
         }
     }

@@ -179,8 +179,11 @@ impl<L: Load> Task for Band<'_, L> {
                 let from = tile.image * self.window.len()
                     + tile.row * self.window.row_len()
                     + tile.column * sources;
-                // SAFETY: the window holds the patch of each tile of the band, and the block has
-                // room for `block` tiles.
+                assert!(
+                    from + self.window.patch_len(6) <= self.padded.len(),
+                    "a patch in the window"
+                );
+                // SAFETY: the patch lies inside of the window, and the block has room for `block` tiles.
                 unsafe {
                     let patch = self.padded.as_ptr().add(from);
                     let to = self.block.as_mut_ptr().add(number * sources);
@@ -225,7 +228,8 @@ impl<L: Load> Band<'_, L> {
         let (plane, width) = (plane_len(block, targets), self.tiles.image[1]);
         let valid = self.tiles.inside(tile, self.rows.len());
         let pixel = self.tiles.pixel(tile, self.rows.len());
-        debug_assert!(((pixel + (valid[0] - 1) * width + valid[1]) * targets) <= self.target.len());
+        let end = (pixel + (valid[0] - 1) * width + valid[1]) * targets;
+        assert!(end <= self.target.len(), "a tile in the band");
         // SAFETY: the products have 36 planes of `block` tiles; rows and columns below `valid` of
         // the tile lie inside the band.
         unsafe {

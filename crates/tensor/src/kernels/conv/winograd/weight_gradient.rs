@@ -231,8 +231,14 @@ impl<L: Load> Task for Group<'_, L> {
                     + tile.column * inputs;
                 let pixel = self.tiles.pixel(tile, height);
                 let valid = self.tiles.inside(tile, height);
-                // SAFETY: the window holds the patch of each tile; the gradient holds the
-                // valid pixels; the blocks have room for `BLOCK` tiles.
+                assert!(
+                    from + self.window.patch_len(6) <= self.padded.len(),
+                    "a patch in the window"
+                );
+                let end = (pixel + (valid[0] - 1) * width + valid[1]) * outputs;
+                assert!(end <= self.gradient.len(), "a tile in the gradient");
+                // SAFETY: the patch lies inside of the window, the valid pixels inside of the gradient;
+                // the blocks have room for `BLOCK` tiles.
                 unsafe {
                     let patch = self.padded.as_ptr().add(from);
                     let to = self.block.as_mut_ptr().add(number * inputs);

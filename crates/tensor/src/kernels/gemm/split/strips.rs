@@ -61,7 +61,7 @@ impl<'a, const P: usize> Strips<'a, P> {
             Factor::A => (product.a, product.normalise_a),
             Factor::B => (product.b, product.normalise_b),
         };
-        debug_assert!(normalise.is_none() || matrix.column_stride == 1, "rows are contiguous");
+        assert!(normalise.is_none() || matrix.column_stride == 1, "rows are contiguous");
         Self { factor, matrix, normalise, lines, terms, strips }
     }
 }
