@@ -95,7 +95,7 @@ fn any_graph_is_differentiated() {
     let y = b.add(normed, other);
     let branch = b.relu(y);
     let branch = b.dropout(branch, 0.3);
-    let y = b.add(branch, y);
+    let y = b.add(branch, other);
     let pooled = b.max_pool(y, Window::square(2).stride(2));
     let averaged = b.average_pool(y, Window::square(2).stride(2));
     let y = b.add(pooled, averaged);
