@@ -17,6 +17,7 @@ const FILES: &[(&str, &str)] = &[
     ("resnet20-cifar10-lb", include_str!("../../studies/resnet20-cifar10-lb.json")),
     ("resnet44-cifar10-sgd", include_str!("../../studies/resnet44-cifar10-sgd.json")),
     ("wrn-16-4-cifar10-sgd", include_str!("../../studies/wrn-16-4-cifar10-sgd.json")),
+    ("wrn-16-4-cifar100-sgd", include_str!("../../studies/wrn-16-4-cifar100-sgd.json")),
     ("c2-cifar10-keskar", include_str!("../../studies/c2-cifar10-keskar.json")),
     ("c3-cifar100-sgd", include_str!("../../studies/c3-cifar100-sgd.json")),
     ("resnet44-cifar100-sgd", include_str!("../../studies/resnet44-cifar100-sgd.json")),

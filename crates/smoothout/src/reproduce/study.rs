@@ -312,7 +312,7 @@ pub enum PictureKind {
         geometry: Geometry,
         /// The radii.
         radii: Vec<f64>,
-        /// Perturbations at each radius.
+        /// Pairs of opposite perturbations at each radius.
         samples: usize,
     },
 }

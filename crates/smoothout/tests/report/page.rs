@@ -65,7 +65,7 @@ fn answers_follow_from_the_intervals() {
     let smoothout = row(text, heading, "left: LB 4096, SmoothOut");
     assert_eq!(smoothout[1], "at least in part: the interval of what is left includes 0");
     let ada = row(text, heading, "left: LB 4096, AdaSmoothOut");
-    assert_eq!(ada[1], "no: a gap is left, and no gain is shown");
+    assert_eq!(ada[1], "not all of it; cannot tell if in part: the gain's interval includes 0");
     let flatter = "### Are the smoothed solutions flatter";
     assert!(text[text.find(flatter).unwrap()..].contains("Of 6 comparisons: yes in "));
     let sharper = row(text, "### Are the large-batch solutions sharper", "largest eigenvalue");

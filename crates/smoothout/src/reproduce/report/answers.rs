@@ -53,13 +53,16 @@ impl Sign {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Yes,
+    /// What the claim says, but with another reason beside it.
+    NotAlone,
     InPart,
     No,
     CannotTell,
 }
 
-const KINDS: [(Verdict, &str); 4] = [
+const KINDS: [(Verdict, &str); 5] = [
     (Verdict::Yes, "yes"),
+    (Verdict::NotAlone, "worse, but trained less far as well"),
     (Verdict::InPart, "in part"),
     (Verdict::No, "no"),
     (Verdict::CannotTell, "cannot tell"),
@@ -149,11 +152,17 @@ pub(super) fn questions(views: &[StudyView<'_>]) -> Vec<Question> {
         let measures = || view.study.measures.iter();
         for pair in large_and_small(view) {
             worse.heading(view, &against(pair));
-            worse.answer(name(TOP1, "test"), TOP1, pair, |s| verdict(s, Sign::Below));
             let train = Quantity::TrainTop1;
-            let remark = match sign(train, pair) {
-                Sign::Below => "lower as well: not trained as far, so not generalisation alone",
-                _ => "",
+            let less_far = sign(train, pair) == Sign::Below;
+            worse.answer(name(TOP1, "test"), TOP1, pair, |test| match test {
+                Sign::Below if less_far => {
+                    (Verdict::NotAlone, "worse, but trained less far as well")
+                }
+                test => verdict(test, Sign::Below),
+            });
+            let remark = match less_far {
+                true => "lower as well: not trained as far, so not generalisation alone",
+                false => "",
             };
             worse.row(name(train, "test"), train, pair, remark);
             if !view.study.measures.is_empty() {
@@ -209,9 +218,10 @@ fn closed(gap: Sign, gained: Sign, left: Sign) -> (Verdict, &'static str) {
             (Verdict::CannotTell, "cannot tell: the interval of the gap includes 0")
         }
         (Sign::Below, Sign::Below, _) => (Verdict::No, "no: it is wider"),
-        (Sign::Below, Sign::Includes0, Sign::Below) => {
-            (Verdict::No, "no: a gap is left, and no gain is shown")
-        }
+        (Sign::Below, Sign::Includes0, Sign::Below) => (
+            Verdict::CannotTell,
+            "not all of it; cannot tell if in part: the gain's interval includes 0",
+        ),
         (Sign::Below, Sign::Includes0, _) => {
             (Verdict::CannotTell, "cannot tell: the intervals of gain and rest include 0")
         }
@@ -276,8 +286,7 @@ mod tests {
             for gained in signs {
                 for left in signs {
                     let (found, words) = closed(gap, gained, left);
-                    let decided = matches!(gained, Sign::Above | Sign::Below)
-                        || (gained, left) == (Sign::Includes0, Sign::Below);
+                    let decided = matches!(gained, Sign::Above | Sign::Below);
                     let told = gap == Sign::Below && decided;
                     assert_eq!(found != Verdict::CannotTell, told, "{gap:?} {gained:?} {words}");
                     if found == Verdict::Yes {

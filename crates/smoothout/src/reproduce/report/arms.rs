@@ -203,7 +203,7 @@ impl ArmView<'_> {
     }
 }
 
-/// Whether a measure is blind to rescalings of the weights that leave the function as it is.
+/// Whether a measure is blind to rescalings of whole layers that leave the function as it is.
 pub(super) fn is_invariant(measure: &Measure) -> bool {
     matches!(
         measure,

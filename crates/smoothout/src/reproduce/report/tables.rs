@@ -10,7 +10,7 @@ use super::quantity::{
 };
 use super::table::{Row, Table};
 use crate::reproduce::statistics::PairedDifference;
-use crate::reproduce::study::{Measure, Quantity};
+use crate::reproduce::study::{Measure, Published, Quantity};
 
 /// What stands wherever a number of the paper's own tables would.
 pub(super) const PAPER_BLANK: &str = "The accuracy tables of the paper itself (Wen et al., \
@@ -83,6 +83,11 @@ fn sharpness(view: &StudyView<'_>) -> Option<Table> {
     table
         .notes
         .push(format!("Measured on {} training examples, batch norm frozen.", counts.join(" or ")));
+    table.notes.push(
+        "All parameters are moved, gamma and beta of batch norms too, which smoothing leaves alone \
+         unless `perturb_norm` is set."
+            .to_owned(),
+    );
     if measures.iter().any(|measure| matches!(measure, Measure::Keskar { .. })) {
         table.notes.push(
             "Keskar sharpness is the largest rise of the loss that his ten iterations of L-BFGS-B \
@@ -99,9 +104,10 @@ fn sharpness(view: &StudyView<'_>) -> Option<Table> {
                      function: none compares networks of different scale."
             }
             false => {
-                "Only the filter-wise, elementwise and layer-wise measures stay the same when \
-                      a network is rescaled without changing its function; absolute boxes, Keskar \
-                      sharpness and the largest eigenvalue do not."
+                "When whole layers are rescaled without changing the function, the filter-wise, \
+                      elementwise and layer-wise measures stay the same; when single neurons are, \
+                      only the elementwise ones. Absolute boxes, Keskar sharpness and the largest \
+                      eigenvalue change with either."
             }
         };
         table.notes.push(say.to_owned());
@@ -193,9 +199,22 @@ fn beside_published(view: &StudyView<'_>) -> Option<Table> {
             entry.source.clone(),
         ]);
     }
+    let keskar =
+        |entry: &Published| matches!(entry.quantity, Quantity::Measured(Measure::Keskar { .. }));
+    if view.study.published.iter().any(keskar) {
+        table.notes.push(KESKAR_DIFFERS.to_owned());
+    }
     table.notes.push(PAPER_BLANK.to_owned());
     Some(table)
 }
+
+/// What differs from Keskar et al. in every study.
+const KESKAR_DIFFERS: &str = "Sharpness of Keskar et al. is the mean ± s.d. over starts of the search, \
+    of networks whose batch norms use the statistics of each batch, in tests too, whose images are \
+    scaled to [0, 1], and whose convolutions (C1 to C4) have a bias and their norm before the pool. \
+    Ours is the largest over the starts, ± s.d. over seeds, with frozen statistics; the elements \
+    of a random subspace's matrix are N(0, 1/p), which their paper leaves open. Such differences change \
+    the number manyfold: which arm is sharper can be compared, the numbers cannot.";
 
 /// The radius with the best mean of each sweep on held-out examples.
 fn sweep(view: &StudyView<'_>) -> Option<Table> {
@@ -210,7 +229,7 @@ fn sweep(view: &StudyView<'_>) -> Option<Table> {
     let quantity = Quantity::LastTop1;
     let cell = |arm: &ArmView<'_>| mean(quantity, arm.sample(quantity).summary(), arm.runs.len());
     for sweep in &sweeps {
-        let score = |arm: &&&ArmView<'_>| arm.sample(quantity).summary().map(|s| s.mean);
+        let score = |arm: &ArmView<'_>| arm.sample(quantity).summary().map(|s| s.mean);
         let tried = sweep.arms.iter().filter(|arm| score(arm).is_some());
         // Of equal means the smallest radius.
         let best = tried
@@ -222,9 +241,20 @@ fn sweep(view: &StudyView<'_>) -> Option<Table> {
             let ends = [radius(sweep.arms.first()), radius(sweep.arms.last())];
             ends.contains(&Some(arm.radius()))
         };
+        let above_plain = |arm: &ArmView<'_>| match sweep.plain.and_then(score) {
+            Some(plain) => score(arm).is_some_and(|mean| mean > plain),
+            None => true,
+        };
         let radius = best.map_or("–".to_owned(), |arm| {
-            let end = if at_an_end(arm) { " (at an end of the sweep)" } else { "" };
-            format!("{}{end}", plain_number(arm.radius()))
+            let remarks = [
+                at_an_end(arm).then_some("at an end of the sweep"),
+                (!above_plain(arm)).then_some("none is better than plain"),
+            ];
+            let remarks: Vec<&str> = remarks.into_iter().flatten().collect();
+            match remarks.is_empty() {
+                true => plain_number(arm.radius()),
+                false => format!("{} ({})", plain_number(arm.radius()), remarks.join("; ")),
+            }
         });
         table.row([
             sweep.name(),

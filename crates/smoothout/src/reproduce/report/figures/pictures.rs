@@ -116,20 +116,28 @@ fn plane(view: &StudyView<'_>, result: &PictureResult) -> Option<Draft> {
     Some(Draft::new(view, &result.picture.name, Drawing::Plane(chart), caption(result), csv))
 }
 
+/// Between networks.
+const BATCH_NORM: &str = "batch norm by the statistics of the batch";
+
 fn caption(result: &PictureResult) -> String {
     let examples = result.picture.examples;
     let seed = result.specs.first().and_then(|spec| spec.seed).unwrap_or(1);
     let what = match &result.picture.kind {
         PictureKind::Line { .. } => {
-            "w(α) = (1 − α) w_0 + α w_1 through the last networks of both arms".to_owned()
+            format!(
+                "w(α) = (1 − α) w_0 + α w_1 through the last networks of both arms, {BATCH_NORM}"
+            )
         }
         PictureKind::RandomLine { .. } => {
             "along one random filter-normalised direction, the same draws for each arm".to_owned()
         }
-        PictureKind::Plane { .. } => "the plane through the last networks of three arms".to_owned(),
-        PictureKind::Noise { samples, .. } => {
-            format!("mean over {samples} uniform perturbations; bars are ± one standard error")
+        PictureKind::Plane { .. } => {
+            format!("the plane through the last networks of three arms, {BATCH_NORM}")
         }
+        PictureKind::Noise { samples, .. } => format!(
+            "mean over {samples} pairs of opposite uniform perturbations of all parameters; bars are \
+             ± one standard error over the pairs"
+        ),
     };
     let split = match &result.picture.kind {
         PictureKind::Plane { .. } => "training examples",
