@@ -28,12 +28,14 @@ pub struct Descent<U> {
     update: U,
     clip: Option<Clip>,
     step: u64,
+    /// The update that the rule counts from.
+    start: u64,
 }
 
 impl<U> Descent<U> {
     /// Descent by `update`, without clipping.
     pub fn new(update: U) -> Self {
-        Self { update, clip: None, step: 0 }
+        Self { update, clip: None, step: 0, start: 0 }
     }
 
     /// With the mean gradient's norm clipped.
@@ -77,8 +79,23 @@ impl<U> Descent<U> {
         for ((_, to), vector) in self.update.memory_mut().into_iter().zip(vectors) {
             *to = vector;
         }
-        self.step = step;
+        (self.step, self.start) = (step, 0);
         Ok(())
+    }
+
+    /// The rule forgets what it remembers and counts its updates (for Adam's bias correction) from here on,
+    /// as if the next were its first; [`steps`](Self::steps) goes on.
+    pub fn restart<R: Real>(&mut self)
+    where
+        U: Update<R>,
+    {
+        self.update.memory_mut().into_iter().for_each(|(_, vector)| vector.clear());
+        self.start = self.step;
+    }
+
+    /// After [`restore`](Self::restore): the rule was [restarted](Self::restart) `updates` updates ago.
+    pub fn restarted(&mut self, updates: u64) {
+        self.start = self.step.saturating_sub(updates);
     }
 
     /// A gradient's norm as it is: for an optimiser's step, before it changes anything.
@@ -145,7 +162,7 @@ impl<U> Descent<U> {
     {
         assert!(learning_rate.is_finite(), "the learning rate is {learning_rate}");
         let factor = self.clip.map_or(1.0, |clip| clip.factor(norm));
-        self.update.update(w, gradient, factor, learning_rate, self.step);
+        self.update.update(w, gradient, factor, learning_rate, self.step - self.start);
         self.step += 1;
     }
 }
@@ -175,6 +192,33 @@ mod tests {
         assert_eq!(descent.restore(1, empty), Err("momentum_buffer"));
         assert_eq!(descent.restore(1, |_| Some(vec![1.0])), Ok(()));
         assert_eq!(descent.steps(), 1);
+    }
+
+    /// After a restart a rule moves w as a new one does, and goes on from its memory.
+    #[test]
+    fn a_restarted_rule_is_a_new_one() {
+        let mut descent = Descent::new(Adam::<f64>::new());
+        let mut new = Descent::new(Adam::new());
+        let (mut w, mut expected) = ([1.0], [1.0]);
+        descent.descend(&mut [0.0], &[5.0], 5.0, 0.1);
+        descent.restart();
+        for gradient in [1.0, -3.0] {
+            descent.descend(&mut w, &[gradient], 1.0, 0.1);
+            new.descend(&mut expected, &[gradient], 1.0, 0.1);
+        }
+        let mut resumed = Descent::new(Adam::new());
+        let kept = descent.update().memory().into_iter();
+        let kept: std::collections::HashMap<_, _> =
+            kept.map(|(name, v)| (name, v.to_vec())).collect();
+        resumed.restore(descent.steps(), |name| kept.get(name).cloned()).unwrap();
+        resumed.restarted(2);
+        let mut again = w;
+        for (descent, w) in
+            [(&mut descent, &mut w), (&mut resumed, &mut again), (&mut new, &mut expected)]
+        {
+            descent.descend(w, &[2.0], 1.0, 0.1);
+        }
+        assert_eq!((w, again, descent.steps()), (expected, expected, 4));
     }
 
     /// Both moments have one length; a vector that is refused changes nothing; and a rule does not cut or

@@ -114,6 +114,9 @@ impl Training {
         };
         let lacks = |name| TrainError::Memory { name };
         self.optimizer.restore(state.steps, &mut take).map_err(lacks)?;
+        if self.experiment.spec.restart_optimizer == Some(true) {
+            self.optimizer.descent_mut().restarted(found as u64);
+        }
         if let Some(averaging) = &mut self.averaging
             && state.averaged > 0
         {
@@ -251,6 +254,10 @@ impl Training {
         let ghosts = oracle.ghosts();
         // None in a batch of one lone example.
         if ghosts > 0 {
+            let first = self.unfinished.batches == 0;
+            if first && self.experiment.spec.restart_optimizer == Some(true) {
+                self.optimizer.descent_mut().restart();
+            }
             let (w, scratch) = (&mut self.model.parameters, &mut self.scratch);
             let report = self.optimizer.step(w, &mut oracle, scratch, learning_rate);
             let report = report.map_err(|source| {

@@ -196,6 +196,26 @@ mod tests {
         }
     }
 
+    /// Epochs that forget: the first ends alike, the second does not; Entropy-SGD's walks run on.
+    #[test]
+    fn the_optimiser_is_restarted_with_each_epoch() {
+        for optimizer in ["sgd", "adam"] {
+            let kept = format!(r#""plain", "optimizer": "{optimizer}""#);
+            let [mut kept, mut restarted] =
+                [kept.clone(), format!(r#"{kept}, "restart_optimizer": true"#)]
+                    .map(|m| training(&m));
+            for same in [true, false] {
+                kept.epoch(|_, _| {}).unwrap();
+                restarted.epoch(|_, _| {}).unwrap();
+                assert_eq!(kept.model() == restarted.model(), same, "{optimizer}");
+            }
+        }
+        let spec = r#"{ "model": "f1", "method": "entropy-sgd", "restart_optimizer": true }"#;
+        let spec: ExperimentSpec = serde_json::from_str(spec).unwrap();
+        let error = spec.resolve().unwrap_err().to_string();
+        assert!(error.contains("restart_optimizer"), "{error}");
+    }
+
     /// A training that stops after any batch goes on from its checkpoint with the same bits.
     #[test]
     fn every_method_goes_on_within_an_epoch() {
@@ -207,6 +227,7 @@ mod tests {
             r#""adasmoothout", "radius": 0.1, "radius_schedule": "tanh""#,
             r#""sam", "optimizer": "adam""#,
             r#""asam""#,
+            r#""plain", "restart_optimizer": true, "optimizer": "adam""#,
             r#""lpf-sgd", "lpf_alpha": 14"#,
             r#""entropy-sgd", "langevin_steps": 5"#,
             r#""swa", "swa_start": 1"#,

@@ -99,6 +99,14 @@ impl ExperimentSpec {
             regime_adaptation: Some(self.regime_adaptation.unwrap_or(false)),
             momentum: applies(sgd, "momentum", self.momentum, 0.9)?,
             nesterov: applies(sgd, "nesterov", self.nesterov, false)?,
+            // Written down only where it is on: experiments older than the setting stay the same.
+            restart_optimizer: applies(
+                (!entropy.0, "a walk of entropy-sgd may go on over the end of an epoch"),
+                "restart_optimizer",
+                self.restart_optimizer,
+                false,
+            )?
+            .filter(|restart| *restart),
             weight_decay: Some(self.weight_decay.unwrap_or(published.weight_decay)),
             clip_norm: Some(self.clip_norm.unwrap_or(5.0)),
             method: Some(method),
@@ -133,7 +141,7 @@ impl ExperimentSpec {
                 }
                 _ => applies(perturbed, "copies", self.copies, 1)?,
             },
-            // Written down only where it is on: experiments older than the setting stay the same.
+            // As above.
             shared_perturbation: applies(
                 perturbed,
                 "shared_perturbation",

@@ -100,6 +100,10 @@ pub struct ExperimentSpec {
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nesterov: Option<bool>,
+    /// Start momentum or Adam's moments anew in each epoch, as the authors' script does [default: false]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart_optimizer: Option<bool>,
     /// Weight decay, of Adam too [default: the model's]
     #[arg(long, allow_hyphen_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -283,7 +287,9 @@ impl ExperimentSpec {
             self.lpf_gamma = None;
             self.lpf_alpha = None;
         }
-        if method != Method::EntropySgd {
+        if method == Method::EntropySgd {
+            self.restart_optimizer = None;
+        } else {
             self.langevin_steps = None;
             self.langevin_rate = None;
             self.langevin_noise = None;

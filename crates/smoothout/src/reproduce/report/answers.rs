@@ -62,7 +62,7 @@ enum Verdict {
 
 const KINDS: [(Verdict, &str); 5] = [
     (Verdict::Yes, "yes"),
-    (Verdict::NotAlone, "worse, but trained less far as well"),
+    (Verdict::NotAlone, "worse, but trained less far"),
     (Verdict::InPart, "in part"),
     (Verdict::No, "no"),
     (Verdict::CannotTell, "cannot tell"),
@@ -155,9 +155,7 @@ pub(super) fn questions(views: &[StudyView<'_>]) -> Vec<Question> {
             let train = Quantity::TrainTop1;
             let less_far = sign(train, pair) == Sign::Below;
             worse.answer(name(TOP1, "test"), TOP1, pair, |test| match test {
-                Sign::Below if less_far => {
-                    (Verdict::NotAlone, "worse, but trained less far as well")
-                }
+                Sign::Below if less_far => (Verdict::NotAlone, "worse, but trained less far"),
                 test => verdict(test, Sign::Below),
             });
             let remark = match less_far {

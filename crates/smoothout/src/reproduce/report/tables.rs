@@ -84,8 +84,8 @@ fn sharpness(view: &StudyView<'_>) -> Option<Table> {
         .notes
         .push(format!("Measured on {} training examples, batch norm frozen.", counts.join(" or ")));
     table.notes.push(
-        "All parameters are moved, gamma and beta of batch norms too, which smoothing leaves alone \
-         unless `perturb_norm` is set."
+        "All parameters are moved, gamma and beta of batch norms too, which smoothing leaves alone in \
+         training unless told otherwise."
             .to_owned(),
     );
     if measures.iter().any(|measure| matches!(measure, Measure::Keskar { .. })) {
