@@ -3,13 +3,14 @@
 use smoothout_tensor::{BlockKind, ParameterLayout};
 
 use crate::fused::plan::FusedPlan;
-use crate::graph::{Node, Op, Shape, conv_shape, elements};
+use crate::graph::{Node, Op, Shape, elements};
 use crate::initial::{Initialization, he_fan_out, pytorch};
 use crate::layers::linear::Linear;
 use crate::plan::Plan;
 use crate::{BufferLayout, Network, NnError, Window};
 
-/// The output of a layer while a network is built.
+/// The output of a layer while a network is built, for the builder that gave it: to another it means
+/// another layer, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Value(usize);
 
@@ -137,7 +138,6 @@ impl NetworkBuilder {
         let default = pytorch(input[2] * kernel[0] * kernel[1]);
         let law = if he { he_fan_out(kernel, filters) } else { default };
         let weight = self.parameter(name, "weight", &shape, BlockKind::Weight, law);
-        assert_eq!(weight.len(), conv_shape(&window, 1, input, filters).weight_len());
         let bias = self.bias(name, filters, bias, default);
         self.push(x, name, Op::Conv2d { window, weight, bias }, [height, width, filters])
     }
@@ -278,7 +278,7 @@ impl NetworkBuilder {
         let pushed = self.parameters.push(&format!("{layer}.{suffix}"), shape, kind);
         pushed.unwrap_or_else(|error| {
             self.error.get_or_insert(error.into());
-            0..shape.iter().product()
+            0..shape.iter().fold(1, |all, &extent| all.saturating_mul(extent))
         })
     }
 

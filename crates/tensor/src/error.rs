@@ -32,6 +32,16 @@ pub enum TensorError {
         /// Its shape.
         shape: Vec<usize>,
     },
+    /// A block with which a layout would have more elements than can be counted.
+    #[error(
+        "the parameter block {name:?} has the shape {shape:?}: with it the layout has more elements than can be counted"
+    )]
+    TooManyElements {
+        /// The block's name.
+        name: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
     /// A selection that picks none of the layout's blocks.
     #[error("the selection {selection} picks none of the blocks; the layout has {names}")]
     NothingSelected {

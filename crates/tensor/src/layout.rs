@@ -116,7 +116,7 @@ impl ParameterLayout {
     /// Adds a block behind the last one and returns where it lies.
     ///
     /// # Errors
-    /// If the name stands already, or the shape holds no element.
+    /// If the name stands already, or the shape holds no element or more than can be counted.
     pub fn push(
         &mut self,
         name: &str,
@@ -126,11 +126,15 @@ impl ParameterLayout {
         if self.block(name).is_some() {
             return Err(TensorError::DuplicateBlock { name: name.to_owned() });
         }
-        let elements: usize = shape.iter().product();
-        if elements == 0 {
+        if shape.contains(&0) {
             return Err(TensorError::EmptyBlock { name: name.to_owned(), shape: shape.to_vec() });
         }
-        let range = self.len()..self.len() + elements;
+        let elements = shape.iter().try_fold(1_usize, |all, &extent| all.checked_mul(extent));
+        let Some(end) = elements.and_then(|elements| self.len().checked_add(elements)) else {
+            let (name, shape) = (name.to_owned(), shape.to_vec());
+            return Err(TensorError::TooManyElements { name, shape });
+        };
+        let range = self.len()..end;
         self.blocks.push(Block {
             name: name.to_owned(),
             shape: shape.to_vec(),
@@ -219,5 +223,10 @@ mod tests {
             layout.push("v", &[2, 0], BlockKind::Bias),
             Err(TensorError::EmptyBlock { .. })
         ));
+        for shape in [&[usize::MAX, 2][..], &[usize::MAX - 2]] {
+            let pushed = layout.push("v", shape, BlockKind::Bias);
+            assert!(matches!(pushed, Err(TensorError::TooManyElements { .. })), "{pushed:?}");
+        }
+        assert_eq!(layout.len(), 3);
     }
 }

@@ -4,7 +4,7 @@ mod gradients;
 
 use ndarray::Array4;
 use smoothout_nn::models::{self, CifarResnet, ImagenetResnet};
-use smoothout_nn::{Mode, Network, NetworkBuilder, NnError, Workspace};
+use smoothout_nn::{Conv2d, Mode, Network, NetworkBuilder, NnError, Window, Workspace};
 use smoothout_tensor::{Purpose, Real, StreamKey};
 
 fn images<R: Real>(network: &Network, batch: usize) -> Array4<R> {
@@ -270,6 +270,16 @@ fn mistakes_are_errors_that_say_so() {
     let logits = b.linear(images, "fc", 2, true);
     b.linear(images, "other", 2, true);
     assert_eq!(b.finish(logits), Err(NnError::Unused { layer: "other".to_owned() }));
+    let mut b = NetworkBuilder::new("no class", [1, 1, 0]);
+    let images = b.images();
+    let logits = b.relu(images);
+    assert!(matches!(b.finish(logits), Err(NnError::Geometry { .. })));
+    let mut b = NetworkBuilder::new("too large", [4, 4, 1]);
+    let images = b.images();
+    let x = b.conv2d(images, "conv", Conv2d::new(2, Window::square(3).padding(usize::MAX)));
+    let logits = b.linear(x, "fc", usize::MAX, false);
+    assert!(matches!(b.finish(logits), Err(NnError::Geometry { .. })));
+    assert!(matches!(models::f1(1 << 40, 10), Err(NnError::Layout(_))));
 }
 
 /// Images that do not lie in standard order give the same loss.
