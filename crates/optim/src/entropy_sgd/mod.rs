@@ -188,10 +188,13 @@ impl<R: Real, U: Update<R>> Optimizer<R> for EntropySgd<R, U> {
         mut memory: impl FnMut(&str) -> Option<Vec<R>>,
     ) -> Result<(), &'static str> {
         let mut begun = |name| memory(name).filter(|found| steps == 0 || !found.is_empty());
-        self.walker = begun(WALKER).ok_or(WALKER)?;
-        self.mean = begun(MEAN).ok_or(MEAN)?;
-        self.descent.restore(steps / self.langevin_steps, memory)?;
-        self.steps = steps;
+        let walker = begun(WALKER).ok_or(WALKER)?;
+        let fits = |found: &Vec<R>| found.len() == walker.len();
+        let mean = begun(MEAN).filter(fits).ok_or(MEAN)?;
+        // The rule has no memory before its first update.
+        let of_rule = |name: &str| memory(name).filter(|found| found.is_empty() || fits(found));
+        self.descent.restore(steps / self.langevin_steps, of_rule)?;
+        (self.walker, self.mean, self.steps) = (walker, mean, steps);
         Ok(())
     }
 

@@ -95,6 +95,12 @@ fn an_empty_walker_is_refused_after_a_step() {
     let empty = |_: &str| Some(Vec::new());
     assert_eq!(optimizer.restore(0, empty), Ok(()));
     assert_eq!(optimizer.restore(1, empty), Err("langevin_weights"));
+    // All have one length: x', mu and what the rule remembers.
+    let but =
+        |odd: &'static str| move |name: &str| Some(vec![1.0; if name == odd { 2 } else { 3 }]);
+    for odd in ["langevin_mean", "momentum_buffer"] {
+        assert_eq!(optimizer.restore(1, but(odd)), Err(odd));
+    }
 }
 
 /// Where the gradient is 0, the walker's first step is sqrt(eta') epsilon times the stream's numbers.

@@ -17,7 +17,7 @@ use crate::measure::{BatchNormPolicy, ExampleSet, MeasureError, NetworkObjective
 use crate::training::ModelState;
 
 /// Examples of one statistic of batch norm between networks.
-const STATISTICS_BATCH: usize = 250;
+pub(super) const STATISTICS_BATCH: usize = 250;
 
 /// What is evaluated: the networks of a picture's arms, in order, and the data.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 mod bench;
 mod input;
+mod merge;
 mod reproduce;
 mod rivals;
 mod train;

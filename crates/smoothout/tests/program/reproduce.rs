@@ -1,5 +1,4 @@
-//! `smoothout reproduce` on a study of a few seconds: made once, killed and gone on with, changed,
-//! shared out and merged.
+//! `smoothout reproduce` on a study of a few seconds: made once, killed and gone on with, changed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Three arms, one seed, a measure and two pictures.
-fn study() -> Value {
+pub(super) fn study() -> Value {
     let arm = |name: &str, spec: Value| json!({ "name": name, "label": name, "spec": spec });
     json!({
         "name": "tiny",
@@ -46,7 +45,7 @@ fn study() -> Value {
 }
 
 /// A folder with the study in it.
-fn folder(study: &Value) -> TempDir {
+pub(super) fn folder(study: &Value) -> TempDir {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("study.json"), study.to_string()).unwrap();
     folder
@@ -65,7 +64,7 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 /// Runs to the end in `folder/out`, and returns what was said on the way.
-fn finish(folder: &Path, arguments: &[&str]) -> String {
+pub(super) fn finish(folder: &Path, arguments: &[&str]) -> String {
     let out = folder.join("out");
     let output = run(folder, &[&["--out", out.to_str().unwrap()], arguments].concat());
     let said = String::from_utf8(output.stderr).unwrap();
@@ -75,7 +74,7 @@ fn finish(folder: &Path, arguments: &[&str]) -> String {
 
 /// The tables and the numbers of the figures: all that must not depend on how it was computed. What a kill
 /// left half-written, under a name of its own, is none of them.
-fn numbers(folder: &Path) -> BTreeMap<PathBuf, String> {
+pub(super) fn numbers(folder: &Path) -> BTreeMap<PathBuf, String> {
     let out = folder.join("out");
     let figures = fs::read_dir(out.join("figures")).unwrap().map(|entry| entry.unwrap().path());
     let whole =
@@ -91,7 +90,7 @@ fn numbers(folder: &Path) -> BTreeMap<PathBuf, String> {
 }
 
 /// The study made without a stop.
-fn whole() -> &'static TempDir {
+pub(super) fn whole() -> &'static TempDir {
     static WHOLE: OnceLock<TempDir> = OnceLock::new();
     WHOLE.get_or_init(|| {
         let folder = folder(&study());
@@ -261,69 +260,6 @@ fn a_training_that_diverges_is_said_and_does_not_stop_the_others() {
     assert!(fs::read_to_string(out.join("tables.md")).unwrap().contains("2 of 3"));
 }
 
-#[test]
-fn shards_merge_to_the_whole() {
-    let shares = [1, 2].map(|share| {
-        let folder = folder(&study());
-        let said = finish(folder.path(), &["--shard", &format!("{share}/2")]);
-        assert!(
-            said.contains(&format!("{} trainings to do", ["2 of 2", "1 of 1"][share - 1])),
-            "{said}"
-        );
-        folder
-    });
-    let merged = folder(&study());
-    let out = merged.path().join("out");
-    let study_file = merged.path().join("study.json");
-    let merge = || {
-        let output = Command::new(env!("CARGO_BIN_EXE_smoothout"))
-            .args(["reproduce", "merge", "--out", out.to_str().unwrap(), "--study"])
-            .arg(&study_file)
-            .args(shares.iter().map(|folder| folder.path().join("out")))
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-    };
-    merge();
-    // A result whose measure failed gives way to one that has the number.
-    let file = out.join("results/tiny/lb-plain/seed-1.json");
-    let whole_result = fs::read_to_string(&file).unwrap();
-    let mut failed: Value = serde_json::from_str(&whole_result).unwrap();
-    let measured = failed["measured"][0].as_object_mut().unwrap();
-    measured.remove("value").unwrap();
-    measured.insert("failure".to_owned(), json!("it failed"));
-    fs::write(&file, failed.to_string()).unwrap();
-    merge();
-    assert_eq!(fs::read_to_string(&file).unwrap(), whole_result);
-    // So does a picture of something else.
-    let file = out.join("results/tiny/pictures/noise.json");
-    let picture = fs::read_to_string(&file).unwrap();
-    let other = picture.replace("\"examples\":20", "\"examples\":10");
-    assert_ne!(other, picture);
-    fs::write(&file, other).unwrap();
-    merge();
-    assert_eq!(fs::read_to_string(&file).unwrap(), picture);
-    // What goes through networks of both shares is drawn now.
-    let said = finish(merged.path(), &[]);
-    assert!(said.contains("0 of 3 trainings to do"), "{said}");
-    assert_eq!(numbers(merged.path()), numbers(whole().path()));
-}
-
-#[test]
-fn a_merge_of_another_profile_is_refused() {
-    let from = whole().path().join("out");
-    let folder = TempDir::new().unwrap();
-    let out = folder.path().join("merged");
-    let output = Command::new(env!("CARGO_BIN_EXE_smoothout"))
-        .args(["reproduce", "merge", "--profile", "full", "--out"])
-        .args([&out, &from])
-        .output()
-        .unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("holds the profile quick and not full") && !out.exists(), "{said}");
-}
-
 /// Measures and pictures are of the examples that a study trains and tests on: 512 and 200 here.
 #[test]
 fn more_examples_than_a_study_has_are_not_found_elsewhere() {
@@ -342,22 +278,6 @@ fn more_examples_than_a_study_has_are_not_found_elsewhere() {
     );
     assert!(said.contains("examples is 513") && said.contains("1 to 512"), "{said}");
     assert!(folder.path().join("out/report.html").exists());
-}
-
-/// Without --study the studies are those built in, of which the folder has none: nothing is written.
-#[test]
-fn a_merge_of_nothing_is_refused() {
-    let from = whole().path().join("out");
-    let report = || fs::read(from.join("report.html")).unwrap();
-    let before = report();
-    let output = Command::new(env!("CARGO_BIN_EXE_smoothout"))
-        .args(["reproduce", "merge", "--out"])
-        .args([&from, &from])
-        .output()
-        .unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("give --study") && report() == before, "{said}");
 }
 
 #[test]

@@ -209,11 +209,11 @@ fn beside_published(view: &StudyView<'_>) -> Option<Table> {
 }
 
 /// What differs from Keskar et al. in every study.
-const KESKAR_DIFFERS: &str = "Sharpness of Keskar et al. is the mean ± s.d. over starts of the search, \
-    of networks whose batch norms use the statistics of each batch, in tests too, whose images are \
-    scaled to [0, 1], and whose convolutions (C1 to C4) have a bias and their norm before the pool. \
-    Ours is the largest over the starts, ± s.d. over seeds, with frozen statistics; the elements \
-    of a random subspace's matrix are N(0, 1/p), which their paper leaves open. Such differences change \
+const KESKAR_DIFFERS: &str = "Sharpness of Keskar et al. is the mean ± s.d. over starts of the search; \
+    ours is the largest over the starts, ± s.d. over seeds, with batch norm frozen, and the elements of a \
+    random subspace's matrix are N(0, 1/p), which their paper leaves open. In the code that they \
+    published, of C1 to C4, batch norms use the statistics of each batch, in tests too, images are scaled \
+    to [0, 1], and C1 and C3 have biases and each norm before its pool. What batch norm does can change \
     the number manyfold: which arm is sharper can be compared, the numbers cannot.";
 
 /// The radius with the best mean of each sweep on held-out examples.

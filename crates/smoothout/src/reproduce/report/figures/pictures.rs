@@ -3,6 +3,7 @@
 use super::{Csv, Draft, Drawing, ink, number};
 use crate::chart::{AxisScale, AxisSpec, Curve, CurveChart, Dash, Drawn, Ink, PlaneChart};
 use crate::data::Split;
+use crate::reproduce::drawing::STATISTICS_BATCH;
 use crate::reproduce::report::arms::StudyView;
 use crate::reproduce::report::quantity::geometry_name;
 use crate::reproduce::results::{PictureResult, Series, SeriesOf};
@@ -116,24 +117,26 @@ fn plane(view: &StudyView<'_>, result: &PictureResult) -> Option<Draft> {
     Some(Draft::new(view, &result.picture.name, Drawing::Plane(chart), caption(result), csv))
 }
 
-/// Between networks.
-const BATCH_NORM: &str = "batch norm by the statistics of the batch";
-
 fn caption(result: &PictureResult) -> String {
     let examples = result.picture.examples;
     let seed = result.specs.first().and_then(|spec| spec.seed).unwrap_or(1);
+    let batch_norm = match &result.picture.kind {
+        PictureKind::Line { .. } | PictureKind::Plane { .. } => {
+            let batch = STATISTICS_BATCH.min(examples);
+            format!("batch norm by the statistics of {batch} examples at a time")
+        }
+        PictureKind::RandomLine { .. } | PictureKind::Noise { .. } => {
+            "batch norm frozen".to_owned()
+        }
+    };
     let what = match &result.picture.kind {
         PictureKind::Line { .. } => {
-            format!(
-                "w(α) = (1 − α) w_0 + α w_1 through the last networks of both arms, {BATCH_NORM}"
-            )
+            "w(α) = (1 − α) w_0 + α w_1 through the last networks of both arms".to_owned()
         }
         PictureKind::RandomLine { .. } => {
             "along one random filter-normalised direction, the same draws for each arm".to_owned()
         }
-        PictureKind::Plane { .. } => {
-            format!("the plane through the last networks of three arms, {BATCH_NORM}")
-        }
+        PictureKind::Plane { .. } => "the plane through the last networks of three arms".to_owned(),
         PictureKind::Noise { samples, .. } => format!(
             "mean over {samples} pairs of opposite uniform perturbations of all parameters; bars are \
              ± one standard error over the pairs"
@@ -143,5 +146,5 @@ fn caption(result: &PictureResult) -> String {
         PictureKind::Plane { .. } => "training examples",
         _ => "examples of each split",
     };
-    format!("{what}; seed {seed}, {examples} {split}.")
+    format!("{what}; {batch_norm}; seed {seed}, {examples} {split}.")
 }
