@@ -45,6 +45,7 @@ mod objective;
 mod policy;
 mod report;
 mod rescaling;
+mod select;
 
 pub use differentiable::DifferentiableObjective;
 pub use error::MeasureError;
@@ -54,3 +55,4 @@ pub use objective::{NetworkObjective, NetworkScratch};
 pub use policy::BatchNormPolicy;
 pub use report::{Certainty, Finding, Invariant, Measurement};
 pub use rescaling::{NetworkAudit, Rescaling};
+pub use select::Select;

@@ -27,10 +27,11 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!(serde_json::to_string(&policy)?, r#"{"policy":"batch","size":128}"#);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "policy", rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "policy", rename_all = "snake_case", deny_unknown_fields)]
 pub enum BatchNormPolicy {
     /// The running statistics of the checkpoint.
+    #[default]
     Frozen,
     /// The statistics of fixed batches.
     Batch {

@@ -1,21 +1,19 @@
 //! The numbers that a study measures of a trained network.
 //!
-//! All on the training split, with the frozen batch norm of the network's last epoch and seed 0 for
-//! whatever is drawn, so that two networks are measured by the same draws.
+//! All on the training split, with seed 0 for whatever is drawn, so that two networks are measured
+//! by the same draws.
 
 use std::time::Instant;
 
 use smoothout_nn::Network;
 use smoothout_sharpness::{Eigenvalues, ExpectedLoss, Keskar, SharpnessError, Space};
-use smoothout_tensor::{Geometry, Perturbation, Real};
+use smoothout_tensor::{Perturbation, Selection};
 
+use super::measure::{Measure, Metric};
 use super::results::Measured;
-use super::study::Measure;
 use crate::data::DataSet;
 use crate::evaluation::EVALUATION_BATCH;
-use crate::measure::{
-    BatchNormPolicy, Certainty, ExampleSet, Finding, MeasureError, NetworkObjective,
-};
+use crate::measure::{Certainty, ExampleSet, Finding, MeasureError, NetworkObjective};
 use crate::training::ModelState;
 
 /// Pairs of perturbations of an expected loss.
@@ -32,17 +30,7 @@ pub fn measured(
     measure: Measure,
 ) -> Measured {
     let start = Instant::now();
-    let found = match measure {
-        Measure::ExpectedLoss { geometry, radius, examples } => {
-            expected_loss(network, model, train, (geometry, radius), examples)
-        }
-        Measure::Keskar { epsilon, subspace, examples } => {
-            keskar(network, model, train, (epsilon, subspace), examples)
-        }
-        Measure::LargestEigenvalue { examples } => {
-            largest_eigenvalue(network, model, train, examples)
-        }
-    };
+    let found = find(network, model, train, &measure);
     let (mut standard_error, mut certificate) = (None, None);
     let (value, failure, evaluations) = match found {
         Err(error) => (None, Some(error.to_string()), 0),
@@ -62,56 +50,35 @@ pub fn measured(
     Measured { measure, value, failure, standard_error, certificate, evaluations, seconds }
 }
 
-fn expected_loss(
+fn find(
     network: &Network,
     model: &ModelState,
     train: &DataSet,
-    (geometry, radius): (Geometry, f64),
-    examples: usize,
+    measure: &Measure,
 ) -> Result<Finding, MeasureError> {
-    let (examples, _) = ExampleSet::draw(train, Some(examples), 0)?;
-    let objective = objective(network, &examples, &model.buffers)?;
-    let report =
-        ExpectedLoss::new(Perturbation::new(geometry, radius).map_err(SharpnessError::from)?)
-            .draws(PAIRS)?
-            .measure(&objective, network.parameters(), &model.parameters)?;
-    Ok(Finding::from(&report))
-}
-
-fn keskar(
-    network: &Network,
-    model: &ModelState,
-    train: &DataSet,
-    (epsilon, subspace): (f64, Option<usize>),
-    examples: usize,
-) -> Result<Finding, MeasureError> {
-    let (examples, data) = ExampleSet::draw(train, Some(examples), 0)?;
-    let objective = objective(network, &examples, &model.buffers)?;
-    let mut settings = Keskar::new(epsilon)?.measured_on(&data.to_string());
-    if let Some(dimension) = subspace {
-        settings = settings.space(Space::random(dimension, model.parameters.len()))?;
-    }
-    let objective = objective.differentiable()?;
-    let report = settings.measure(&objective, network.parameters(), &model.parameters)?;
-    Ok(Finding::from(&report))
-}
-
-fn largest_eigenvalue(
-    network: &Network,
-    model: &ModelState,
-    train: &DataSet,
-    examples: usize,
-) -> Result<Finding, MeasureError> {
-    let (examples, _) = ExampleSet::draw(train, Some(examples), 0)?;
-    let hessian = objective(network, &examples, &model.buffers)?.differentiable()?;
-    let settings = Eigenvalues::new(1, 0)?.tolerance(TOLERANCE);
-    Ok(Finding::from(&settings.measure(&hessian, network.parameters(), &model.parameters)?))
-}
-
-fn objective<'a, R: Real>(
-    network: &'a Network,
-    examples: &'a ExampleSet<R>,
-    buffers: &'a [R],
-) -> Result<NetworkObjective<'a, R>, MeasureError> {
-    NetworkObjective::new(network, examples, buffers, BatchNormPolicy::Frozen, EVALUATION_BATCH)
+    let (examples, data) = ExampleSet::draw(train, Some(measure.examples), 0)?;
+    let (layout, w) = (network.parameters(), &model.parameters);
+    let policy = measure.batch_norm;
+    let objective =
+        NetworkObjective::new(network, &examples, &model.buffers, policy, EVALUATION_BATCH)?;
+    let selection = Selection::from(measure.select);
+    Ok(match measure.metric {
+        Metric::ExpectedLoss { geometry, radius } => {
+            let theta = Perturbation::new(geometry, radius).map_err(SharpnessError::from)?;
+            let settings = ExpectedLoss::new(theta.selection(selection)).draws(PAIRS)?;
+            Finding::from(&settings.measure(&objective, layout, w)?)
+        }
+        Metric::Keskar { epsilon, subspace } => {
+            let mut settings = Keskar::new(epsilon)?.selection(selection);
+            settings = settings.measured_on(&data.to_string());
+            if let Some(dimension) = subspace {
+                settings = settings.space(Space::random(dimension, w.len()))?;
+            }
+            Finding::from(&settings.measure(&objective.differentiable()?, layout, w)?)
+        }
+        Metric::LargestEigenvalue {} => {
+            let settings = Eigenvalues::new(1, 0)?.tolerance(TOLERANCE).selection(selection);
+            Finding::from(&settings.measure(&objective.differentiable()?, layout, w)?)
+        }
+    })
 }

@@ -7,6 +7,7 @@
 pub mod built_in;
 pub mod drawing;
 pub mod estimate;
+pub mod measure;
 pub mod measuring;
 pub mod plan;
 pub mod report;

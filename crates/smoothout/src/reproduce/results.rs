@@ -9,7 +9,8 @@
 use serde::{Deserialize, Serialize};
 use smoothout_sharpness::Grid;
 
-use super::study::{Measure, Picture, PictureKind, Quantity, Study};
+use super::measure::Measure;
+use super::study::{Picture, PictureKind, Quantity, Study};
 use crate::data::Split;
 use crate::experiment::ExperimentSpec;
 use crate::run::Stretch;

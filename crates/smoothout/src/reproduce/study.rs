@@ -6,7 +6,6 @@
 //! A [`Profile`] says at what scale it runs.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +13,7 @@ use smoothout_sharpness::Axis;
 use smoothout_tensor::Geometry;
 use thiserror::Error;
 
+use super::measure::Measure;
 use crate::experiment::ExperimentSpec;
 use crate::remedy::remedy;
 use crate::text::{parse_object, read_text};
@@ -200,57 +200,6 @@ pub struct Scale {
     /// The only pictures that it draws.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pictures: Option<Vec<String>>,
-}
-
-/// A number that is measured of a trained network, on training examples, with frozen batch norm.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "metric", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Measure {
-    /// The rise of the mean loss under uniform perturbations.
-    ExpectedLoss {
-        /// What the radius is measured against.
-        geometry: Geometry,
-        /// a.
-        radius: f64,
-        /// So many training examples.
-        examples: usize,
-    },
-    /// Keskar's sharpness, in percent.
-    Keskar {
-        /// The box's size.
-        epsilon: f64,
-        /// p, the dimension of a random subspace; the full space without it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        subspace: Option<usize>,
-        /// So many training examples.
-        examples: usize,
-    },
-    /// The largest eigenvalue of the Hessian.
-    LargestEigenvalue {
-        /// So many training examples.
-        examples: usize,
-    },
-}
-
-impl fmt::Display for Measure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ExpectedLoss { geometry: Geometry::Absolute, radius, .. } => {
-                write!(f, "rise of the expected loss, a = {radius}")
-            }
-            Self::ExpectedLoss { geometry, radius, .. } => {
-                let name = format!("{geometry:?}").to_lowercase();
-                write!(f, "rise of the expected loss, {name}, a = {radius}")
-            }
-            Self::Keskar { epsilon, subspace: None, .. } => {
-                write!(f, "Keskar sharpness, full space, eps = {epsilon}")
-            }
-            Self::Keskar { epsilon, subspace: Some(p), .. } => {
-                write!(f, "Keskar sharpness, p = {p}, eps = {epsilon}")
-            }
-            Self::LargestEigenvalue { .. } => f.write_str("largest eigenvalue of the Hessian"),
-        }
-    }
 }
 
 /// The difference `arm - baseline`, paired by seed.

@@ -210,9 +210,13 @@ fn a_picture_goes_through_the_first_seed_whose_networks_are_here() {
 fn every_measure_and_every_picture() {
     let mut all = study();
     all["common"]["epochs"] = json!(1);
-    all["measures"] = json!([
-        { "metric": "keskar", "epsilon": 1e-3, "subspace": 2, "examples": 20 },
-    ]);
+    let keskar = json!({ "metric": "keskar", "epsilon": 1e-3, "subspace": 2, "examples": 20 });
+    let mut by_batches = keskar.clone();
+    by_batches["batch_norm"] = json!({ "policy": "batch", "size": 20 });
+    let rise = all["measures"][0].clone();
+    let mut without_norm = rise.clone();
+    without_norm["select"] = json!("without-norm");
+    all["measures"] = json!([keskar, by_batches, rise, without_norm]);
     let arms = ["sb-plain", "lb-plain", "lb-smoothout"];
     let axis = json!({ "from": -0.5, "to": 1.5, "count": 3 });
     all["pictures"] = json!([
@@ -227,10 +231,22 @@ fn every_measure_and_every_picture() {
     let measured = |out: &Path, arm: &str| {
         let result = out.join(format!("results/tiny/{arm}/seed-1.json"));
         let result: Value = serde_json::from_str(&fs::read_to_string(result).unwrap()).unwrap();
-        let measured = &result["measured"][0];
-        assert!(measured["value"].as_f64().is_some_and(|value| value > 0.0), "{result}");
+        let measured = result["measured"].as_array().unwrap().iter();
+        let values: Vec<f64> = measured.filter_map(|found| found["value"].as_f64()).collect();
+        assert!(!values.is_empty() && values.iter().all(|value| *value > 0.0), "{result}");
+        values
     };
-    arms.iter().for_each(|arm| measured(&out, arm));
+    for arm in arms {
+        // Statistics of batches, and gamma and beta that stay, give other numbers.
+        let values = measured(&out, arm);
+        assert!(
+            values.len() == 4 && values[0] != values[1] && values[2] != values[3],
+            "{values:?}"
+        );
+    }
+    let tables = fs::read_to_string(out.join("tables.md")).unwrap();
+    assert!(tables.contains("eps = 0.001, batch norm by batches of 20, %"), "{tables}");
+    assert!(tables.contains("filter, a = 0.1, without gamma and beta"), "{tables}");
     for figure in ["tiny-random-loss.svg", "tiny-plane.svg"] {
         let figures = fs::read_dir(out.join("figures")).unwrap();
         let names: Vec<_> = figures.map(|entry| entry.unwrap().file_name()).collect();

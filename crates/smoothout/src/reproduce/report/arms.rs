@@ -1,12 +1,10 @@
 //! A study's arms with their runs, sorted and counted.
 
-use smoothout_tensor::Geometry;
-
 use super::StudyResults;
 use crate::experiment::{ExperimentSpec, Method};
 use crate::reproduce::results::{PictureResult, RunResult};
 use crate::reproduce::statistics::{PairedDifference, Summary};
-use crate::reproduce::study::{Arm, Measure, Profile, Quantity, Study};
+use crate::reproduce::study::{Arm, Profile, Quantity, Study};
 
 /// A study as a report reads it: in the order of its arms and seeds.
 #[derive(Debug)]
@@ -201,17 +199,6 @@ impl ArmView<'_> {
         let has = |seed: &u64| self.runs.iter().any(|run| run.seed() == *seed);
         (1..=self.wanted as u64).filter(|seed| !has(seed)).collect()
     }
-}
-
-/// Whether a measure is blind to rescalings of whole layers that leave the function as it is.
-pub(super) fn is_invariant(measure: &Measure) -> bool {
-    matches!(
-        measure,
-        Measure::ExpectedLoss {
-            geometry: Geometry::Filter | Geometry::Elementwise | Geometry::Layer,
-            ..
-        }
-    )
 }
 
 impl Sweep<'_, '_> {

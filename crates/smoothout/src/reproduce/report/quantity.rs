@@ -2,8 +2,9 @@
 
 use smoothout_tensor::Geometry;
 
+use crate::reproduce::measure::{Measure, Metric};
 use crate::reproduce::statistics::{Certainty, PairedDifference, Summary};
-use crate::reproduce::study::{Measure, Quantity};
+use crate::reproduce::study::Quantity;
 
 /// The quantities of training that every study has, in the order of the tables.
 pub(super) const TRAINING: [Quantity; 4] =
@@ -21,20 +22,11 @@ pub(super) fn name(quantity: Quantity, split: &str) -> String {
     }
 }
 
-/// What is measured, with its settings but for the examples: see [`examples`].
+/// What is measured, with its settings but for the examples.
 pub(super) fn measure_name(measure: &Measure) -> String {
-    match measure {
-        Measure::Keskar { .. } => format!("{measure}, %"),
-        _ => measure.to_string(),
-    }
-}
-
-/// How many training examples a measure takes.
-pub(super) fn examples(measure: &Measure) -> usize {
-    match measure {
-        Measure::ExpectedLoss { examples, .. }
-        | Measure::Keskar { examples, .. }
-        | Measure::LargestEigenvalue { examples } => *examples,
+    match measure.metric {
+        Metric::Keskar { .. } => format!("{measure}, %"),
+        Metric::ExpectedLoss { .. } | Metric::LargestEigenvalue {} => measure.to_string(),
     }
 }
 
@@ -164,7 +156,7 @@ mod tests {
         assert_eq!(mean(top1, Summary::of(&[97.0]), 1), "97.00");
         assert_eq!(mean(top1, None, 1), "–");
         let keskar = |mean| {
-            let measure = Measure::Keskar { epsilon: 1e-3, subspace: None, examples: 1000 };
+            let measure = Metric::Keskar { epsilon: 1e-3, subspace: None }.on(1000);
             super::mean(Quantity::Measured(measure), Summary::of(&[mean]), 1)
         };
         assert_eq!(

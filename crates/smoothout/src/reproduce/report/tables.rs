@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::answers::Sign;
-use super::arms::{ArmView, StudyView, is_invariant};
+use super::arms::{ArmView, StudyView};
 use super::quantity::{
-    DifferenceText, TRAINING, difference, examples, mean, measure_name, name, plain_number,
-    published,
+    DifferenceText, TRAINING, difference, mean, measure_name, name, plain_number, published,
 };
 use super::table::{Row, Table};
+use crate::measure::{BatchNormPolicy, Select};
+use crate::reproduce::measure::{Measure, Metric};
 use crate::reproduce::statistics::PairedDifference;
-use crate::reproduce::study::{Measure, Published, Quantity};
+use crate::reproduce::study::{Published, Quantity};
 
 /// What stands wherever a number of the paper's own tables would.
 pub(super) const PAPER_BLANK: &str = "The accuracy tables of the paper itself (Wen et al., \
@@ -78,17 +79,20 @@ fn sharpness(view: &StudyView<'_>) -> Option<Table> {
         Table::new("Sharpness of the last epoch's network: mean ± s.d. over seeds", columns);
     let quantities: Vec<Quantity> = measures.iter().copied().map(Quantity::Measured).collect();
     arm_rows(&mut table, view, &quantities);
-    let counts: BTreeSet<usize> = measures.iter().map(examples).collect();
+    let counts: BTreeSet<usize> = measures.iter().map(|measure| measure.examples).collect();
     let counts: Vec<String> = counts.iter().map(usize::to_string).collect();
-    table
-        .notes
-        .push(format!("Measured on {} training examples, batch norm frozen.", counts.join(" or ")));
-    table.notes.push(
-        "All parameters are moved, gamma and beta of batch norms too, which smoothing leaves alone in \
-         training unless told otherwise."
-            .to_owned(),
-    );
-    if measures.iter().any(|measure| matches!(measure, Measure::Keskar { .. })) {
+    let frozen = measures.iter().all(|measure| measure.batch_norm == BatchNormPolicy::Frozen);
+    let but = if frozen { "" } else { " unless its name says otherwise" };
+    let counts = counts.join(" or ");
+    table.notes.push(format!("Measured on {counts} training examples, batch norm frozen{but}."));
+    if measures.iter().any(|measure| measure.select == Select::All) {
+        table.notes.push(
+            "All parameters are moved unless a name says otherwise, gamma and beta of batch norms \
+             too, which smoothing leaves alone in training unless told to move them."
+                .to_owned(),
+        );
+    }
+    if measures.iter().any(|measure| matches!(measure.metric, Metric::Keskar { .. })) {
         table.notes.push(
             "Keskar sharpness is the largest rise of the loss that his ten iterations of L-BFGS-B \
              find in the box: a lower bound of the largest one."
@@ -96,7 +100,7 @@ fn sharpness(view: &StudyView<'_>) -> Option<Table> {
         );
     }
     let (invariant, blind): (Vec<&Measure>, Vec<&Measure>) =
-        measures.iter().partition(|measure| is_invariant(measure));
+        measures.iter().partition(|measure| measure.metric.is_invariant());
     if !blind.is_empty() {
         let say = match invariant.is_empty() {
             true => {
@@ -199,8 +203,10 @@ fn beside_published(view: &StudyView<'_>) -> Option<Table> {
             entry.source.clone(),
         ]);
     }
-    let keskar =
-        |entry: &Published| matches!(entry.quantity, Quantity::Measured(Measure::Keskar { .. }));
+    let keskar = |entry: &Published| match entry.quantity {
+        Quantity::Measured(measure) => matches!(measure.metric, Metric::Keskar { .. }),
+        _ => false,
+    };
     if view.study.published.iter().any(keskar) {
         table.notes.push(KESKAR_DIFFERS.to_owned());
     }
@@ -210,8 +216,8 @@ fn beside_published(view: &StudyView<'_>) -> Option<Table> {
 
 /// What differs from Keskar et al. in every study.
 const KESKAR_DIFFERS: &str = "Sharpness of Keskar et al. is the mean ± s.d. over starts of the search; \
-    ours is the largest over the starts, ± s.d. over seeds, with batch norm frozen, and the elements of a \
-    random subspace's matrix are N(0, 1/p), which their paper leaves open. In the code that they \
+    ours is the largest over the starts, ± s.d. over seeds, with batch norm as its name says, and the \
+    elements of a random subspace's matrix are N(0, 1/p), which their paper leaves open. In the code that they \
     published, of C1 to C4, batch norms use the statistics of each batch, in tests too, images are scaled \
     to [0, 1], and C1 and C3 have biases and each norm before its pool. What batch norm does can change \
     the number manyfold: which arm is sharper can be compared, the numbers cannot.";

@@ -4,6 +4,7 @@ mod settings;
 
 use super::Metric;
 use crate::cli::BadInput;
+use crate::measure::Select;
 use clap::{Args, ValueEnum};
 
 /// Settings of the metrics; one that its metric does not take is an error.
@@ -88,13 +89,6 @@ pub(super) struct Options {
 pub(super) enum Quantity {
     Loss,
     Error,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Select {
-    All,
-    WithoutNorm,
-    Weights,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

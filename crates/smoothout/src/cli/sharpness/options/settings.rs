@@ -6,7 +6,7 @@ use smoothout_sharpness::{
 };
 use smoothout_tensor::{Distribution, Geometry, Perturbation, Selection};
 
-use super::{Draws, Law, Norm, Options, Quantity, Select, Shape};
+use super::{Draws, Law, Norm, Options, Quantity, Shape};
 use crate::cli::BadInput;
 
 /// The most searches that Keskar's sharpness may begin.
@@ -34,11 +34,7 @@ impl Options {
     }
 
     fn selection(&self) -> Selection {
-        let selection = match self.select {
-            Select::All => Selection::all(),
-            Select::WithoutNorm => Selection::without_norm(),
-            Select::Weights => Selection::weights(),
-        };
+        let selection = Selection::from(self.select);
         match &self.blocks {
             Some(pattern) => selection.named(pattern),
             None => selection,

@@ -4,12 +4,13 @@ mod pictures;
 mod training;
 
 use super::arms::{ArmView, StudyView, Sweep};
-use super::quantity::{TRAINING, examples, measure_name};
+use super::quantity::{TRAINING, measure_name};
 use super::tables::split_name;
 use crate::chart::{
     AxisScale, AxisSpec, Band, Bar, BarChart, Curve, CurveChart, Drawn, Ink, PlaneChart,
 };
-use crate::reproduce::study::{Measure, Quantity};
+use crate::reproduce::measure::{Measure, Metric};
+use crate::reproduce::study::Quantity;
 
 /// A figure before it has a file name of its own.
 #[derive(Debug)]
@@ -196,22 +197,22 @@ fn sharpness_bars(view: &StudyView<'_>, measure: &Measure) -> Option<Draft> {
     let chart = BarChart {
         title: name,
         about: view.study.title.clone(),
-        value: unit(measure).to_owned(),
+        value: unit(measure.metric).to_owned(),
         bars,
     };
     let caption = format!(
         "{}, {} training examples; bars are ± one standard deviation, circles the single seeds.",
         over_seeds(view.arms.iter()),
-        examples(measure)
+        measure.examples
     );
     Some(Draft::new(view, &format!("sharpness-{place}"), Drawing::Bars(chart), caption, csv))
 }
 
-fn unit(measure: &Measure) -> &'static str {
-    match measure {
-        Measure::ExpectedLoss { .. } => "loss",
-        Measure::Keskar { .. } => "%",
-        Measure::LargestEigenvalue { .. } => "eigenvalue",
+fn unit(metric: Metric) -> &'static str {
+    match metric {
+        Metric::ExpectedLoss { .. } => "loss",
+        Metric::Keskar { .. } => "%",
+        Metric::LargestEigenvalue {} => "eigenvalue",
     }
 }
 
