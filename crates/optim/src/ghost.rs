@@ -91,6 +91,19 @@ impl GhostBatches {
         (0..cut.count(examples)).map(move |k| cut.range(k, examples))
     }
 
+    /// How many of `examples` examples are used: all, or all but a lone one that is dropped.
+    pub fn used(&self, examples: usize) -> usize {
+        self.count(examples).checked_sub(1).map_or(0, |last| self.range(last, examples).end)
+    }
+
+    /// The share of ghost batch `k` in the mean over the examples that are used.
+    ///
+    /// # Panics
+    /// As [`range`](Self::range).
+    pub fn share(&self, k: usize, examples: usize) -> f64 {
+        self.range(k, examples).len() as f64 / self.used(examples) as f64
+    }
+
     /// Ghost batches of one example leave none: the remainder is 0.
     fn has_lone(&self, examples: usize) -> bool {
         examples % self.size == 1
@@ -115,6 +128,11 @@ mod tests {
                     prop_assert!(range.len() > 1 || size == 1);
                     end = range.end;
                 }
+                prop_assert_eq!(ghosts.used(examples), end);
+                let shares: Vec<f64> =
+                    (0..ghosts.count(examples)).map(|k| ghosts.share(k, examples)).collect();
+                let sum: f64 = shares.iter().sum();
+                prop_assert!(shares.is_empty() || (sum - 1.0).abs() < 1e-12, "{:?}", shares);
                 let left_out = examples - end;
                 let lone_left = size > 1 && examples % size == 1
                     && (lone == LoneExample::Drop || examples == 1);

@@ -69,7 +69,6 @@ pub struct BatchOracle<'a> {
     images: ArrayView4<'a, f32>,
     labels: &'a [usize],
     cut: GhostBatches,
-    examples: usize,
     key: StreamKey,
     buffers: &'a mut [f32],
     tally: &'a mut Tally,
@@ -90,9 +89,7 @@ impl<'a> BatchOracle<'a> {
         buffers: &'a mut [f32],
         tally: &'a mut Tally,
     ) -> Self {
-        // A lone example may be left out.
-        let examples = cut.split(labels.len()).map(|range| range.len()).sum();
-        Self { network, images, labels, cut, examples, key, buffers, tally }
+        Self { network, images, labels, cut, key, buffers, tally }
     }
 
     /// What is evaluated for one copy: network, mode, images and labels.
@@ -116,7 +113,7 @@ impl GradientOracle<f32> for BatchOracle<'_> {
     }
 
     fn share(&self, ghost: usize) -> f64 {
-        self.cut.range(ghost, self.labels.len()).len() as f64 / self.examples as f64
+        self.cut.share(ghost, self.labels.len())
     }
 
     fn gradient(

@@ -1,13 +1,19 @@
-//! Reading the program's own files: JSON, of a length that fits in memory.
+//! Reading the program's own files: JSON, of a length that fits in memory, and what can stand in it.
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::builder::{StringValueParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 
 /// The longest text that is read: some hundred times the longest that the program writes.
 const LONGEST: u64 = 256 << 20;
+
+/// Reads a path of the command line that is written to a JSON file later: it must be text.
+pub(crate) fn utf8_path() -> impl TypedValueParser<Value = PathBuf> {
+    StringValueParser::new().map(PathBuf::from)
+}
 
 /// The content of a file or pipe.
 ///

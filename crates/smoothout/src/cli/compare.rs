@@ -65,12 +65,8 @@ impl CompareCommand {
             spec.without_foreign_settings()
         });
         // Every mistake shows before the first training, and no option is silently ignored.
-        let fields = |spec: &ExperimentSpec| -> Vec<String> {
-            let spec = serde_json::to_value(spec).expect("a specification is JSON");
-            spec.as_object().into_iter().flat_map(|fields| fields.keys().cloned()).collect()
-        };
-        let used: Vec<_> = specs.iter().flat_map(fields).collect();
-        if let Some(name) = fields(&self.spec).iter().find(|name| !used.contains(name)) {
+        let read = |name: &str| methods.iter().any(|(method, _)| method.reads(name));
+        if let Some(name) = self.spec.fields().keys().find(|name| !read(name)) {
             let advice = format!(
                 "{name} is no setting of plain, smoothout or adasmoothout, which compare trains: \
                  leave it out, or use `smoothout train`"

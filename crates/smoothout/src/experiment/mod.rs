@@ -8,6 +8,7 @@
 mod checked;
 mod choices;
 mod error;
+mod foreign;
 mod optimizer;
 mod resolve;
 mod spec;

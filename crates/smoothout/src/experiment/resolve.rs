@@ -1,12 +1,12 @@
 //! From a specification to a checked experiment: the defaults, and what goes with what.
 
-use serde::Serialize;
 use smoothout_optim::{AscentScope, RegimeStep};
 use smoothout_tensor::Distribution;
 
 use super::checked::Experiment;
 use super::choices::{AdaptType, Method, Optimizer, RegimeSpec, ScheduleName};
 use super::error::ExperimentError;
+use super::foreign::applies;
 use super::spec::ExperimentSpec;
 use crate::data::{Augmentation, DataSetName};
 use crate::regimes::published_regime;
@@ -45,30 +45,14 @@ impl ExperimentSpec {
             }
         };
         let sgd = (optimizer == Optimizer::Sgd, "it is a setting of the optimizer sgd");
-        let perturbed =
-            (method.smooths(), "it is a setting of the methods smoothout and adasmoothout");
         let schedule =
-            applies(perturbed, "radius_schedule", self.radius_schedule, ScheduleName::Constant)?;
+            method.setting("radius_schedule", self.radius_schedule, ScheduleName::Constant)?;
         let anneal = (
             schedule == Some(ScheduleName::Anneal),
             "it is a setting of the radius schedule anneal",
         );
         let tanh =
             (schedule == Some(ScheduleName::Tanh), "it is a setting of the radius schedule tanh");
-        let adapts = (
-            method == Method::AdaSmoothOut,
-            "it is a setting of the method adasmoothout; smoothout does not adapt",
-        );
-        let lpf = (method == Method::LpfSgd, "it is a setting of the method lpf-sgd");
-        let perturbs_norm = (
-            perturbed.0 || lpf.0,
-            "it is a setting of the methods smoothout, adasmoothout and lpf-sgd",
-        );
-        let ascends = (method.ascends(), "it is a setting of the methods sam and asam");
-        let asam = (method == Method::Asam, "it is a setting of the method asam");
-        let rho = if asam.0 { 0.5 } else { 0.05 };
-        let entropy = (method == Method::EntropySgd, "it is a setting of the method entropy-sgd");
-        let swa = (method == Method::Swa, "it is a setting of the method swa");
         // Izmailov et al. 2018, arXiv:1803.05407: 75 % of the training before, and for a learning
         // rate of 0.1 half of it from then on.
         let swa_start = epochs - epochs / 4;
@@ -100,30 +84,21 @@ impl ExperimentSpec {
             momentum: applies(sgd, "momentum", self.momentum, 0.9)?,
             nesterov: applies(sgd, "nesterov", self.nesterov, false)?,
             // Written down only where it is on: experiments older than the setting stay the same.
-            restart_optimizer: applies(
-                (!entropy.0, "a walk of entropy-sgd may go on over the end of an epoch"),
-                "restart_optimizer",
-                self.restart_optimizer,
-                false,
-            )?
-            .filter(|restart| *restart),
+            restart_optimizer: method
+                .setting("restart_optimizer", self.restart_optimizer, false)?
+                .filter(|restart| *restart),
             weight_decay: Some(self.weight_decay.unwrap_or(published.weight_decay)),
             clip_norm: Some(self.clip_norm.unwrap_or(5.0)),
             method: Some(method),
-            radius: match (perturbed.0, self.radius) {
-                (true, None) => {
+            radius: match self.radius {
+                None if method.reads("radius") => {
                     let advice = "give the radius of the perturbation, 0.1 say for adasmoothout";
                     return Err(missing("radius", advice));
                 }
-                (true, radius) => radius,
-                (false, None) => None,
-                (false, Some(radius)) => {
-                    return Err(ExperimentError::field("radius", radius, perturbed.1));
-                }
+                given => method.setting("radius", given, 0.0)?,
             },
-            adapt_type: applies(adapts, "adapt_type", self.adapt_type, AdaptType::Filter)?,
-            distribution: applies(
-                perturbed,
+            adapt_type: method.setting("adapt_type", self.adapt_type, AdaptType::Filter)?,
+            distribution: method.setting(
                 "distribution",
                 self.distribution,
                 Distribution::Uniform,
@@ -131,38 +106,34 @@ impl ExperimentSpec {
             radius_schedule: schedule,
             anneal_index: applies(anneal, "anneal_index", self.anneal_index, 0.55)?,
             tanh_scale: applies(tanh, "tanh_scale", self.tanh_scale, 10.0)?,
-            denoise: applies(perturbed, "denoise", self.denoise, true)?,
-            perturb_norm: applies(perturbs_norm, "perturb_norm", self.perturb_norm, lpf.0)?,
-            copies: match (lpf.0, self.copies) {
-                (true, Some(copies)) => {
-                    let advice = "lpf-sgd perturbs each of its M chunks once, and a chunk is a \
-                                  ghost batch: choose M with ghost_batch_size";
-                    return Err(ExperimentError::field("copies", copies, advice));
-                }
-                _ => applies(perturbed, "copies", self.copies, 1)?,
-            },
+            denoise: method.setting("denoise", self.denoise, true)?,
+            perturb_norm: method.setting(
+                "perturb_norm",
+                self.perturb_norm,
+                method == Method::LpfSgd,
+            )?,
+            copies: method.setting("copies", self.copies, 1)?,
             // As above.
-            shared_perturbation: applies(
-                perturbed,
-                "shared_perturbation",
-                self.shared_perturbation,
-                false,
-            )?
-            .filter(|shared| *shared),
-            rho: applies(ascends, "rho", self.rho, rho)?,
-            eta: applies(asam, "eta", self.eta, 0.01)?,
-            ascent_scope: applies(ascends, "ascent_scope", self.ascent_scope, AscentScope::Batch)?,
-            lpf_gamma: applies(lpf, "lpf_gamma", self.lpf_gamma, 0.001)?,
-            lpf_alpha: applies(lpf, "lpf_alpha", self.lpf_alpha, 0.0)?,
-            langevin_steps: applies(entropy, "langevin_steps", self.langevin_steps, 20)?,
-            langevin_rate: applies(entropy, "langevin_rate", self.langevin_rate, 0.1)?,
-            langevin_noise: applies(entropy, "langevin_noise", self.langevin_noise, 1e-4)?,
-            entropy_gamma: applies(entropy, "entropy_gamma", self.entropy_gamma, 1e-4)?,
-            entropy_scoping: applies(entropy, "entropy_scoping", self.entropy_scoping, 1e-3)?,
-            swa_start: applies(swa, "swa_start", self.swa_start, swa_start)?,
-            swa_cycle: applies(swa, "swa_cycle", self.swa_cycle, 1)?,
-            swa_learning_rate: applies(
-                swa,
+            shared_perturbation: method
+                .setting("shared_perturbation", self.shared_perturbation, false)?
+                .filter(|shared| *shared),
+            rho: method.setting(
+                "rho",
+                self.rho,
+                if method == Method::Asam { 0.5 } else { 0.05 },
+            )?,
+            eta: method.setting("eta", self.eta, 0.01)?,
+            ascent_scope: method.setting("ascent_scope", self.ascent_scope, AscentScope::Batch)?,
+            lpf_gamma: method.setting("lpf_gamma", self.lpf_gamma, 0.001)?,
+            lpf_alpha: method.setting("lpf_alpha", self.lpf_alpha, 0.0)?,
+            langevin_steps: method.setting("langevin_steps", self.langevin_steps, 20)?,
+            langevin_rate: method.setting("langevin_rate", self.langevin_rate, 0.1)?,
+            langevin_noise: method.setting("langevin_noise", self.langevin_noise, 1e-4)?,
+            entropy_gamma: method.setting("entropy_gamma", self.entropy_gamma, 1e-4)?,
+            entropy_scoping: method.setting("entropy_scoping", self.entropy_scoping, 1e-3)?,
+            swa_start: method.setting("swa_start", self.swa_start, swa_start)?,
+            swa_cycle: method.setting("swa_cycle", self.swa_cycle, 1)?,
+            swa_learning_rate: method.setting(
                 "swa_learning_rate",
                 self.swa_learning_rate,
                 largest / 2.0,
@@ -170,27 +141,6 @@ impl ExperimentSpec {
             seed: Some(self.seed.unwrap_or(1)),
         };
         Experiment::new(resolved)
-    }
-}
-
-/// A setting that has a meaning only where `condition` holds: its value or default there, an error
-/// if it is given elsewhere, so that no option is silently ignored.
-fn applies<T: Serialize>(
-    (condition, advice): (bool, &str),
-    name: &'static str,
-    given: Option<T>,
-    default: T,
-) -> Result<Option<T>, ExperimentError> {
-    match given {
-        Some(value) if !condition => {
-            let value = serde_json::to_value(value).expect("a setting is JSON");
-            Err(ExperimentError::field(
-                name,
-                value.as_str().map_or(value.to_string(), str::to_owned),
-                advice,
-            ))
-        }
-        given => Ok(condition.then(|| given.unwrap_or(default))),
     }
 }
 

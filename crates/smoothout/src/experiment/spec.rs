@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use smoothout_optim::{AscentScope, LearningRateScaling, LoneExample};
 use smoothout_tensor::Distribution;
 
 use super::choices::{AdaptType, Method, Optimizer, RegimeSpec, ScheduleName, named, parse_regime};
 use super::error::ExperimentError;
 use crate::data::DataSetName;
-use crate::text::{parse_object, read_text};
+use crate::text::{parse_object, read_text, utf8_path};
 
 /// Everything that decides a training run, unchecked; what is left out takes the default that
 /// `--help` names.
@@ -29,7 +30,7 @@ pub struct ExperimentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dataset: Option<DataSetName>,
     /// Folder of the data set's files [default: looked for, see `smoothout data list`]
-    #[arg(long)]
+    #[arg(long, value_parser = utf8_path())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
     /// Train on the first N examples only
@@ -245,62 +246,31 @@ impl ExperimentSpec {
             base.momentum = None;
             base.nesterov = None;
         }
-        let fields = |spec: &Self| match serde_json::to_value(spec) {
-            Ok(serde_json::Value::Object(fields)) => fields,
-            other => unreachable!("a specification is a JSON object, not {other:?}"),
-        };
-        let mut merged = fields(&base);
-        merged.extend(fields(flags));
-        serde_json::from_value(serde_json::Value::Object(merged))
-            .expect("fields of two specifications make a specification")
+        let mut merged = base.fields();
+        merged.extend(flags.fields());
+        Self::from_fields(merged)
     }
 
     /// The same without the settings of other methods, for comparing methods under one set of
     /// options.
     #[must_use]
-    pub fn without_foreign_settings(mut self) -> Self {
+    pub fn without_foreign_settings(self) -> Self {
         let method = self.method.unwrap_or(Method::Plain);
-        if method != Method::AdaSmoothOut {
-            self.adapt_type = None;
+        let mut fields = self.fields();
+        fields.retain(|name, _| method.reads(name));
+        Self::from_fields(fields)
+    }
+
+    /// What is given, by name.
+    pub(crate) fn fields(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(fields)) => fields,
+            other => unreachable!("a specification is a JSON object, not {other:?}"),
         }
-        if !method.smooths() {
-            self.radius = None;
-            self.distribution = None;
-            self.radius_schedule = None;
-            self.anneal_index = None;
-            self.tanh_scale = None;
-            self.denoise = None;
-            self.copies = None;
-            self.shared_perturbation = None;
-        }
-        if !method.smooths() && method != Method::LpfSgd {
-            self.perturb_norm = None;
-        }
-        if !method.ascends() {
-            self.rho = None;
-            self.ascent_scope = None;
-        }
-        if method != Method::Asam {
-            self.eta = None;
-        }
-        if method != Method::LpfSgd {
-            self.lpf_gamma = None;
-            self.lpf_alpha = None;
-        }
-        if method == Method::EntropySgd {
-            self.restart_optimizer = None;
-        } else {
-            self.langevin_steps = None;
-            self.langevin_rate = None;
-            self.langevin_noise = None;
-            self.entropy_gamma = None;
-            self.entropy_scoping = None;
-        }
-        if method != Method::Swa {
-            self.swa_start = None;
-            self.swa_cycle = None;
-            self.swa_learning_rate = None;
-        }
-        self
+    }
+
+    fn from_fields(fields: Map<String, Value>) -> Self {
+        serde_json::from_value(Value::Object(fields))
+            .expect("fields of specifications make a specification")
     }
 }

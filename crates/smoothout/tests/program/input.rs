@@ -33,6 +33,25 @@ fn a_closed_pipe_is_no_panic() {
     assert!(output.stderr.is_empty(), "{output:?}");
 }
 
+/// What is kept in JSON must be text.
+#[cfg(unix)]
+#[test]
+fn names_that_are_no_text_are_refused() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::process::Command;
+
+    for words in [
+        &["train", "--model", "f1", "--data-dir"][..],
+        &["reproduce", "--list", "--data-dir"],
+        &["landscape", "--model", "f1", "--out", "nowhere", "--random-line"],
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_smoothout"));
+        let output = command.args(words).arg(OsStr::from_bytes(b"caf\xe9")).output().unwrap();
+        bad(&output, &["invalid UTF-8"]);
+    }
+}
+
 /// The classes of a folder of images are counted, not asked for: what is missing here is the model alone.
 #[test]
 fn measures_count_the_classes_of_a_folder() {

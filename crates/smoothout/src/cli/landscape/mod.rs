@@ -19,6 +19,7 @@ use crate::checkpoint::{load_model, write_whole};
 use crate::data::{DataSet, file_md5};
 use crate::measure::NetworkObjective;
 use crate::run::io_error;
+use crate::text::utf8_path;
 use crate::training::ModelState;
 
 use about::{About, Kind};
@@ -30,19 +31,19 @@ use about::{About, Kind};
 #[command(group(ArgGroup::new("kind").required(true)))]
 pub(super) struct LandscapeCommand {
     /// From A (coordinate 0) to B (coordinate 1)
-    #[arg(long, num_args = 2, value_names = ["A", "B"], group = "kind")]
+    #[arg(long, num_args = 2, value_names = ["A", "B"], group = "kind", value_parser = utf8_path())]
     line: Option<Vec<PathBuf>>,
     /// Through A along a random filter-normalised direction
-    #[arg(long, value_name = "A", group = "kind")]
+    #[arg(long, value_name = "A", group = "kind", value_parser = utf8_path())]
     random_line: Option<PathBuf>,
     /// Through A along two random filter-normalised directions
-    #[arg(long, value_name = "A", group = "kind")]
+    #[arg(long, value_name = "A", group = "kind", value_parser = utf8_path())]
     random_plane: Option<PathBuf>,
     /// Through A at (0, 0), B at (1, 0) and C at (0, 1)
-    #[arg(long, num_args = 3, value_names = ["A", "B", "C"], group = "kind")]
+    #[arg(long, num_args = 3, value_names = ["A", "B", "C"], group = "kind", value_parser = utf8_path())]
     plane: Option<Vec<PathBuf>>,
     /// The plane of the first two principal components of these checkpoints, in order
-    #[arg(long, num_args = 3.., value_name = "FILE", group = "kind")]
+    #[arg(long, num_args = 3.., value_name = "FILE", group = "kind", value_parser = utf8_path())]
     trajectory: Option<Vec<PathBuf>>,
     /// Folder for grids and pictures
     #[arg(long)]

@@ -16,6 +16,7 @@ use crate::reproduce::report::{ReportAbout, StudyResults, write_report};
 use crate::reproduce::store::{Networks, Store};
 use crate::reproduce::study::{Profile, Study};
 use crate::run::{Stretch, read_records};
+use crate::text::utf8_path;
 
 use runner::{Runner, data};
 
@@ -66,7 +67,7 @@ struct Choice {
     #[arg(long)]
     seeds: Option<u64>,
     /// Folder of the data sets, or of a folder for each [default: looked for, see `smoothout data list`]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = utf8_path())]
     data_dir: Option<PathBuf>,
     /// Studies of one's own, JSON files as --show prints them, instead of those built in
     #[arg(long, value_name = "FILE")]
