@@ -17,6 +17,7 @@ mod conv;
 mod dispatch;
 mod gemm;
 pub mod machine;
+mod normalise;
 mod pool;
 mod precision;
 pub(crate) mod remaining;

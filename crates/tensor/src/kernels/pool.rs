@@ -6,8 +6,8 @@
 
 use super::InstructionSet;
 use super::conv::Conv2dShape;
-use super::conv::fused::{lanes, load, store};
 use super::simd::{self, LANES, Task, Vector};
+use super::simd::{lanes, load, store};
 
 /// Pixels of an image whose numbers, as the bits of an `f32`, are none of a NaN.
 const PIXELS: usize = 0x7f80_0000;

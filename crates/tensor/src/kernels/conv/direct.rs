@@ -13,8 +13,8 @@ use rayon::prelude::*;
 
 use super::correlation::{Axis, Correlation};
 use super::padded::{Load, Window};
-use super::split;
 use super::store::store;
+use super::unit;
 use crate::kernels::ahead::Ahead;
 use crate::kernels::simd::{self, LANES, Task, Vector};
 use crate::kernels::tile::{multiply, zeros};
@@ -66,8 +66,8 @@ pub(in crate::kernels::conv) fn correlate<L: Load>(
 
 /// Values of the buffer that [`prepare`] takes.
 pub(super) fn prepared_len(with: Arithmetic, correlation: &Correlation) -> usize {
-    if split::serves(with, correlation) {
-        return split::prepared_len(with, correlation);
+    if unit::serves(with, correlation) {
+        return unit::prepared_len(with, correlation);
     }
     correlation.packed_len()
 }
@@ -79,8 +79,8 @@ pub(super) fn prepare<'b>(
     weight: &[f32],
     buffer: &'b mut [f32],
 ) -> &'b [f32] {
-    if split::serves(with, correlation) {
-        return split::prepare(with, correlation, weight, buffer);
+    if unit::serves(with, correlation) {
+        return unit::prepare(with, correlation, weight, buffer);
     }
     correlation.pack(weight, simd::columns(with.set), buffer);
     buffer
@@ -136,8 +136,8 @@ pub(super) struct Band<'a, L> {
 impl<L: Load> Band<'_, L> {
     /// Computes it, with the matrix unit if that serves.
     pub(super) fn compute(self, with: Arithmetic) {
-        if split::serves(with, &self.correlation) {
-            return split::band(with, self);
+        if unit::serves(with, &self.correlation) {
+            return unit::band(with, self);
         }
         let len = self.correlation.window(&self.rows).len() * self.images();
         scratch::with_thread_buffer(len, |padded| {

@@ -273,7 +273,7 @@ mod tests {
     use super::super::plain;
     use super::super::tests::{values, wide};
     use super::*;
-    use crate::kernels::conv::fused::Normalise;
+    use crate::kernels::normalise::Normalise;
 
     /// Output, input gradient and weight gradient.
     fn definition(shape: &Conv2dShape, x: &[f64], w: &[f64], g: &[f64]) -> [Vec<f64>; 3] {

@@ -11,10 +11,10 @@ mod pack;
 pub(super) mod padded;
 pub(super) mod plain;
 mod shape;
-mod split;
 mod store;
 #[cfg(test)]
 mod tests;
+mod unit;
 mod weight_gradient;
 mod winograd;
 
@@ -47,7 +47,7 @@ impl Algorithm {
             Direction::InputGradient => shape.image,
         };
         let correlation = Correlation::new(*shape, direction);
-        if is_best_direct(choice, with) && split::serves(with, &correlation) {
+        if is_best_direct(choice, with) && unit::serves(with, &correlation) {
             return Self::Direct;
         }
         if winograd::serves((choice, with), shape, target) {
@@ -66,7 +66,7 @@ impl Algorithm {
 
     /// That of the weight gradient.
     fn of_weight_gradient(choice: KernelChoice, with: Arithmetic, shape: &Conv2dShape) -> Self {
-        if is_best_direct(choice, with) && split::serves_weight_gradient(with, shape) {
+        if is_best_direct(choice, with) && unit::serves_weight_gradient(with, shape) {
             return Self::Direct;
         }
         if winograd::serves_weight_gradient(choice, shape) {

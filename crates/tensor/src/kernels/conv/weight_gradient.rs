@@ -16,10 +16,9 @@ use super::Conv2dShape;
 use super::by_images::ByImages;
 use super::chunks::add_up;
 use super::correlation::{Correlation, Direction};
-use super::fused::{load, store};
 use super::padded::{Load, Window};
-use super::split;
-use crate::kernels::simd::{self, LANES, Task, Vector};
+use super::unit;
+use crate::kernels::simd::{self, LANES, Task, Vector, load, store};
 use crate::kernels::tile::{Sums, multiply, zeros};
 use crate::kernels::{Arithmetic, InstructionSet, Scratch, scratch};
 
@@ -52,11 +51,11 @@ pub(in crate::kernels) fn direct<L: Load>(
         return;
     }
     let cut = Cut::new(shape);
-    let folded = split::folded(with, shape);
+    let folded = unit::folded(with, shape);
     // The shape that the unit takes.
-    let taken = folded.or_else(|| split::serves_weight_gradient(with, shape).then_some(*shape));
+    let taken = folded.or_else(|| unit::serves_weight_gradient(with, shape).then_some(*shape));
     let columns_len = |columns: usize| match &taken {
-        Some(taken) => columns / LANES * split::sums_len(taken),
+        Some(taken) => columns / LANES * unit::sums_len(taken),
         None => columns * cut.depth,
     };
     let (partial_len, group_len) = (columns_len(cut.columns), columns_len(cut.group));
@@ -70,10 +69,10 @@ pub(in crate::kernels) fn direct<L: Load>(
             partial.par_chunks_mut(group_len).enumerate().for_each(|(g, partial)| {
                 let first = g * cut.group;
                 if taken.is_some() {
-                    let chunk = split::Chunk { shape, input, gradient, first, sums: partial, load };
+                    let chunk = unit::Chunk { shape, input, gradient, first, sums: partial, load };
                     return match &folded {
-                        Some(folded) => split::folded_chunk(with, folded, chunk),
-                        None => split::chunk(with, chunk),
+                        Some(folded) => unit::folded_chunk(with, folded, chunk),
+                        None => unit::chunk(with, chunk),
                     };
                 }
                 scratch::with_thread_buffer(buffer_len, |buffer| {
@@ -85,7 +84,7 @@ pub(in crate::kernels) fn direct<L: Load>(
     });
     let sum = add_up(partials, partial_len);
     match &taken {
-        Some(taken) => split::sort(taken, shape, sum, weight_gradient),
+        Some(taken) => unit::sort(taken, shape, sum, weight_gradient),
         None => cut.sort(with.set, shape, sum, weight_gradient),
     }
 }

@@ -1,15 +1,14 @@
 //! A block of a product: the unit of work of one thread.
 //!
 //! Every panel of b is multiplied by all rows of the block. A block of `c' = b' a'` keeps the sums of
-//! a panel, and writes them with rows and columns exchanged.
+//! a panel, and writes them transposed.
 
 use std::ops::Range;
 
 use super::pack::{Strips, padded_len};
 use super::product::{Product, Stretch, together};
 use super::sums::{Panel, Target};
-use crate::kernels::conv::fused::{load, store};
-use crate::kernels::simd::{self, LANES, Task, Vector};
+use crate::kernels::simd::{self, LANES, Task, Vector, load, store};
 use crate::kernels::{InstructionSet, scratch};
 
 /// Rows and columns of c, for a stretch of terms.
@@ -37,8 +36,8 @@ impl Block<'_> {
         let strips = if self.product.a_in_place() { 0 } else { rows.div_ceil(tile) };
         let copied = strips * padded_len(tile * self.stretch.terms.len());
         let width = simd::columns(set) * LANES;
-        let exchanged = if self.strides[1] == 1 { 0 } else { rows.next_multiple_of(LANES) };
-        let kept = exchanged * width;
+        let transposed = if self.strides[1] == 1 { 0 } else { rows.next_multiple_of(LANES) };
+        let kept = transposed * width;
         let own = if self.panels.is_some() { 0 } else { together(width) };
         let packed = own.min(self.columns.len().next_multiple_of(width)) * self.stretch.terms.len();
         scratch::with_thread_buffer(packed + copied + kept, |buffer| {
@@ -50,7 +49,7 @@ impl Block<'_> {
 }
 
 /// A block with the memory for its panels, if they are its own, for its rows of a, if they are copied,
-/// and for the sums of a panel, if they are to be exchanged.
+/// and for the sums of a panel, if they are to be transposed.
 struct Buffered<'a> {
     block: Block<'a>,
     /// Rows of a register tile.
@@ -123,7 +122,7 @@ impl Buffered<'_> {
                 }
             }
             if !kept.is_empty() {
-                block.exchange::<V>(kept, width, columns);
+                block.transpose::<V>(kept, width, columns);
             }
         }
     }
@@ -144,7 +143,7 @@ impl Block<'_> {
     /// Writes the sums of a panel, rows of `width`, to columns that are contiguous in c: the first
     /// with the bias of their rows, later ones are added.
     #[inline(always)]
-    fn exchange<V: Vector>(&self, kept: &[f32], width: usize, columns: Range<usize>) {
+    fn transpose<V: Vector>(&self, kept: &[f32], width: usize, columns: Range<usize>) {
         let (bias, first) = (self.product.bias, self.stretch.first);
         for row in (0..self.rows.len()).step_by(LANES) {
             let valid = LANES.min(self.rows.len() - row);
@@ -158,7 +157,7 @@ impl Block<'_> {
                 for i in 0..LANES {
                     rows[i] = load(kept, (row + i) * width + j, LANES);
                 }
-                let exchanged = V::transpose(rows);
+                let transposed = V::transpose(rows);
                 for i in 0..LANES.min(columns.len() - j) {
                     let column = columns.start + j + i;
                     // SAFETY: the `valid` values of this column belong to this block of c.
@@ -167,7 +166,7 @@ impl Block<'_> {
                         std::slice::from_raw_parts_mut(c, valid)
                     };
                     let before = if first { bias_of } else { load(c, 0, valid) };
-                    store(exchanged[i].add(before), c, 0, valid);
+                    store(transposed[i].add(before), c, 0, valid);
                 }
             }
         }

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::block::Block;
 use super::product::{FEW, First, Product, ROWS, Stretch, TASKS};
 use super::stretches::{parts, stretches};
-use super::{MatrixMut, split};
+use super::{MatrixMut, unit};
 use crate::kernels::Arithmetic;
 use crate::kernels::simd::{self, LANES};
 
@@ -25,11 +25,11 @@ pub(in crate::kernels) fn product(with: Arithmetic, product: &Product<'_>, c: Ma
         return;
     }
     if product.splits(with) {
-        return split::product(with, product, c);
+        return unit::product(with, product, c);
     }
     let product = &product.with_fewer_panels();
     let (rows, columns) = (product.a.rows, product.b.columns);
-    let strides = if product.exchanged { [1, c.columns] } else { [c.columns, 1] };
+    let strides = if product.transposed { [1, c.columns] } else { [c.columns, 1] };
     let (tile, width) = (product.tile_rows(with.set), simd::columns(with.set) * LANES);
     let tiles = rows.div_ceil(tile);
     // Few rows are not cut, so that a panel is read once.
@@ -92,7 +92,7 @@ pub(in crate::kernels) fn product_rows(
     let columns = product.b.columns;
     assert_eq!(product.a.rows * columns, c.len(), "a b must fit c");
     if product.splits(with) {
-        return split::product_rows(with, product, rows, c, (partials, partial_len), after);
+        return unit::product_rows(with, product, rows, c, (partials, partial_len), after);
     }
     stretches(product, c, |stretch, c| {
         product.panels(with.set, stretch, |panels| {

@@ -7,11 +7,11 @@ mod matrix;
 mod pack;
 pub(super) mod plain;
 mod product;
-mod split;
 mod stretches;
 mod sums;
 #[cfg(test)]
 mod tests;
+mod unit;
 
 pub(super) use double::{accumulate, gemm as double};
 pub(in crate::kernels) use fast::{product, product_rows};

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::MatrixRef;
-use crate::kernels::conv::fused::{Affine, Normalise, load, store};
-use crate::kernels::simd::{LANES, Task, Vector, prefetch_at};
+use crate::kernels::normalise::{Affine, Normalise};
+use crate::kernels::simd::{LANES, Task, Vector, load, prefetch_at, store};
 
 /// Rows that are asked for ahead of their use.
 const AHEAD: usize = 8;
@@ -165,7 +165,7 @@ impl Strips<'_> {
         }
     }
 
-    /// Of a matrix whose rows are contiguous: R of them, sixteen terms at a time, exchanged.
+    /// Of a matrix whose rows are contiguous: R of them, sixteen terms at a time, transposed.
     #[inline(always)]
     fn row_major<V: Vector, const R: usize>(self) {
         let Self { matrix, normalise, rows, terms, copy } = self;

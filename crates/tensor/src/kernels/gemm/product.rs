@@ -10,8 +10,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::pack::PackPanels;
-use super::{MatrixRef, split};
-use crate::kernels::conv::fused::Normalise;
+use super::{MatrixRef, unit};
+use crate::kernels::normalise::Normalise;
 use crate::kernels::simd::{self, LANES};
 use crate::kernels::{Arithmetic, InstructionSet, scratch};
 
@@ -49,14 +49,14 @@ pub(in crate::kernels) struct Product<'a> {
     pub(super) bias: &'a [f32],
     /// Whether a and b are those of `c' = b' a'`: then the bias is added to each column of this
     /// product, and `normalise_b` means the rows of b.
-    pub(super) exchanged: bool,
+    pub(super) transposed: bool,
 }
 
 impl<'a> Product<'a> {
     /// `a b`.
     pub(in crate::kernels) fn new(a: MatrixRef<'a, f32>, b: MatrixRef<'a, f32>) -> Self {
         assert_eq!(a.columns, b.rows, "the columns of a and the rows of b");
-        Self { a, normalise_a: None, b, normalise_b: None, bias: &[], exchanged: false }
+        Self { a, normalise_a: None, b, normalise_b: None, bias: &[], transposed: false }
     }
 
     /// Rows and columns.
@@ -94,7 +94,7 @@ impl<'a> Product<'a> {
         }
         let Self { a, normalise_a, b, bias, .. } = self;
         let (a, b) = (b.transposed(), a.transposed());
-        Self { a, normalise_a: None, b, normalise_b: normalise_a, bias, exchanged: true }
+        Self { a, normalise_a: None, b, normalise_b: normalise_a, bias, transposed: true }
     }
 
     /// Whether it is taken by the matrix unit, or what does its work, with factors split into parts.
@@ -106,7 +106,7 @@ impl<'a> Product<'a> {
     /// are finished, something can be done with them.
     pub(in crate::kernels) fn whole_rows(&self, with: Arithmetic) -> Option<usize> {
         let groups = self.a.rows.div_ceil(ROWS);
-        let tile = if self.splits(with) { split::LINES } else { self.tile_rows(with.set) };
+        let tile = if self.splits(with) { unit::LINES } else { self.tile_rows(with.set) };
         (groups >= 2 * TASKS).then(|| self.a.rows.div_ceil(groups).next_multiple_of(tile))
     }
 
@@ -168,7 +168,7 @@ impl<'a> Product<'a> {
     where
         'a: 'p,
     {
-        let (matrix, normalise, by_rows) = (self.b, self.normalise_b, self.exchanged);
+        let (matrix, normalise, by_rows) = (self.b, self.normalise_b, self.transposed);
         PackPanels { matrix, normalise, by_rows, first, terms, width, panels }
     }
 }

@@ -1,7 +1,6 @@
 //! The register tile of a product: what it multiplies, and where its sums go.
 
-use crate::kernels::conv::fused::lanes;
-use crate::kernels::simd::{LANES, Vector};
+use crate::kernels::simd::{LANES, Vector, lanes};
 use crate::kernels::tile::{Sums, multiply, zeros};
 
 /// A panel of b.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::kernels::InstructionSet;
-use crate::kernels::conv::fused::Normalise;
+use crate::kernels::normalise::Normalise;
 
 fn values(len: usize, seed: u64) -> Vec<f32> {
     let key = crate::StreamKey::new(seed, crate::Purpose::Data);
@@ -76,7 +76,7 @@ fn blocks_are_added() {
         // More lines of both factors than a thread keeps split.
         check([1060, 1100, 33], transposed);
         check([1100, 1060, 33], transposed);
-        // With a bias, stretches are not taken apart; few rows are exchanged.
+        // With a bias, stretches are not taken apart; few rows are transposed.
         check_with_bias([65, 257, 2050], transposed, true);
         check_with_bias([5, 300, 2050], transposed, true);
     }
@@ -159,7 +159,7 @@ fn few_rows_are_computed_as_many() {
             (values(rows * inputs, 1), values(inputs * outputs, 2), values(outputs, 3));
         let (mean, scale, shift) = (values(inputs, 4), values(inputs, 5), values(inputs, 6));
         let normalise = Normalise { mean: &mean, scale: &scale, shift: &shift, relu: true };
-        // Four times the batch has too many rows to be exchanged.
+        // Four times the batch has too many rows to be transposed.
         let copies = (outputs / rows + 1) * 4;
         let many: Vec<f32> = x.iter().copied().cycle().take(copies * x.len()).collect();
         for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {

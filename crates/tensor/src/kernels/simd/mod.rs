@@ -9,10 +9,12 @@
 //! between the two must be `#[inline(always)]`, and vectors must not pass through closures: only
 //! code that is inlined into that function inherits its features.
 
+mod lanes;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub(super) use lanes::{lanes, load, store};
 pub(super) use portable::Portable;
 
 use super::InstructionSet;
@@ -105,7 +107,7 @@ pub(crate) trait Vector: Simd {
         }
     }
 
-    /// Exchanges rows and lanes.
+    /// The transpose of a 16 x 16 block: rows become lanes.
     #[inline(always)]
     fn transpose(rows: [Self; LANES]) -> [Self; LANES] {
         let mut lanes = [[0.0; LANES]; LANES];

@@ -3,7 +3,7 @@
 use std::array::from_fn;
 
 use super::{LANES, Simd, Vector};
-use crate::kernels::conv::fused::lanes;
+use crate::kernels::simd::lanes;
 
 /// An array of lanes.
 #[derive(Clone, Copy)]

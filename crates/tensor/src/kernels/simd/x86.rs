@@ -302,7 +302,7 @@ impl Vector for Avx2 {
     }
 }
 
-/// Exchanges rows and lanes of an 8 x 8 block.
+/// Transposes an 8 x 8 block.
 #[inline(always)]
 fn transpose_8(rows: [Ymm; 8]) -> [Ymm; 8] {
     let (mut a, mut b) = (rows, rows);

@@ -2,11 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::lanes::{load, store};
-use super::normalise::{Affine, Operand};
 use super::passes::piece;
 use crate::kernels::InstructionSet;
-use crate::kernels::simd::{self, LANES, Task, Vector};
+use crate::kernels::normalise::{Affine, Operand};
+use crate::kernels::simd::{self, LANES, Task, Vector, load, store};
 
 /// `y = first + second`, then maybe `max(0, .)`: (rows, channels) tensors of the same length.
 #[derive(Debug, Clone, Copy, PartialEq)]

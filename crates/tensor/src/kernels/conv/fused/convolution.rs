@@ -4,13 +4,13 @@ use rayon::prelude::*;
 
 use super::combine::{Combine, Input};
 use super::moments::{GroupMoments, merge};
-use super::normalise::Operand;
 use super::passes::{self, grown};
 use super::prepared::Prepared;
 use crate::kernels::ahead::Ahead;
 use crate::kernels::conv::correlation::{Correlation, Direction};
 use crate::kernels::conv::padded::{Identity, Load};
 use crate::kernels::conv::{Algorithm, Conv2dShape, im2col};
+use crate::kernels::normalise::Operand;
 use crate::kernels::simd;
 use crate::kernels::{Arithmetic, KernelChoice, Scratch, max_pool, scratch};
 

@@ -8,9 +8,9 @@
 
 use std::ops::Range;
 
-use super::lanes::{BLOCK, accumulate, load, store};
-use super::normalise::{Affine, Operand};
-use crate::kernels::simd::{LANES, Task, Vector, prefetch_at};
+use super::moments::{BLOCK, accumulate};
+use crate::kernels::normalise::{Affine, Operand};
+use crate::kernels::simd::{LANES, Task, Vector, load, prefetch_at, store};
 
 /// `dz = scale d + slope (z - mean) + offset`, channel by channel.
 #[derive(Debug, Clone, Copy, PartialEq)]

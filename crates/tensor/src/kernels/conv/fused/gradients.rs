@@ -5,7 +5,6 @@
 use rayon::prelude::*;
 
 use super::gradient::{ApplyNorm, Finish, FinishGroup};
-use super::normalise::Operand;
 use super::output_gradient::{Gradients, OutputGradient};
 use super::passes::{self, add_up, grown};
 use super::prepared::Prepared;
@@ -15,7 +14,8 @@ use crate::kernels::conv::chunks::{ChunkSums, Chunks};
 use crate::kernels::conv::correlation::{Correlation, Direction};
 use crate::kernels::conv::padded::Identity;
 use crate::kernels::conv::weight_gradient::Cut;
-use crate::kernels::conv::{self, Algorithm, Conv2dShape, im2col, split, winograd};
+use crate::kernels::conv::{self, Algorithm, Conv2dShape, im2col, unit, winograd};
+use crate::kernels::normalise::Operand;
 use crate::kernels::simd;
 use crate::kernels::unit::PARTS;
 use crate::kernels::{Arithmetic, KernelChoice, Scratch};
@@ -61,12 +61,12 @@ pub fn gradients(
             let chunks = winograd::Chunks::new(set, shape, group);
             return both.run(chunks, target, partials, weight_gradient, scratch);
         }
-        if split::serves_weight_gradient(with, shape) && Cut::new(shape).is_whole() {
+        if unit::serves_weight_gradient(with, shape) && Cut::new(shape).is_whole() {
             return if with.rounds() {
-                let chunks = split::Chunks::<1>::new(set, shape, group);
+                let chunks = unit::Chunks::<1>::new(set, shape, group);
                 both.run(chunks, target, partials, weight_gradient, scratch)
             } else {
-                let chunks = split::Chunks::<PARTS>::new(set, shape, group);
+                let chunks = unit::Chunks::<PARTS>::new(set, shape, group);
                 both.run(chunks, target, partials, weight_gradient, scratch)
             };
         }

@@ -6,10 +6,10 @@
 
 use super::gradient::{Finish, FinishGroup};
 use super::moments::{GroupMoments, merge};
-use super::normalise::Operand;
 use super::output_gradient::OutputGradient;
 use super::passes::{self, add_up, grown};
 use crate::kernels::gemm::{MatrixMut, MatrixRef, Product, product, product_rows};
+use crate::kernels::normalise::Operand;
 use crate::kernels::{Arithmetic, simd};
 use crate::parallel_squared_norm;
 

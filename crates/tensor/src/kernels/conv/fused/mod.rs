@@ -20,10 +20,8 @@ mod combine;
 mod convolution;
 mod gradient;
 mod gradients;
-mod lanes;
 mod linear;
 mod moments;
-mod normalise;
 mod output_gradient;
 mod passes;
 #[cfg(test)]
@@ -32,13 +30,11 @@ mod prepared;
 #[cfg(test)]
 mod tests;
 
+pub use crate::kernels::normalise::{Normalise, Operand};
 pub use combine::{Combination, Input, combine};
 pub use convolution::{Output, forward};
 pub use gradient::{Finish, NormGradient, Normed};
 pub use gradients::{POOLED_WEIGHTS, gradients, weight_gradient};
-pub(in crate::kernels) use lanes::{lanes, load, store};
 pub use linear::{linear_forward, linear_gradients, linear_weight_gradient};
-pub(in crate::kernels) use normalise::Affine;
-pub use normalise::{Normalise, Operand};
 pub use output_gradient::{MaximaGradient, OutputGradient};
 pub use passes::{finish, moments, norm_gradient};

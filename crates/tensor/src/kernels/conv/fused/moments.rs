@@ -4,8 +4,18 @@
 //! # Source
 //! Chan, Golub and LeVeque, "Algorithms for computing the sample variance", 1983, equation 2.1.
 
-use super::lanes::{BLOCK, accumulate, load};
-use crate::kernels::simd::{LANES, Task, Vector};
+use crate::kernels::simd::{LANES, Task, Vector, lanes, load};
+
+/// Rows that are summed in `f32` before the sum is added in `f64`: a rounding error of a few 1e-7.
+pub(super) const BLOCK: usize = 64;
+
+/// `sums[c] += vector[c]`, in `f64`.
+#[inline(always)]
+pub(super) fn accumulate<V: Vector>(vector: V, sums: &mut [f64]) {
+    for (sum, lane) in sums.iter_mut().zip(lanes(vector)) {
+        *sum += f64::from(lane);
+    }
+}
 
 /// The moments of the rows of `values`: `partial` is (mean, squares), `channels` of each.
 pub(super) struct GroupMoments<'a> {

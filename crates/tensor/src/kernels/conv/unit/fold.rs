@@ -15,8 +15,7 @@ use super::super::padded::{Identity, Load, Window};
 use super::correlate::unfolded_band;
 use super::weight_gradient::{Chunk, chunk};
 use super::{fits_a_slab, is_worth_splitting};
-use crate::kernels::conv::fused::{load, store};
-use crate::kernels::simd::{self, LANES, Task, Vector};
+use crate::kernels::simd::{self, LANES, Task, Vector, load, store};
 use crate::kernels::{Arithmetic, InstructionSet, scratch};
 
 /// Multiply-adds that a value of the folded image or the gradient takes part in, at least.

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::{LINES, TILE, step_len};
-use crate::kernels::conv::fused::{Affine, Normalise, load};
 use crate::kernels::gemm::MatrixRef;
 use crate::kernels::gemm::product::Product;
-use crate::kernels::simd::{LANES, Task, Vector, prefetch_at};
+use crate::kernels::normalise::{Affine, Normalise};
+use crate::kernels::simd::{LANES, Task, Vector, load, prefetch_at};
 use crate::kernels::unit::store_parts;
 
 /// Which factor strips are made of.
@@ -125,7 +125,7 @@ fn split<V: Vector, const P: usize>(
             }
         }
         _ => {
-            let (lower, upper) = (lower.exchanged(), upper.exchanged());
+            let (lower, upper) = (lower.transposed(), upper.transposed());
             for i in 0..LANES {
                 split_row::<V, P>(lower[i], upper[i], i, tiles);
             }
@@ -187,7 +187,7 @@ impl Block<'_> {
 
     /// The rows of another matrix: its columns are contiguous, as a rule.
     #[inline(always)]
-    fn exchanged<V: Vector>(&self) -> [V; LANES] {
+    fn transposed<V: Vector>(&self) -> [V; LANES] {
         let Self { matrix, rows, columns, next } = self;
         let mut values = [V::splat(0.0); LANES];
         for j in 0..LANES {

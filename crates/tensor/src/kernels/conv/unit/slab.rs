@@ -13,8 +13,7 @@ use super::super::padded::Load;
 use super::grid::{Grid, Place};
 use super::weight_gradient::Images;
 use crate::kernels::ahead::Ahead;
-use crate::kernels::conv::fused::load;
-use crate::kernels::simd::{LANES, Vector, prefetch_at};
+use crate::kernels::simd::{LANES, Vector, load, prefetch_at};
 use crate::kernels::unit::{TILE, store_parts};
 
 /// Values of the gradient between what is split and what is asked for.
@@ -50,7 +49,7 @@ impl<const P: usize> Slab<P> {
     }
 
     /// Of a plane.
-    fn plane(&self) -> usize {
+    fn plane_len(&self) -> usize {
         self.lines * self.grid.pitch * LANES
     }
 
@@ -60,18 +59,18 @@ impl<const P: usize> Slab<P> {
     }
 
     /// Of what is read before it is split: two lines of the input, sixteen pairs of the gradient.
-    pub(super) fn values(&self) -> usize {
+    pub(super) fn values_len(&self) -> usize {
         self.lines_len().max(2 * LANES * self.sixteens[1] * LANES)
     }
 
     /// Of a part of the input.
-    pub(super) fn part(&self) -> usize {
-        self.grid.stride[0] * self.grid.stride[1] * self.sixteens[0] * self.plane()
+    pub(super) fn part_len(&self) -> usize {
+        self.grid.stride[0] * self.grid.stride[1] * self.sixteens[0] * self.plane_len()
     }
 
     /// Of the input's planes.
-    pub(super) fn input(&self) -> usize {
-        P * self.part()
+    pub(super) fn input_len(&self) -> usize {
+        P * self.part_len()
     }
 
     /// Where the tap (u, v) of the first target pixel and sixteen of its channels are in a part.
@@ -79,11 +78,11 @@ impl<const P: usize> Slab<P> {
         let Self { grid: Grid { stride, pitch, .. }, sixteens, .. } = self;
         let number = u / stride[0] * pitch + v / stride[1];
         let pixel = u % stride[0] * stride[1] + v % stride[1];
-        (pixel * sixteens[0] + sixteen) * self.plane() + number * LANES
+        (pixel * sixteens[0] + sixteen) * self.plane_len() + number * LANES
     }
 
     /// Of the gradient's tiles.
-    pub(super) fn gradient(&self) -> usize {
+    pub(super) fn gradient_len(&self) -> usize {
         self.sixteens[1] * self.steps * P * TILE
     }
 
@@ -94,7 +93,7 @@ impl<const P: usize> Slab<P> {
 
     /// Of all of them.
     pub(super) fn len(&self) -> usize {
-        self.values() + self.input() + self.gradient()
+        self.values_len() + self.input_len() + self.gradient_len()
     }
 
     /// Splits the input of as many images.
@@ -146,7 +145,7 @@ impl<const P: usize> Slab<P> {
                     }
                     let (one, other): (V, V) = (load(one, at, LANES), load(other, at, LANES));
                     let lanes = &mut lanes[column * LANES..];
-                    store_parts::<V, P>(one, other, lanes, self.part());
+                    store_parts::<V, P>(one, other, lanes, self.part_len());
                 }
             }
         }

@@ -9,7 +9,7 @@ use super::super::{Conv2dShape, plain};
 use super::*;
 use crate::kernels::ahead::Ahead;
 use crate::kernels::conv::correlation::Direction;
-use crate::kernels::conv::fused::Normalise;
+use crate::kernels::normalise::Normalise;
 use crate::kernels::unit::{self, PARTS, Patches, TILE, Taps, Unit};
 use crate::kernels::{InstructionSet, Precision, Scratch, scratch};
 

@@ -1,9 +1,6 @@
-//! Blocks of sixteen channels of a (rows, channels) matrix; the last block may be narrower.
+//! Sixteen values of a slice as a vector, or the fewer that are left.
 
-use crate::kernels::simd::{LANES, Vector};
-
-/// Rows that are summed in `f32` before the sum is added in `f64`: a rounding error of a few 1e-7.
-pub(super) const BLOCK: usize = 64;
+use super::{LANES, Vector};
 
 /// `width` values from `at` on, at most sixteen; zeros in the lanes after them.
 #[inline(always)]
@@ -37,12 +34,4 @@ pub(in crate::kernels) fn lanes<V: Vector>(vector: V) -> [f32; LANES] {
     // SAFETY: `lanes` holds sixteen.
     unsafe { vector.store(lanes.as_mut_ptr()) };
     lanes
-}
-
-/// `sums[c] += vector[c]`, in `f64`.
-#[inline(always)]
-pub(super) fn accumulate<V: Vector>(vector: V, sums: &mut [f64]) {
-    for (sum, lane) in sums.iter_mut().zip(lanes(vector)) {
-        *sum += f64::from(lane);
-    }
 }

@@ -4,8 +4,7 @@
 
 use super::super::padded::Load;
 use super::Grid;
-use crate::kernels::conv::fused::load;
-use crate::kernels::simd::{LANES, Vector};
+use crate::kernels::simd::{LANES, Vector, load};
 use crate::kernels::unit::{Patches, TERMS, store_parts};
 
 /// Values that are split at a time: about as many as while the unit multiplies a step.

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::strips::{Factor, Strips, strips_len};
 use super::*;
-use crate::kernels::conv::fused::Normalise;
 use crate::kernels::gemm::{MatrixMut, MatrixRef, Product};
+use crate::kernels::normalise::Normalise;
 use crate::kernels::simd::{self, LANES, Portable, Task, Vector};
 use crate::kernels::unit::{PARTS, has_dot_products, plain};
 use crate::kernels::{Arithmetic, InstructionSet, Precision};
@@ -144,7 +144,7 @@ proptest! {
     #[test]
     fn products_are_the_definition(
         [m, n, k] in [1..70_usize, 1..70, 1..100],
-        exchanged: [bool; 2],
+        transposed: [bool; 2],
         normalised: [bool; 2],
         biased: bool,
         with in prop::sample::select(Arithmetic::of_split_factors().collect::<Vec<_>>()),
@@ -159,20 +159,20 @@ proptest! {
             Precision::Bf16 => [0.5, 2.0, 0.25].iter().flat_map(|&x| vec![x; columns]).collect(),
         };
         let (norm_a, norm_b) = (normalise(k), normalise(n));
-        let view = |data, rows, columns, exchanged| if exchanged {
+        let view = |data, rows, columns, transposed| if transposed {
             MatrixRef::new(data, columns, rows).transposed()
         } else {
             MatrixRef::new(data, rows, columns)
         };
-        let norm = |values, columns, exchanged: bool, normalised: bool| {
+        let norm = |values, columns, transposed: bool, normalised: bool| {
             let [mean, scale, shift] = thirds(values, columns);
-            (normalised && !exchanged).then_some(Normalise { mean, scale, shift, relu: true })
+            (normalised && !transposed).then_some(Normalise { mean, scale, shift, relu: true })
         };
         let (norm_a, norm_b) = (
-            norm(&norm_a, k, exchanged[0], normalised[0]),
-            norm(&norm_b, n, exchanged[1], normalised[1]),
+            norm(&norm_a, k, transposed[0], normalised[0]),
+            norm(&norm_b, n, transposed[1], normalised[1]),
         );
-        let (a, b) = (view(&a, m, k, exchanged[0]), view(&b, k, n, exchanged[1]));
+        let (a, b) = (view(&a, m, k, transposed[0]), view(&b, k, n, transposed[1]));
         let bias = if biased { &bias[..] } else { &[] };
         let work = Product::new(a, b).normalise_a(norm_a).normalise_b(norm_b).bias(bias);
         let mut found = vec![f32::NAN; m * n];

@@ -19,8 +19,7 @@ use super::grid::Place;
 use super::lines::Lines;
 use super::weights::{panel_len, steps};
 use crate::kernels::ahead::Ahead;
-use crate::kernels::conv::fused::{load, store};
-use crate::kernels::simd::{self, LANES, Task, Vector};
+use crate::kernels::simd::{self, LANES, Task, Vector, load, store};
 use crate::kernels::unit::{PARTS, Patches, Sums, TILE, Unit};
 use crate::kernels::{Arithmetic, InstructionSet, scratch};
 

@@ -2,9 +2,8 @@
 //! `(x - mean) scale + shift`, with `scale = gamma / std` and `shift = beta`, then maybe
 //! `max(0, .)`.
 
-use super::lanes::{load, store};
 use crate::kernels::conv::padded::Load;
-use crate::kernels::simd::{LANES, Vector};
+use crate::kernels::simd::{LANES, Vector, load, store};
 
 /// A batch norm's affine map of each channel, and whether a ReLU follows.
 #[derive(Debug, Clone, Copy, PartialEq)]

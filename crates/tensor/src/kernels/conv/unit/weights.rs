@@ -7,8 +7,7 @@ use rayon::prelude::*;
 
 use super::super::correlation::{Axis, Correlation};
 use crate::kernels::Arithmetic;
-use crate::kernels::conv::fused::load;
-use crate::kernels::simd::{self, LANES, Task, Vector};
+use crate::kernels::simd::{self, LANES, Task, Vector, load};
 use crate::kernels::unit::{PARTS, TERMS, TILE, store_parts};
 
 /// Kernel rows of a pair of phases, and steps of each.

@@ -223,9 +223,9 @@ impl<L: Load, const P: usize> Task for Add<'_, L, P> {
     fn run<V: Vector>(self) {
         let Self { set, slab, images, ahead, buffer, sums } = self;
         let mut ahead = ahead.within(slab.reads());
-        let (values, buffer) = buffer.split_at_mut(slab.values());
-        let (input, buffer) = buffer.split_at_mut(slab.input());
-        let gradient = &mut buffer[..slab.gradient()];
+        let (values, buffer) = buffer.split_at_mut(slab.values_len());
+        let (input, buffer) = buffer.split_at_mut(slab.input_len());
+        let gradient = &mut buffer[..slab.gradient_len()];
         slab.split_input::<V>(&images, &mut ahead, values, input);
         slab.split_gradient::<V>(&images, &mut ahead, values, gradient);
         multiply(set, images.shape, slab, input, gradient, sums);
@@ -242,7 +242,7 @@ fn multiply<const P: usize>(
     sums: &mut [f32],
 ) {
     let (steps, tiles) = (slab.steps, tiles(shape));
-    let part = slab.part();
+    let part = slab.part_len();
     let pairs = Taps { row: LANES, part, steps };
     // SAFETY: this thread has no other unit until this one is dropped.
     let mut unit = unsafe { Unit::<P>::take(set) };
