@@ -232,6 +232,10 @@ impl NetworkBuilder {
         if let Some(error) = self.error {
             return Err(error);
         }
+        if self.input.contains(&0) {
+            let (layer, reason) = ("the images".to_owned(), "they have no pixel".to_owned());
+            return Err(NnError::Geometry { layer, input: self.input, reason });
+        }
         let shape = if logits.0 == 0 { self.input } else { self.nodes[logits.0 - 1].shape };
         if logits.0 == 0 || shape[0] * shape[1] != 1 || shape[2] == 0 {
             let layer = "logits".to_owned();

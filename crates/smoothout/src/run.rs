@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{UNFINISHED, load_training, save_model, save_training, write_whole};
+use crate::data::Split;
 use crate::experiment::{Experiment, ExperimentSpec};
 use crate::text::read_text;
 use crate::training::{EpochRecord, Training};
@@ -42,6 +43,8 @@ pub struct RunFolder {
     path: PathBuf,
     records: Vec<EpochRecord>,
     stretches: Vec<Stretch>,
+    /// What `run.json` says of a run that goes on.
+    begun: Option<RunFacts>,
     /// The kept state: finished epochs, and batches of the next one.
     kept: (usize, usize),
     keep_every: Duration,
@@ -57,8 +60,42 @@ struct RunFacts {
     multiply_adds: usize,
     train_examples: usize,
     test_examples: usize,
+    /// Of the training and the test examples; runs older than it have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data_md5: Option<[String; 2]>,
     /// On what each stretch of the run was computed, in order.
     stretches: Vec<Stretch>,
+}
+
+impl RunFacts {
+    /// Of a training, before its stretches.
+    fn of(training: &Training) -> Self {
+        let (network, data) = (training.network(), training.data());
+        Self {
+            parameters: network.parameters().len(),
+            multiply_adds: network.multiply_adds(),
+            train_examples: data.train.len(),
+            test_examples: data.test.len(),
+            data_md5: Some([data.train.md5(), data.test.md5()]),
+            stretches: Vec::new(),
+        }
+    }
+
+    /// That a run goes on with the examples that it was begun with.
+    fn check_data(&self, here: &Self, path: &Path) -> Result<(), RunError> {
+        let counts = |facts: &Self| [facts.train_examples, facts.test_examples];
+        let md5 =
+            |facts: &Self, split: usize| facts.data_md5.as_ref().map(|md5| md5[split].clone());
+        for (place, split) in [Split::Train, Split::Test].into_iter().enumerate() {
+            let (found, expected) = (counts(here)[place], counts(self)[place]);
+            let known = md5(self, place);
+            if found != expected || known.is_some() && known != md5(here, place) {
+                let path = path.to_owned();
+                return Err(RunError::OtherData { path, split, found, expected });
+            }
+        }
+        Ok(())
+    }
 }
 
 impl RunFolder {
@@ -92,7 +129,7 @@ impl RunFolder {
         fs::create_dir_all(path).map_err(io_error("created", path))?;
         let lock = lock(path)?;
         Self::check_free(path)?;
-        let run = Self::new(path, Vec::new(), Vec::new(), lock);
+        let run = Self::new(path, Vec::new(), None, lock);
         run.write_json("options.json", given)?;
         run.write_json("experiment.json", &experiment.spec)?;
         Ok(run)
@@ -114,15 +151,16 @@ impl RunFolder {
             return Err(RunError::Changed { path: path.to_owned(), field, found, expected });
         }
         let records = read_records(&path.join("epochs.jsonl"))?;
-        let stretches = read_stretches(path)?;
-        Ok((Self::new(path, records, stretches, lock), experiment))
+        let begun = read_facts(path)?;
+        Ok((Self::new(path, records, begun, lock), experiment))
     }
 
-    fn new(path: &Path, records: Vec<EpochRecord>, stretches: Vec<Stretch>, lock: File) -> Self {
+    fn new(path: &Path, records: Vec<EpochRecord>, begun: Option<RunFacts>, lock: File) -> Self {
         Self {
             path: path.to_owned(),
             records,
-            stretches,
+            stretches: begun.as_ref().map_or_else(Vec::new, |begun| begun.stretches.clone()),
+            begun,
             kept: (0, 0),
             keep_every: KEEP_EVERY,
             last_kept: Instant::now(),
@@ -174,8 +212,12 @@ impl RunFolder {
     /// run goes on.
     ///
     /// # Errors
-    /// If the folder cannot be written, or its checkpoint is damaged.
+    /// If the folder cannot be written, its checkpoint is damaged, or the run was begun on other data.
     pub fn attach(&mut self, training: &mut Training) -> Result<(), RunError> {
+        let mut facts = RunFacts::of(training);
+        if let Some(begun) = &self.begun {
+            begun.check_data(&facts, &self.path)?;
+        }
         let checkpoint = self.path.join(STATE);
         if checkpoint.exists() {
             training.restore(load_training(&checkpoint, training.network())?)?;
@@ -195,14 +237,7 @@ impl RunFolder {
         if !ended && !self.stretches.last().is_some_and(|last| last.is_like(&here)) {
             self.stretches.push(here);
         }
-        let network = training.network();
-        let facts = RunFacts {
-            parameters: network.parameters().len(),
-            multiply_adds: network.multiply_adds(),
-            train_examples: training.data().train.len(),
-            test_examples: training.data().test.len(),
-            stretches: self.stretches.clone(),
-        };
+        facts.stretches.clone_from(&self.stretches);
         self.write_json(FACTS, &facts)
     }
 
@@ -274,14 +309,17 @@ pub fn read_records(path: &Path) -> Result<Vec<EpochRecord>, RunError> {
 /// # Errors
 /// If `run.json` is there and cannot be read.
 pub fn read_stretches(folder: &Path) -> Result<Vec<Stretch>, RunError> {
+    Ok(read_facts(folder)?.map_or_else(Vec::new, |facts| facts.stretches))
+}
+
+fn read_facts(folder: &Path) -> Result<Option<RunFacts>, RunError> {
     let path = folder.join(FACTS);
     let text = match read_text(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(io_error("read", &path))?,
     };
-    let facts: RunFacts =
-        serde_json::from_str(&text).map_err(|source| RunError::Facts { path, source })?;
-    Ok(facts.stretches)
+    let facts = serde_json::from_str(&text).map_err(|source| RunError::Facts { path, source })?;
+    Ok(Some(facts))
 }
 
 /// The file system's answer as an error of `path`.

@@ -1,5 +1,5 @@
-//! Ending a training cleanly: the first SIGINT (Ctrl-C) or SIGTERM asks for it, the second ends the
-//! process at once.
+//! Ending a training cleanly: the first SIGINT (Ctrl-C), SIGTERM or SIGHUP asks for it, the second ends
+//! the process at once.
 //!
 //! The wish is the process's, like the signals: whoever trains asks [`watch`] for the same flag.
 
@@ -8,8 +8,14 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+#[cfg(unix)]
+use signal_hook::consts::SIGHUP;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+
+/// Never sent there.
+#[cfg(not(unix))]
+const SIGHUP: i32 = 1;
 
 /// A signal that asks a training to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,19 +24,22 @@ pub enum Signal {
     Interrupt,
     /// SIGTERM: `kill`, a batch system's time limit, a machine that shuts down.
     Terminate,
+    /// SIGHUP: a terminal that was closed, a connection that was lost.
+    Hangup,
 }
 
 impl Signal {
-    const ALL: [Self; 2] = [Self::Interrupt, Self::Terminate];
+    const ALL: [Self; 3] = [Self::Interrupt, Self::Terminate, Self::Hangup];
 
     fn number(self) -> i32 {
         match self {
             Self::Interrupt => SIGINT,
             Self::Terminate => SIGTERM,
+            Self::Hangup => SIGHUP,
         }
     }
 
-    /// 128 + the signal's number, as shells have it: 130 and 143.
+    /// 128 + the signal's number, as shells have it: 130, 143 and 129.
     pub fn exit_code(self) -> u8 {
         128 + self.number() as u8
     }
@@ -41,6 +50,7 @@ impl fmt::Display for Signal {
         f.write_str(match self {
             Self::Interrupt => "SIGINT",
             Self::Terminate => "SIGTERM",
+            Self::Hangup => "SIGHUP",
         })
     }
 }
@@ -73,6 +83,15 @@ pub(crate) fn as_other_programs_do() -> io::Result<()> {
     Ok(())
 }
 
+/// Whether the process was started with a signal ignored, where the system tells (Linux); elsewhere a
+/// hang-up may be meant to be ignored, and counts as such.
+fn is_ignored(signal: Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_none_or(|mask| mask >> (signal.number() - 1) & 1 == 1)
+}
+
 /// From the first call on, a first signal raises the flag and a second one ends the process with
 /// [`Signal::exit_code`].
 ///
@@ -87,6 +106,10 @@ pub fn watch() -> io::Result<StopFlag> {
     let asked = Arc::new(AtomicBool::new(false));
     let last = Arc::new(AtomicUsize::new(0));
     for signal in Signal::ALL {
+        // Under nohup a terminal may go.
+        if signal == Signal::Hangup && is_ignored(signal) {
+            continue;
+        }
         let number = signal.number();
         // In this order: a signal that comes first must not find its own mark.
         flag::register_conditional_shutdown(

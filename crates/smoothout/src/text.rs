@@ -15,6 +15,15 @@ pub(crate) fn utf8_path() -> impl TypedValueParser<Value = PathBuf> {
     StringValueParser::new().map(PathBuf::from)
 }
 
+/// Reads a number of the command line that is written to a JSON file later, which has no infinite one.
+pub(crate) fn finite(text: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(value) if value.is_finite() => Ok(value),
+        Ok(_) => Err("it must be finite".to_owned()),
+        Err(_) => Err("it is not a number".to_owned()),
+    }
+}
+
 /// The content of a file or pipe.
 ///
 /// # Errors

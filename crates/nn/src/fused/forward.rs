@@ -174,6 +174,8 @@ impl Fused<'_> {
         let kept = &mut workspace.kept[norm][..KEPT * channels];
         for c in 0..channels {
             let missing = missing.get(c).map_or(0.0, |&bias| f64::from(bias));
+            // A bias that is no finite number makes the channel NaN, although a norm takes it away.
+            let nothing = 0.0 * missing;
             let (mean, variance) = match self.mode.statistics {
                 Statistics::Batch => {
                     let (mean, squares) = (workspace.sums[c], workspace.sums[channels + c]);
@@ -188,7 +190,7 @@ impl Fused<'_> {
                 }
             };
             let inverse_std = 1.0 / (variance + EPSILON).sqrt();
-            kept[c] = mean as f32;
+            kept[c] = (mean + nothing) as f32;
             kept[channels + c] = inverse_std as f32;
             kept[2 * channels + c] =
                 (f64::from(self.w[ranges.gamma.start + c]) * inverse_std) as f32;

@@ -146,13 +146,14 @@ pub(crate) fn backward<R: Real>(
         beta_gradient[c] = sum(c); // dbeta = s1
         gamma_gradient[c] = sum(channels + c); // dgamma = s2
     }
-    let share = if batch { R::from_f64(channels as f64 / input.len() as f64) } else { R::zero() };
+    let share = R::from_f64(channels as f64 / input.len() as f64);
     let (s1, s2) = (&*beta_gradient, &*gamma_gradient);
     gradient.par_chunks_mut(chunk).zip(input.par_chunks(chunk)).for_each(|(gradient, input)| {
         for (dy, x) in gradient.chunks_exact_mut(channels).zip(input.chunks_exact(channels)) {
             for c in 0..channels {
                 let xhat = (x[c] - moments.mean[c]) * moments.inverse_std[c];
-                let centered = dy[c] - share * (s1[c] + xhat * s2[c]);
+                // Frozen, xhat s2 plays no part, and may be infinite.
+                let centered = if batch { dy[c] - share * (s1[c] + xhat * s2[c]) } else { dy[c] };
                 dy[c] = gamma[c] * moments.inverse_std[c] * centered; // dx
             }
         }
@@ -232,5 +233,16 @@ mod tests {
             let variance = column().map(|x| (x - exact).powi(2)).sum::<f64>() / (rows - 1) as f64;
             assert!((f64::from(unbiased) / variance - 1.0).abs() < 1e-6);
         }
+    }
+
+    /// What frozen statistics leave out must not overflow into the gradient.
+    #[test]
+    fn a_frozen_norm_hands_gradients_on_from_any_input() {
+        let (x, one, mut gradient) = ([1e20_f32, -1e20], [1.0], [1e10, 1.0]);
+        let moments = Moments { mean: &[0.0], inverse_std: &one };
+        let ([mut dgamma], [mut dbeta]) = ([0.0], [0.0]);
+        let (dgamma, dbeta) = (std::slice::from_mut(&mut dgamma), std::slice::from_mut(&mut dbeta));
+        backward(false, &x, &moments, &one, &mut gradient, dgamma, dbeta, &mut Vec::new());
+        assert_eq!(gradient, [1e10, 1.0]);
     }
 }

@@ -1,8 +1,8 @@
 //! Softmax cross-entropy, the mean over the batch: `L = -1/N sum_n log p[n, label_n]`,
 //! `p = softmax(z)`.
 //!
-//! z (N, K) logits; dz = (p - onehot) / N. Exponents are shifted by the row's maximum; sums are
-//! wide. A label's rank is the number of classes above it: larger logits, and equal ones that come
+//! z (N, K) logits; dz = (p - onehot) / N. Logits are taken from the row's maximum m, and the logarithm
+//! of the sum stays apart from it: `log p = (z - m) - log sum exp(z - m)`. Sums are wide. A label's rank is the number of classes above it: larger logits, and equal ones that come
 //! first. A row with a NaN counts as wrong.
 
 use rayon::prelude::*;
@@ -35,10 +35,10 @@ pub(crate) fn loss<R: Real>(
                 partial.fill(R::Wide::default());
                 let rows = logits.chunks_exact(classes).zip(gradient.chunks_exact_mut(classes));
                 for ((z, dz), &label) in rows.zip(labels) {
-                    let log_sum = row_loss(z, label, partial);
+                    let (largest, log_sum) = row_loss(z, label, partial);
                     for (k, (dz, z)) in dz.iter_mut().zip(z).enumerate() {
                         let hit = R::Wide::from_f64(if k == label { 1.0 } else { 0.0 });
-                        let p = (z.widen() - log_sum).exp();
+                        let p = (z.widen() - largest - log_sum).exp();
                         *dz = R::narrow((p - hit) / R::Wide::from_f64(examples as f64));
                     }
                 }
@@ -60,20 +60,20 @@ pub(crate) fn loss<R: Real>(
     }
 }
 
-/// Adds one row's loss and counts to `partial`; returns log sum exp z.
-fn row_loss<R: Real>(z: &[R], label: usize, partial: &mut [R::Wide]) -> R::Wide {
+/// Adds one row's loss and counts to `partial`; returns m and log sum exp(z - m).
+fn row_loss<R: Real>(z: &[R], label: usize, partial: &mut [R::Wide]) -> (R::Wide, R::Wide) {
     let largest =
         z.iter().fold(R::Wide::from_f64(f64::NEG_INFINITY), |largest, z| largest.max(z.widen()));
     let sum: R::Wide = z.iter().map(|z| (z.widen() - largest).exp()).sum();
-    let log_sum = largest + sum.ln();
-    partial[0] += log_sum - z[label].widen();
+    let log_sum = sum.ln();
+    partial[0] += log_sum - (z[label].widen() - largest);
     let above = |&(k, other): &(usize, &R)| *other > z[label] || (*other == z[label] && k < label);
     let rank = z.iter().enumerate().filter(above).count();
     let valid = z.iter().all(|z| !z.is_nan());
     let count = |hit| R::Wide::from_f64(if hit { 1.0 } else { 0.0 });
     partial[1] += count(valid && rank < 1);
     partial[2] += count(valid && rank < 5);
-    log_sum
+    (largest, log_sum)
 }
 
 #[cfg(test)]
@@ -98,6 +98,17 @@ mod tests {
         assert!((found.loss - 7.0_f64.ln()).abs() < 1e-15);
         // Ties go to the first classes: label 0 is on top, label 5 is the sixth.
         assert_eq!((found.examples, found.top1, found.top5), (2, 1, 1));
+    }
+
+    /// Beside 1e16 the logarithm of 2 would be lost.
+    #[test]
+    fn equal_logits_of_any_size_are_even_chances() {
+        for z in [1.0, 1e12, 1e16, 1e30] {
+            let (z, mut dz) = ([z; 2], [f64::NAN; 2]);
+            let found = loss(2, &z, &[0], Some(&mut dz), &mut Vec::new());
+            assert!((found.loss - 2.0_f64.ln()).abs() < 1e-15, "{z:?}: {}", found.loss);
+            assert!((dz[0] + 0.5).abs() + (dz[1] - 0.5).abs() < 1e-15, "{z:?}: {dz:?}");
+        }
     }
 
     #[test]

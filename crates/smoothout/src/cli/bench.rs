@@ -28,6 +28,9 @@ impl BenchCommand {
     }
 }
 
+/// The most random images that are made up for a step.
+const MOST_IMAGES: usize = 1 << 20;
+
 #[derive(Debug, Args)]
 #[command(mut_arg("ghost_batch_size", |arg| arg.help("G, examples in a ghost batch; divides B [default: B]")))]
 #[command(mut_arg("radius", |arg| arg.help("a, the radius of smoothout and adasmoothout [default: 0.01]")))]
@@ -91,6 +94,10 @@ impl StepCommand {
         let experiment = spec.resolve()?;
         let network = Network::by_name(&experiment.model, experiment.spec().classes.unwrap_or(10))?;
         let batch_size = experiment.batch_size;
+        if batch_size > MOST_IMAGES {
+            let advice = format!("batch_size is {batch_size}: give at most {MOST_IMAGES}");
+            return Err(BadInput(advice).into());
+        }
         let Timing { ms: mut times, layers } = self.compute.run(|| {
             let step = StepTimer { warm_up: self.warm_up, steps: self.steps };
             if self.forward {
@@ -123,13 +130,13 @@ impl StepCommand {
             layers: self.layers.then(|| layers::rows(&layers, times.len(), batch_size * gradients)),
         };
         if self.json {
-            println!("{}", serde_json::to_string(&result)?);
+            say!("{}", serde_json::to_string(&result)?);
         } else {
             if let Some(rows) = &result.layers {
-                println!("milliseconds of an update, {mean:.3} in the mean");
-                println!("{}", Table { rows, ms: mean });
+                say!("milliseconds of an update, {mean:.3} in the mean");
+                say!("{}", Table { rows, ms: mean });
             }
-            println!(
+            say!(
                 "{} {}, batch {} in ghost batches of {}: {:.2} ms ({:.2} to {:.2}), {:.1} images/s, \
                  {:.1} GFLOP/s, {} MB, {} threads, {}",
                 result.model,
@@ -189,9 +196,9 @@ impl MachineCommand {
             })
         })?;
         if self.json {
-            println!("{}", serde_json::to_string(&machine)?);
+            say!("{}", serde_json::to_string(&machine)?);
         } else {
-            println!(
+            say!(
                 "{} threads: {:.1} GFLOP/s (f32 fused multiply-add; {:.1} in products from the first-level cache), {:.1} GB/s, {}",
                 machine.threads,
                 machine.fma_peak_gflops,

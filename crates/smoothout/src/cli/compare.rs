@@ -8,6 +8,7 @@ use super::TrainingCompute;
 use super::train::{last_and_best, open, train};
 use crate::experiment::{ExperimentSpec, Method};
 use crate::run::RunFolder;
+use crate::text::finite;
 use crate::training::EpochRecord;
 
 /// Settings of an experiment that are refused here: `--help` leaves them out.
@@ -36,10 +37,10 @@ pub(super) struct CompareCommand {
     #[command(flatten)]
     spec: ExperimentSpec,
     /// SmoothOut's radius
-    #[arg(long, default_value_t = 0.01)]
+    #[arg(long, default_value_t = 0.01, value_parser = finite)]
     smoothout_radius: f64,
     /// AdaSmoothOut's radius
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, default_value_t = 0.1, value_parser = finite)]
     adasmoothout_radius: f64,
     /// Folder of the three run folders; runs that are there already go on, or are shown
     #[arg(long, value_name = "DIR", default_value = "runs/compare")]
@@ -80,7 +81,7 @@ impl CompareCommand {
         for ((method, radius), spec) in methods.into_iter().zip(specs) {
             let out = self.out.join(method.as_str());
             let resume = RunFolder::is_begun(&out);
-            eprintln!("{}:", method.as_str());
+            note!("{}:", method.as_str());
             let compute = if resume { self.compute.resuming(&out)? } else { self.compute };
             let records = compute.run(|| {
                 let (mut run, mut training) = open(&out, &spec, resume)?;
@@ -89,17 +90,17 @@ impl CompareCommand {
             })?;
             rows.push((method, radius, records));
         }
-        print_table(&rows);
-        println!("kept in {}", self.out.display());
+        print_table(&rows)?;
+        say!("kept in {}", self.out.display());
         Ok(())
     }
 }
 
-fn print_table(rows: &[(Method, Option<f64>, Vec<EpochRecord>)]) {
-    println!("method        radius  train loss  test loss  test top-1 last  best (epoch)  seconds");
+fn print_table(rows: &[(Method, Option<f64>, Vec<EpochRecord>)]) -> anyhow::Result<()> {
+    say!("method        radius  train loss  test loss  test top-1 last  best (epoch)  seconds");
     for (method, radius, records) in rows {
         let Some((last, best)) = last_and_best(records) else { continue };
-        println!(
+        say!(
             "{:<12}  {:>6}  {:>10.4}  {:>9.4}  {:>13.2} %  {:>5.2} % ({:>3})  {:>7.1}",
             method.as_str(),
             radius.map_or_else(|| "-".to_owned(), |radius| radius.to_string()),
@@ -111,6 +112,7 @@ fn print_table(rows: &[(Method, Option<f64>, Vec<EpochRecord>)]) {
             records.iter().map(|record| record.seconds).sum::<f64>(),
         );
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -89,11 +89,14 @@ impl EvalCommand {
             examples: tally.examples(),
         };
         if self.json {
-            println!("{}", serde_json::to_string(&evaluation)?);
+            say!("{}", serde_json::to_string(&evaluation)?);
         } else {
-            println!(
+            say!(
                 "loss {:.4}, top-1 {:.2} %, top-5 {:.2} % of {} examples",
-                evaluation.loss, evaluation.top1, evaluation.top5, evaluation.examples
+                evaluation.loss,
+                evaluation.top1,
+                evaluation.top5,
+                evaluation.examples
             );
         }
         Ok(())

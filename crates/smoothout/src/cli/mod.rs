@@ -1,5 +1,8 @@
 //! The program's commands.
 
+#[macro_use]
+mod output;
+
 mod bench;
 mod compare;
 mod data;
@@ -205,7 +208,7 @@ struct BadInput(String);
 /// Runs the program and gives its exit code.
 pub fn run() -> ExitCode {
     if let Err(error) = stop::as_other_programs_do() {
-        eprintln!("the system's signals stay as they are: {error}");
+        note!("the system's signals stay as they are: {error}");
     }
     let result = match Program::parse().command {
         Command::Train(command) => command.run(),
@@ -223,10 +226,10 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if let Some(stopped) = error.downcast_ref::<train::Stopped>() {
-                eprintln!("{stopped}; {}", error);
+                note!("{stopped}; {}", error);
                 return ExitCode::from(stopped.signal.exit_code());
             }
-            eprintln!("error: {}", sentence(&error));
+            note!("error: {}", sentence(&error));
             ExitCode::from(if is_bad_input(&error) { 2 } else { 1 })
         }
     }

@@ -47,14 +47,12 @@ impl ModelsCommand {
         let rows: Vec<Row> =
             smoothout_nn::models::NAMES.iter().map(row).collect::<Result<_, _>>()?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&rows)?);
+            say!("{}", serde_json::to_string_pretty(&rows)?);
             return Ok(());
         }
-        println!(
-            "name       input (H, W, C)  parameters  multiply-adds  epochs  weight decay  regime"
-        );
+        say!("name       input (H, W, C)  parameters  multiply-adds  epochs  weight decay  regime");
         for row in rows {
-            println!(
+            say!(
                 "{:<9}  {:<15}  {:>10}  {:>13}  {:>6}  {:>12}  {}",
                 row.name,
                 format!("{:?}", row.input),
@@ -65,7 +63,7 @@ impl ModelsCommand {
                 row.regime
             );
         }
-        println!("Every resnetN with N = 6 n + 2 is CIFAR's, but for resnet50 and resnet152.");
+        say!("Every resnetN with N = 6 n + 2 is CIFAR's, but for resnet50 and resnet152.");
         Ok(())
     }
 }

@@ -21,14 +21,14 @@ impl TheoryCommand {
         // Within the pool, which each of the many joins would have to wake from outside.
         let rows = rayon::scope(|_| demonstrations())?;
         let mut failed = 0;
-        println!("{:<64}  {:<58}  {:<64}  holds", "statement", "expected", "measured");
+        say!("{:<64}  {:<58}  {:<64}  holds", "statement", "expected", "measured");
         for row in &rows {
             row.draw(&self.out)?;
             failed += usize::from(!row.holds);
             let holds = if row.holds { "yes" } else { "no" };
-            println!("{:<64}  {:<58}  {:<64}  {holds}", row.statement, row.expected, row.measured);
+            say!("{:<64}  {:<58}  {:<64}  {holds}", row.statement, row.expected, row.measured);
         }
-        println!("{} figures in {}", rows.len(), self.out.display());
+        say!("{} figures in {}", rows.len(), self.out.display());
         anyhow::ensure!(failed == 0, "{failed} of {} statements do not hold", rows.len());
         Ok(())
     }

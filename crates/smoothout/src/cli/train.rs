@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use super::TrainingCompute;
 use super::progress::Progress;
+use super::{BadInput, TrainingCompute};
 use crate::experiment::{Experiment, ExperimentSpec, Method};
 use crate::run::{KEEP_EVERY, RunFolder};
 use crate::stop::{self, Signal};
@@ -40,6 +40,10 @@ pub(super) struct TrainCommand {
 
 impl TrainCommand {
     pub(super) fn run(self) -> anyhow::Result<()> {
+        if self.resume && self.out.is_none() {
+            let advice = "--resume goes on with the run in a folder: name it with --out";
+            return Err(BadInput(advice.to_owned()).into());
+        }
         let mut spec = self.spec;
         if let Some(config) = &self.config {
             spec = ExperimentSpec::read(config)?.overridden_by(&spec);
@@ -53,7 +57,7 @@ impl TrainCommand {
             let (mut run, mut training) = open(&out, &spec, self.resume)?;
             run.keep_every(Duration::from_secs(self.keep_every));
             let outcome = train(&mut run, &mut training, self.stop_after)?;
-            summarize(&run);
+            summarize(&run)?;
             outcome.go_on_by(&format!("smoothout train --resume --out {}", out.display()))
         })
     }
@@ -87,6 +91,13 @@ pub(super) fn open(
         let training = load(spec.resolve()?)?;
         (RunFolder::create(out, spec, training.experiment())?, training)
     };
+    let (batch, examples) = (training.experiment().batch_size(), training.data().train.len());
+    if batch > examples {
+        note!(
+            "note: a batch of {batch} is asked for, and there are {examples} examples: all of them make \
+             a batch, and the learning rate stays that of {batch}"
+        );
+    }
     // From here on there is something to keep.
     stop::watch().context("SIGINT and SIGTERM cannot be handled")?;
     run.attach(&mut training)?;
@@ -94,7 +105,7 @@ pub(super) fn open(
         && now.start() == (training.epochs() + 1, training.unfinished().batches)
         && (&before.version, &before.kernels) != (&now.version, &now.kernels)
     {
-        eprintln!(
+        note!(
             "note: {} was computed by version {} ({}) and goes on by {} ({}): its bits may differ \
              from those of a run that never stopped",
             out.display(),
@@ -146,7 +157,7 @@ pub(super) fn train(
 ) -> anyhow::Result<Outcome> {
     let stop = stop::watch()?;
     let epochs = training.experiment().epochs;
-    let last = stop_after.map_or(epochs, |more| epochs.min(training.epochs() + more));
+    let last = stop_after.map_or(epochs, |more| epochs.min(training.epochs().saturating_add(more)));
     let progress = Progress::new(epochs, training.steps_per_epoch());
     while training.epochs() < last {
         if let Some(signal) = stop.signal() {
@@ -165,8 +176,8 @@ pub(super) fn train(
             .with_context(|| run.kept())?;
         match record {
             Some(record) => {
+                run.keep(training, record.clone()).with_context(|| run.kept())?;
                 progress.epoch(&record);
-                run.keep(training, record).with_context(|| run.kept())?;
             }
             None => run.keep_state(training).with_context(|| run.kept())?,
         }
@@ -175,9 +186,9 @@ pub(super) fn train(
 }
 
 /// What came out, on standard output.
-fn summarize(run: &RunFolder) {
-    let Some((last, best)) = last_and_best(run.records()) else { return };
-    println!(
+fn summarize(run: &RunFolder) -> anyhow::Result<()> {
+    let Some((last, best)) = last_and_best(run.records()) else { return Ok(()) };
+    say!(
         "test top-1: last epoch ({}) {:.2} %, best epoch ({}) {:.2} %; kept in {}",
         last.epoch,
         last.test_top1,
@@ -185,6 +196,7 @@ fn summarize(run: &RunFolder) {
         best.test_top1,
         run.path().display()
     );
+    Ok(())
 }
 
 /// The last epoch and the first of the best ones.

@@ -5,9 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
+use md5::{Digest, Md5};
 use rand_xoshiro::rand_core::RngCore;
 use smoothout_tensor::{Purpose, StreamKey};
 
+use super::published::hexadecimal;
 use super::{DataError, DataSetName, Split, cifar, folder, locate, mnist};
 
 /// Where the pixels are.
@@ -167,6 +169,24 @@ impl DataSet {
         held.sort_unstable();
         rest.sort_unstable();
         Ok((self.subset(rest)?, self.subset(held)?))
+    }
+
+    /// The md5 of images, their shape and labels, by which a run knows its data again; of a folder the
+    /// files' names and labels, not their contents.
+    pub fn md5(&self) -> String {
+        let mut hash = Md5::new();
+        hash.update(format!("{} {} {}", self.height, self.width, self.channels));
+        match &self.images {
+            Images::Memory(pixels) => hash.update(pixels),
+            Images::Files { paths, .. } => {
+                for path in paths {
+                    hash.update(path.file_name().unwrap_or_default().as_encoded_bytes());
+                    hash.update([0]);
+                }
+            }
+        }
+        self.labels.iter().for_each(|label| hash.update(label.to_le_bytes()));
+        hexadecimal(&hash.finalize())
     }
 
     /// Everything but the images and labels.

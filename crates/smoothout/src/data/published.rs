@@ -130,7 +130,7 @@ pub(super) fn md5_of(path: &Path, checked: Checked) -> Result<String, DataError>
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").expect("writing to a string");
         text

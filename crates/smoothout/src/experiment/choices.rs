@@ -7,6 +7,8 @@ use serde::de::{self, DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use smoothout_optim::RegimeStep;
 
+use crate::text::finite;
+
 /// The rule that moves the clean weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -129,12 +131,14 @@ pub(super) fn named<T: DeserializeOwned>(name: &str) -> Result<T, String> {
 pub(super) fn parse_regime(text: &str) -> Result<RegimeSpec, String> {
     let step = |part: &str| {
         let (epoch, rate) = part.split_once(':')?;
-        let (epoch, learning_rate) = (epoch.trim().parse().ok()?, rate.trim().parse().ok()?);
+        let (epoch, learning_rate) = (epoch.trim().parse().ok()?, finite(rate).ok()?);
         Some(RegimeStep { epoch, learning_rate })
     };
     let steps: Option<Vec<_>> = text.split(',').map(step).collect();
     steps.map(RegimeSpec).ok_or_else(|| {
-        format!("{text:?} is not a list of EPOCH:LEARNING_RATE, such as 0:0.1,10:0.01")
+        format!(
+            "{text:?} is not a list of EPOCH:LEARNING_RATE, finite numbers such as 0:0.1,10:0.01"
+        )
     })
 }
 

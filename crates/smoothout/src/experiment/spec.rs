@@ -10,7 +10,7 @@ use smoothout_tensor::Distribution;
 use super::choices::{AdaptType, Method, Optimizer, RegimeSpec, ScheduleName, named, parse_regime};
 use super::error::ExperimentError;
 use crate::data::DataSetName;
-use crate::text::{parse_object, read_text, utf8_path};
+use crate::text::{finite, parse_object, read_text, utf8_path};
 
 /// Everything that decides a training run, unchecked; what is left out takes the default that
 /// `--help` names.
@@ -42,7 +42,7 @@ pub struct ExperimentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_limit: Option<usize>,
     /// Test on a held-out share of the training set (say 0.1) and leave the test set alone
-    #[arg(long, value_name = "SHARE", allow_hyphen_values = true)]
+    #[arg(long, value_name = "SHARE", allow_hyphen_values = true, value_parser = finite)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holdout: Option<f64>,
     /// Pad, crop and mirror the training images (MNIST: by 2, as the authors) [default: true for CIFAR and folders]
@@ -74,7 +74,7 @@ pub struct ExperimentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub optimizer: Option<Optimizer>,
     /// A constant learning rate (instead of a regime), before its scaling with M B/G, M the batch multiplier [default for Adam: 0.001]
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = finite)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f64>,
     /// Learning rates by epoch, as 0:0.1,10:0.01 [default: the model's, see `smoothout models`; constant for Adam]
@@ -94,7 +94,7 @@ pub struct ExperimentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub regime_adaptation: Option<bool>,
     /// SGD's momentum [default: 0.9]
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = finite)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub momentum: Option<f64>,
     /// SGD with Nesterov's look-ahead [default: false]
@@ -106,11 +106,11 @@ pub struct ExperimentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart_optimizer: Option<bool>,
     /// Weight decay, of Adam too [default: the model's]
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = finite)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
     /// Largest norm of the gradient, 0 for no clipping [default: 5]
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = finite)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
     /// plain, smoothout, adasmoothout, sam, asam, lpf-sgd, entropy-sgd or swa [default: plain]
@@ -118,7 +118,7 @@ pub struct ExperimentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<Method>,
     /// a, the radius of smoothout's and adasmoothout's perturbation, which need it
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = finite)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub radius: Option<f64>,
     /// weight or filter, for adasmoothout [default: filter]
@@ -134,11 +134,11 @@ pub struct ExperimentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub radius_schedule: Option<ScheduleName>,
     /// The anneal schedule's power [default: 0.55]
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = finite)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub anneal_index: Option<f64>,
     /// The tanh schedule's steepness [default: 10]
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = finite)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tanh_scale: Option<f64>,
     /// Update the clean weights, not the perturbed ones [default: true]
@@ -158,11 +158,11 @@ pub struct ExperimentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shared_perturbation: Option<bool>,
     /// How far sam and asam go up; asam's is a share of the weights [default: sam 0.05, asam 0.5]
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = finite)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rho: Option<f64>,
     /// What asam adds to each weight's size [default: 0.01]
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = finite)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eta: Option<f64>,
     /// Whose gradient leads sam and asam up: batch or ghost_batch [default: batch]
@@ -170,11 +170,11 @@ pub struct ExperimentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ascent_scope: Option<AscentScope>,
     /// lpf-sgd's first standard deviation, in norms of the filter; its chunks are ghost batches [default: 0.001]
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = finite)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lpf_gamma: Option<f64>,
     /// lpf-sgd's standard deviation grows to (1 + alpha) gamma over the training [default: 0]
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = finite)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lpf_alpha: Option<f64>,
     /// entropy-sgd's L, batches and Langevin steps in a parameter update [default: 20]
@@ -182,19 +182,19 @@ pub struct ExperimentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub langevin_steps: Option<u64>,
     /// The step size of entropy-sgd's Langevin steps [default: 0.1]
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = finite)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub langevin_rate: Option<f64>,
     /// The size of the Langevin steps' noise [default: 0.0001]
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = finite)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub langevin_noise: Option<f64>,
     /// entropy-sgd's first scope gamma [default: 0.0001]
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = finite)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entropy_gamma: Option<f64>,
     /// entropy-sgd's scope grows by the factor 1 + this with each parameter update [default: 0.001]
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = finite)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entropy_scoping: Option<f64>,
     /// swa averages from the end of this epoch on, before regime adaptation [default: 3/4 of the epochs, rounded up]
@@ -206,7 +206,7 @@ pub struct ExperimentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swa_cycle: Option<usize>,
     /// swa's constant learning rate after swa_start, before its scaling with M B/G [default: half of the regime's largest]
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = finite)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swa_learning_rate: Option<f64>,
     /// Seed of weights, data order, augmentation, dropout and perturbations [default: 1]
@@ -228,8 +228,12 @@ impl ExperimentSpec {
     }
 
     /// The same with every field that `flags` has taken from there. A flag also removes what it
-    /// replaces: a learning rate the regime, a method the settings of another method, an optimiser
-    /// those of another optimiser.
+    /// replaces: a learning rate the regime, a method the settings of another method (lengths too
+    /// that both have, since they are not to be compared), a radius schedule and an optimiser those of
+    /// another one.
+    ///
+    /// # Panics
+    /// If a number is infinite or NaN.
     #[must_use]
     pub fn overridden_by(&self, flags: &Self) -> Self {
         let mut base = self.clone();
@@ -240,7 +244,16 @@ impl ExperimentSpec {
             base.shorten_regime = None;
         }
         if flags.method.is_some() {
+            if base.method.is_some() && base.method != flags.method {
+                base.radius = None;
+                base.rho = None;
+                base.perturb_norm = None;
+            }
             base = Self { method: flags.method, ..base }.without_foreign_settings();
+        }
+        if flags.radius_schedule.is_some_and(|schedule| Some(schedule) != base.radius_schedule) {
+            base.anneal_index = None;
+            base.tanh_scale = None;
         }
         if flags.optimizer.is_some_and(|optimizer| optimizer != Optimizer::Sgd) {
             base.momentum = None;
@@ -253,6 +266,9 @@ impl ExperimentSpec {
 
     /// The same without the settings of other methods, for comparing methods under one set of
     /// options.
+    ///
+    /// # Panics
+    /// If a number is infinite or NaN.
     #[must_use]
     pub fn without_foreign_settings(self) -> Self {
         let method = self.method.unwrap_or(Method::Plain);
@@ -263,10 +279,14 @@ impl ExperimentSpec {
 
     /// What is given, by name.
     pub(crate) fn fields(&self) -> Map<String, Value> {
-        match serde_json::to_value(self) {
+        let fields = match serde_json::to_value(self) {
             Ok(Value::Object(fields)) => fields,
             other => unreachable!("a specification is a JSON object, not {other:?}"),
-        }
+        };
+        // JSON has no such number, and would take the setting for one that is not given.
+        let odd = fields.iter().find(|(_, value)| value.is_null());
+        assert!(odd.is_none(), "{} is infinite or NaN", odd.map_or("", |(name, _)| name));
+        fields
     }
 
     fn from_fields(fields: Map<String, Value>) -> Self {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::checkpoint::CheckpointError;
+use crate::data::Split;
 use crate::experiment::ExperimentError;
 use crate::remedy::remedy;
 use crate::training::TrainError;
@@ -46,6 +47,22 @@ pub enum RunError {
         found: String,
         /// What the run has.
         expected: String,
+    },
+    /// Resumed on other data.
+    #[error(
+        "the {split} split here is not the one that the run in {path} was begun with: found {found} \
+         examples, expected {expected}, the same ones; name their folder with --data-dir, or start \
+         another run with another --out"
+    )]
+    OtherData {
+        /// The folder.
+        path: PathBuf,
+        /// Which data.
+        split: Split,
+        /// Examples here.
+        found: usize,
+        /// Examples of the run.
+        expected: usize,
     },
     /// The file system's answer.
     #[error("{path} cannot be {action}: {source}; {}", remedy(source))]

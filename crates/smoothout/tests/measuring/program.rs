@@ -255,6 +255,18 @@ fn a_line_between_two_networks_meets_both_and_resumes() {
     assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(message.contains("the files it was started with"), "{message}");
 
+    // So is one of other data, and one of which nothing is said.
+    let about = out.join("about.json");
+    let text = fs::read_to_string(&about).unwrap();
+    fs::write(&about, text.replace("\"data_md5\": \"", "\"data_md5\": \"0")).unwrap();
+    let [other, unsaid] = [(); 2].map(|()| {
+        let output = landscape(&line, &out);
+        fs::remove_file(&about).unwrap_or_default();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    });
+    assert!(other.0 == Some(2) && other.1.contains("another landscape"), "{other:?}");
+    assert!(unsaid.0 == Some(2) && unsaid.1.contains("about.json is not"), "{unsaid:?}");
+
     // One in the middle of the weights is NaN.
     let mut bytes = fs::read(&a).unwrap();
     let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;

@@ -90,8 +90,8 @@ fn bad_options_are_named_with_what_was_found() {
     for (words, parts) in [
         (&["--ghost-batch-size", "100"][..], &["100 does not divide the batch size 256"][..]),
         (&["--radius", "-1"], &["radius is -1", "finite and not negative"]),
-        (&["--radius", "inf"], &["radius is inf"]),
-        (&["--radius", "nan"], &["radius is NaN"]),
+        (&["--radius", "inf"], &["'inf' for '--radius", "finite"]),
+        (&["--radius", "nan"], &["'nan' for '--radius", "finite"]),
         (&["--radius", "1e300"], &["radius is 1e300", "f32", "3.4e38"]),
         (&["--radius", "1e-300"], &["radius is 1e-300", "f32", "1.4e-45"]),
         (&["--learning-rate", "1e39"], &["learning_rate is 1e39", "f32"]),
@@ -139,6 +139,7 @@ fn bad_options_are_named_with_what_was_found() {
     }
     bad(&smoothout(&["train", "--out", run.to_str().unwrap()]), &["model is missing"]);
     bad(&smoothout(&["train", "--resume", "--out", run.to_str().unwrap()]), &["no run to resume"]);
+    bad(&smoothout(&["train", "--resume"]), &["--resume", "name it with --out"]);
     bad(&smoothout(&["theory", "--out", config]), &["experiment.json", "file of that name"]);
 }
 
@@ -176,6 +177,17 @@ fn options_override_the_configuration_file() {
     assert_eq!(resolved["batch_size"], 64);
     assert_eq!(resolved["radius_schedule"], "tanh");
     assert_eq!(resolved["momentum"], 0.9);
+    // A number that JSON does not know is refused, not taken for one that is not given; a radius is that of
+    // its method.
+    let with = |more: &[&str]| {
+        let out = folder.path().join("none");
+        let words = ["train", "--config", config.to_str().unwrap(), "--out", out.to_str().unwrap()];
+        smoothout(&[&words[..], more].concat())
+    };
+    bad(&with(&["--momentum", "nan"]), &["'nan' for '--momentum", "finite"]);
+    bad(&with(&["--regime", "0:inf"]), &["0:inf", "finite"]);
+    bad(&with(&["--method", "adasmoothout"]), &["radius is missing"]);
+    bad(&with(&["--radius-schedule", "constant", "--tanh-scale", "5"]), &["tanh_scale is 5"]);
     // What the run keeps is a configuration again, and a flag replaces what depends on it.
     let options = run.join("options.json");
     let other = folder.path().join("other");

@@ -308,6 +308,31 @@ fn every_kind_of_training_resumes() {
     }
 }
 
+/// A run goes on with the images and labels that it was begun with, or not at all.
+#[test]
+fn a_run_goes_on_with_its_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, out) = (folder.path().join("cifar"), folder.path().join("run"));
+    cifar(&data);
+    let [place, run] = [&data, &out].map(|path| path.to_str().unwrap());
+    let words = ["train", "--model", "resnet8", "--dataset", "cifar10", "--epochs", "2"];
+    let train = |more: &[&str]| {
+        smoothout(&[&words[..], &["--data-dir", place, "--out", run], more].concat())
+    };
+    success(&train(&["--stop-after", "1"]));
+    let file = data.join("test_batch.bin");
+    let before = fs::read(&file).unwrap();
+    let mut other = before.clone();
+    other[1000] ^= 1;
+    for content in [&other[..], &before[..3073 * 39]] {
+        fs::write(&file, content).unwrap();
+        bad(&train(&["--resume"]), &["the test split", "expected 40", "--data-dir"]);
+    }
+    fs::write(&file, before).unwrap();
+    success(&train(&["--resume"]));
+    assert_eq!(records(&out).len(), 2);
+}
+
 #[test]
 fn methods_are_compared_and_the_table_shown_again() {
     let folder = tempfile::tempdir().unwrap();

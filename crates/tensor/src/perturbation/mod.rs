@@ -185,7 +185,8 @@ impl Perturbation {
     /// Writes w + theta to `out` with the radius times c, the coefficient of a radius schedule.
     ///
     /// # Panics
-    /// If `w` or `out` do not fit the layout, or the radius times `c` is negative or not finite.
+    /// If `w` or `out` do not fit the layout, or the radius times `c` is negative or, in the precision
+    /// of `w`, not finite.
     pub fn apply_scaled<R: Real>(
         &self,
         c: f64,
@@ -196,7 +197,8 @@ impl Perturbation {
     ) {
         assert_eq!((w.len(), out.len()), (layout.len(), layout.len()), "w and out fit the layout");
         let radius = self.radius * c;
-        assert!(radius.is_finite() && radius >= 0.0, "the scaled radius is {radius}");
+        assert!(radius >= 0.0, "the scaled radius is {radius}");
+        assert!(R::from_f64(radius).is_finite(), "the scaled radius is {radius} in {}", R::NAME);
         self.apply_to_blocks(radius, layout.blocks(), 0, key, w, out);
     }
 
@@ -204,7 +206,7 @@ impl Perturbation {
     /// quasi-random) numbers of the caller's own. The law is the caller's too.
     ///
     /// # Panics
-    /// If `w` and `out` are not as long as the layout.
+    /// If `w` and `out` are not as long as the layout, or the radius is infinite in their precision.
     ///
     /// # Examples
     /// ```
@@ -218,6 +220,12 @@ impl Perturbation {
     /// ```
     pub fn apply_to_draw<R: Real>(&self, layout: &ParameterLayout, w: &[R], out: &mut [R]) {
         assert_eq!((w.len(), out.len()), (layout.len(), layout.len()), "w and out fit the layout");
+        assert!(
+            R::from_f64(self.radius).is_finite(),
+            "the radius is {} in {}",
+            self.radius,
+            R::NAME
+        );
         for block in layout.blocks() {
             let (w, out) = (&w[block.range()], &mut out[block.range()]);
             if self.radius == 0.0 || !self.selection.contains(block) {

@@ -233,3 +233,11 @@ fn a_radius_is_finite_and_not_negative() {
     }
     assert!(Perturbation::new(Geometry::Absolute, 0.0).is_ok());
 }
+
+#[test]
+#[should_panic(expected = "the scaled radius is 1e39 in f32")]
+fn a_radius_that_f32_does_not_hold_is_no_perturbation() {
+    let perturbation = Perturbation::new(Geometry::Elementwise, 1e39).unwrap();
+    let key = PerturbationKey::new(1);
+    perturbation.apply(&ParameterLayout::flat(2), key, &[0.0_f32, 1.0], &mut [0.0; 2]);
+}

@@ -56,6 +56,8 @@ pub(super) struct About {
     pub(super) md5: Vec<String>,
     pub(super) model: String,
     pub(super) data: Subset,
+    /// Of the split that the examples are of.
+    pub(super) data_md5: String,
     pub(super) batch_norm: BatchNormPolicy,
     pub(super) precision: String,
     pub(super) selection: Selection,

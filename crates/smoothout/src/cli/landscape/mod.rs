@@ -3,6 +3,7 @@
 mod about;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -153,6 +154,7 @@ impl LandscapeCommand {
             md5: md5.to_vec(),
             model: network.name().to_owned(),
             data,
+            data_md5: set.md5(),
             batch_norm: policy,
             precision: R::NAME.to_owned(),
             selection,
@@ -213,12 +215,26 @@ impl LandscapeCommand {
         match fs::read_to_string(&path) {
             Ok(found) if found == text => Ok(()),
             Ok(_) => Err(BadInput(format!(
-                "{} holds another landscape: go on with the options and the files it was started with, or \
+                "{} holds another landscape: go on with the options, the files it was started with and the data, or \
                  choose another --out",
                 self.out.display()
             ))
             .into()),
-            Err(_) => Ok(write_whole(&path, text.as_bytes())?),
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(io_error("read", &path)(error).into())
+            }
+            Err(_) => {
+                let grids = ["loss.json", "error.json"].map(|grid| self.out.join(grid));
+                if let Some(grid) = grids.iter().find(|grid| grid.exists()) {
+                    return Err(BadInput(format!(
+                        "{} is there and about.json is not, which says of what it is: choose another \
+                         --out, or remove it",
+                        grid.display()
+                    ))
+                    .into());
+                }
+                Ok(write_whole(&path, text.as_bytes())?)
+            }
         }
     }
 
@@ -240,7 +256,7 @@ impl LandscapeCommand {
         }
         let mut failure = Ok(());
         grid.fill_observed(objective, chart, &mut |grid| {
-            eprintln!("{} of {} points of the {quantity}", grid.values().len(), grid.len());
+            note!("{} of {} points of the {quantity}", grid.values().len(), grid.len());
             failure = save(&path, |out| grid.write_json(out));
             if failure.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
@@ -258,10 +274,10 @@ impl LandscapeCommand {
             match picture {
                 Ok(svg) => {
                     write_whole(&path, svg.as_bytes())?;
-                    println!("{}", path.display());
+                    say!("{}", path.display());
                 }
                 // The numbers stand in the folder; only the picture is missing.
-                Err(error) => eprintln!("{}: {error}", path.display()),
+                Err(error) => note!("{}: {error}", path.display()),
             }
             Ok(())
         };
@@ -272,7 +288,11 @@ impl LandscapeCommand {
         }
         let styles = [LineStyle::Left, LineStyle::Right];
         let lines: Vec<_> = grids.iter().zip(styles).collect();
-        draw("line.svg", plot_lines(&picture, &lines))
+        let name = match grids {
+            [grid] => format!("line-{}.svg", grid.quantity()),
+            _ => "line.svg".to_owned(),
+        };
+        draw(&name, plot_lines(&picture, &lines))
     }
 }
 

@@ -142,14 +142,14 @@ impl ReproduceCommand {
             return merge.run();
         }
         if self.list {
-            list(&self.choice.studies()?);
+            list(&self.choice.studies()?)?;
             return Ok(());
         }
         if let Some(name) = &self.show {
             let studies = self.choice.studies()?;
             let study = studies.iter().find(|study| study.name == *name);
             let study = study.ok_or_else(|| PlanError::unknown(name, &studies))?;
-            println!("{}", serde_json::to_string_pretty(study)?);
+            say!("{}", serde_json::to_string_pretty(study)?);
             return Ok(());
         }
         let plan = self.choice.plan(self.shard)?;
@@ -201,13 +201,13 @@ impl MergeCommand {
         for (other, _) in &folders {
             let networks = if self.results_only { Networks::Left } else { Networks::Taken };
             let taken = store.merge(&plan, other, networks)?;
-            println!("{}: {taken} runs", other.path().display());
+            say!("{}: {taken} runs", other.path().display());
         }
         report(&plan, &store, &choice)
     }
 }
 
-fn list(studies: &[Study]) {
+fn list(studies: &[Study]) -> anyhow::Result<()> {
     for study in studies {
         let profiles: Vec<_> = study
             .profiles
@@ -216,8 +216,9 @@ fn list(studies: &[Study]) {
                 format!("{} {} runs", profile.as_str(), study.arms.len() as u64 * scale.seeds)
             })
             .collect();
-        println!("{:<28}{} ({})", study.name, study.title, profiles.join(", "));
+        say!("{:<28}{} ({})", study.name, study.title, profiles.join(", "));
     }
+    Ok(())
 }
 
 /// Says before the start how much there is to do, and that the data are there.
@@ -247,7 +248,7 @@ fn announce(plan: &Plan, store: &Store, compute: TrainingCompute) -> anyhow::Res
         }
         Ok(())
     })?;
-    eprintln!(
+    note!(
         "profile {}: {} of {} trainings to do, about {} on this machine, measurements apart",
         plan.profile.as_str(),
         runs,
@@ -286,6 +287,6 @@ fn report(plan: &Plan, store: &Store, choice: &Choice) -> anyhow::Result<()> {
     };
     write_report(store.path(), &about, &all)?;
     let (runs, wanted) = (all.iter().map(|study| study.runs.len()).sum::<usize>(), plan.jobs.len());
-    println!("{runs} of {wanted} runs: {}", store.path().join("report.html").display());
+    say!("{runs} of {wanted} runs: {}", store.path().join("report.html").display());
     Ok(())
 }

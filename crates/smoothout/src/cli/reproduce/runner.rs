@@ -39,10 +39,10 @@ impl Runner<'_> {
             let name = format!("{} {} seed {}", study.name, job.arm, job.seed());
             match self.trained(study, job, &name) {
                 Ok(result) => self.measure(study, job, result, &name)?,
-                Err(error) if is_in_use(&error) => eprintln!("{name}: another process is at it"),
+                Err(error) if is_in_use(&error) => note!("{name}: another process is at it"),
                 Err(error) if has_diverged(&error) => {
                     let error = sentence(&error);
-                    eprintln!("{name}: {error}");
+                    note!("{name}: {error}");
                     failed.push(format!("{name}: {error}"));
                 }
                 Err(error) => return Err(error),
@@ -51,7 +51,7 @@ impl Runner<'_> {
         for (place, study) in self.plan.studies.iter().enumerate() {
             for picture in &study.pictures {
                 match self.draw(place, study, picture) {
-                    Err(error) if is_unfit(&error) => eprintln!("not drawn: {}", sentence(&error)),
+                    Err(error) if is_unfit(&error) => note!("not drawn: {}", sentence(&error)),
                     drawn => drawn?,
                 }
             }
@@ -65,11 +65,11 @@ impl Runner<'_> {
             let asked = self.compute.precision.unwrap_or_default().name();
             let found = result.stretches.last().map(Stretch::precision);
             if let Some(found) = found.filter(|found| *found != asked) {
-                eprintln!("note: {name} is kept as it was computed, in {found} and not {asked}");
+                note!("note: {name} is kept as it was computed, in {found} and not {asked}");
             }
             return Ok(result);
         }
-        eprintln!("{name}");
+        note!("{name}");
         let folder = self.store.run_folder(study, &job.arm, job.seed());
         let resume = prepare(&folder, job)?;
         let compute = if resume { self.compute.resuming(&folder)? } else { self.compute };
@@ -108,7 +108,7 @@ impl Runner<'_> {
         let known: Vec<_> = result.measured.iter().map(|measured| measured.measure).collect();
         let missing = || study.measures.iter().filter(|measure| !known.contains(measure));
         if missing().count() > 0 && !may_try {
-            eprintln!("{name}: not measured, since {} is not here", weights.display());
+            note!("{name}: not measured, since {} is not here", weights.display());
         } else if missing().count() > 0 {
             self.compute.all.run(|| {
                 let network = network(&job.experiment.spec)?;
@@ -118,7 +118,7 @@ impl Runner<'_> {
                 for &measure in missing() {
                     check_signals()?;
                     let found = measured(&network, &model, &train, measure);
-                    eprintln!("{name}: {}", found.spoken());
+                    note!("{name}: {}", found.spoken());
                     result.measured.push(found);
                     self.store.keep_run(study, &result)?;
                 }
@@ -156,7 +156,7 @@ impl Runner<'_> {
             };
         }
         if let Some(file) = first_missing {
-            eprintln!("{name}: not drawn, since {} is not here", file.display());
+            note!("{name}: not drawn, since {} is not here", file.display());
         }
         Ok(())
     }
@@ -171,7 +171,7 @@ impl Runner<'_> {
         weights: &[PathBuf],
     ) -> anyhow::Result<()> {
         check_signals()?;
-        eprintln!("{name}");
+        note!("{name}");
         let (series, grid) = self.compute.all.run(|| {
             let network = network(&jobs[0].experiment.spec)?;
             let models = weights.iter().map(|weights| load_model(weights, &network));
@@ -233,7 +233,7 @@ fn prepare(folder: &Path, job: &Job) -> anyhow::Result<bool> {
     let mut aside = (1..).map(|k| folder.with_extension(format!("before-{k}")));
     let aside = aside.find(|aside| !aside.exists()).expect("there are more names than folders");
     let (from, to) = (folder.display(), aside.display());
-    eprintln!("the experiment has changed: {from} is put aside as {to}");
+    note!("the experiment has changed: {from} is put aside as {to}");
     fs::rename(folder, &aside).with_context(|| format!("{from} cannot be renamed"))?;
     Ok(false)
 }

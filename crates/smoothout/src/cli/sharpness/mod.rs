@@ -207,9 +207,9 @@ impl SharpnessCommand {
             report,
         };
         if self.json {
-            println!("{}", serde_json::to_string(&measurement)?);
+            say!("{}", serde_json::to_string(&measurement)?);
         } else {
-            println!("{measurement}");
+            say!("{measurement}");
         }
         Ok(())
     }

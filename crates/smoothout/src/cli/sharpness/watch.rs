@@ -20,7 +20,7 @@ pub(super) fn watch() -> impl FnMut(Progress) -> ControlFlow<()> {
             } else {
                 String::new()
             };
-            eprintln!("{evaluations} evaluations: {value:.6e}{within}");
+            note!("{evaluations} evaluations: {value:.6e}{within}");
         }
         ControlFlow::Continue(())
     }

@@ -1,8 +1,16 @@
 //! Mean and sum of squared deviations of each channel: of a group of rows in two passes over it
 //! while it is in the cache, then over the groups by Chan's rule, in order and in `f64`.
 //!
+//! The first pass finds the mean to a few units in the last place of `f32`, m. The second sums the
+//! deviations from m, and their squares, and puts both right:
+//!
+//! ```text
+//! d_r = x_r - m,    mean = m + sum d / n,    squares = sum d^2 - (sum d)^2 / n
+//! ```
+//!
 //! # Source
-//! Chan, Golub and LeVeque, "Algorithms for computing the sample variance", 1983, equation 2.1.
+//! Chan, Golub and LeVeque, "Algorithms for computing the sample variance", 1983, equations 1.7 (the
+//! corrected two-pass algorithm) and 2.1.
 
 use crate::kernels::simd::{LANES, Task, Vector, lanes, load};
 
@@ -30,32 +38,28 @@ impl Task for GroupMoments<'_> {
     fn run<V: Vector>(self) {
         let channels = self.partial.len() / 2;
         let (mean, squares) = self.partial.split_at_mut(channels);
-        let values = self.values;
-        let count = (values.len() / channels) as f64;
-        mean.fill(0.0);
-        squares.fill(0.0);
-        for rows in values.chunks(BLOCK * channels) {
-            for channel in (0..channels).step_by(LANES) {
-                let width = LANES.min(channels - channel);
-                accumulate(sum::<V>(rows, channel, channels, width), &mut mean[channel..]);
+        let count = (self.values.len() / channels) as f64;
+        let blocks = self.values.chunks(BLOCK * channels);
+        for channel in (0..channels).step_by(LANES) {
+            let width = LANES.min(channels - channel);
+            let mut total = [0.0; LANES];
+            for rows in blocks.clone() {
+                accumulate(sum::<V>(rows, channel, channels, width), &mut total);
             }
-        }
-        mean.iter_mut().for_each(|mean| *mean /= count);
-        for rows in values.chunks(BLOCK * channels) {
-            for channel in (0..channels).step_by(LANES) {
-                let width = LANES.min(channels - channel);
-                let mut minus_mean = [0.0; LANES];
-                for (lane, mean) in minus_mean[..width].iter_mut().zip(&mean[channel..]) {
-                    *lane = -*mean as f32;
-                }
-                let center = load::<V>(&minus_mean, 0, LANES);
-                let sum = sum_of_squares::<V>(rows, center, channel, channels, width);
-                accumulate(sum, &mut squares[channel..]);
+            let minus_m = total.map(|total| -(total / count) as f32);
+            let minus = load::<V>(&minus_m, 0, LANES);
+            let (mut d, mut d2) = ([0.0; LANES], [0.0; LANES]);
+            for rows in blocks.clone() {
+                let sums = deviations::<V>(rows, minus, channel, channels, width);
+                accumulate(sums[0], &mut d);
+                accumulate(sums[1], &mut d2);
             }
-        }
-        // The deviations were from the mean as an `f32`.
-        for (squares, mean) in squares.iter_mut().zip(mean) {
-            *squares -= count * (*mean - f64::from(*mean as f32)).powi(2);
+            for lane in 0..width {
+                let shift = d[lane] / count;
+                mean[channel + lane] = shift - f64::from(minus_m[lane]);
+                let exact = d2[lane] - d[lane] * shift;
+                squares[channel + lane] = if exact < 0.0 { 0.0 } else { exact };
+            }
         }
     }
 }
@@ -76,29 +80,32 @@ fn sum<V: Vector>(rows: &[f32], channel: usize, channels: usize, width: usize) -
     sums[0].add(sums[1]).add(sums[2].add(sums[3]))
 }
 
+/// The sums of the deviations and of their squares.
 #[inline(always)]
-fn sum_of_squares<V: Vector>(
+fn deviations<V: Vector>(
     rows: &[f32],
-    minus_mean: V,
+    minus_m: V,
     channel: usize,
     channels: usize,
     width: usize,
-) -> V {
-    let mut sums = [V::splat(0.0); 4];
+) -> [V; 2] {
+    let (mut d, mut d2) = ([V::splat(0.0); 2], [V::splat(0.0); 2]);
     let pixels = rows.len() / channels;
-    let whole = pixels / 4 * 4;
-    for pixel in (0..whole).step_by(4) {
-        for k in 0..4 {
+    for pixel in (0..pixels / 2 * 2).step_by(2) {
+        for k in 0..2 {
             let x: V = load(rows, (pixel + k) * channels + channel, width);
-            let deviation = x.add(minus_mean);
-            sums[k] = deviation.mul_add(deviation, sums[k]);
+            let deviation = x.add(minus_m);
+            d[k] = d[k].add(deviation);
+            d2[k] = deviation.mul_add(deviation, d2[k]);
         }
     }
-    for pixel in whole..pixels {
-        let deviation = load::<V>(rows, pixel * channels + channel, width).add(minus_mean);
-        sums[0] = deviation.mul_add(deviation, sums[0]);
+    if pixels % 2 == 1 {
+        let x: V = load(rows, (pixels - 1) * channels + channel, width);
+        let deviation = x.add(minus_m);
+        d[0] = d[0].add(deviation);
+        d2[0] = deviation.mul_add(deviation, d2[0]);
     }
-    sums[0].add(sums[1]).add(sums[2].add(sums[3]))
+    [d[0].add(d[1]), d2[0].add(d2[1])]
 }
 
 /// Merges the partial (mean, squares) of groups of `group` rows, the last with what remains of

@@ -350,6 +350,24 @@ fn groups_merge_to_the_whole() {
     near(&single(&merged), &whole, "moments");
 }
 
+/// The mean of a constant channel is its value, and its squares are 0, however large it is; a NaN is seen.
+#[test]
+fn a_constant_channel_has_no_variance() {
+    for set in sets() {
+        for (constant, rows) in [(1000.3_f32, 7), (70_000.7, 37), (1_000_000.3, 300), (-0.1, 1000)]
+        {
+            let z: Vec<f32> = (0..rows).flat_map(|r| [constant, r as f32]).collect();
+            let mut partial = [f64::NAN; 4];
+            simd::run(set, GroupMoments { values: &z, partial: &mut partial });
+            let found = (partial[0] as f32, partial[2]);
+            assert_eq!(found, (constant, 0.0), "{set:?}: {rows} rows of {constant}");
+        }
+        let mut partial = [0.0; 2];
+        simd::run(set, GroupMoments { values: &[1.0, f32::NAN], partial: &mut partial });
+        assert!(partial.iter().all(|moment| moment.is_nan()), "{set:?}: {partial:?}");
+    }
+}
+
 /// A NaN passes a ReLU, as it does in the plain one.
 #[test]
 fn a_nan_is_not_rectified_away() {
