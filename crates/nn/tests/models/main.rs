@@ -279,6 +279,16 @@ fn mistakes_are_errors_that_say_so() {
     let x = b.conv2d(images, "conv", Conv2d::new(2, Window::square(3).padding(usize::MAX)));
     let logits = b.linear(x, "fc", usize::MAX, false);
     assert!(matches!(b.finish(logits), Err(NnError::Geometry { .. })));
+    // Padding would make pixels of none.
+    let mut b = NetworkBuilder::new("no pixel", [0, 4, 3]);
+    let images = b.images();
+    let logits = Sequential::new(&mut b, "layers", images)
+        .conv2d(Conv2d::new(2, Window::square(3).padding(2)))
+        .flatten()
+        .linear(2, true)
+        .end();
+    let error = b.finish(logits).unwrap_err().to_string();
+    assert!(error.contains("no pixel"), "{error}");
     assert!(matches!(models::f1(1 << 40, 10), Err(NnError::Layout(_))));
 }
 
