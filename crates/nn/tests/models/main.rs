@@ -4,7 +4,7 @@ mod gradients;
 
 use ndarray::Array4;
 use smoothout_nn::models::{self, CifarResnet, ImagenetResnet};
-use smoothout_nn::{Conv2d, Mode, Network, NetworkBuilder, NnError, Window, Workspace};
+use smoothout_nn::{Conv2d, Mode, Network, NetworkBuilder, NnError, Sequential, Window, Workspace};
 use smoothout_tensor::{Purpose, Real, StreamKey};
 
 fn images<R: Real>(network: &Network, batch: usize) -> Array4<R> {
