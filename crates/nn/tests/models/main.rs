@@ -284,7 +284,6 @@ fn mistakes_are_errors_that_say_so() {
     let images = b.images();
     let logits = Sequential::new(&mut b, "layers", images)
         .conv2d(Conv2d::new(2, Window::square(3).padding(2)))
-        .flatten()
         .linear(2, true)
         .end();
     let error = b.finish(logits).unwrap_err().to_string();
