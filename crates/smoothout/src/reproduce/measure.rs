@@ -140,10 +140,7 @@ mod tests {
         for (text, field) in [
             (r#"{"metric":"keskar","epsilon":0.001,"examples":9,"radius":1}"#, "radius"),
             (r#"{"metric":"largest_eigenvalue","examples":9,"seed":1}"#, "seed"),
-            (
-                r#"{"metric":"largest_eigenvalue","examples":9,"batch_norm":{"policy":"frozen","size":9}}"#,
-                "size",
-            ),
+            (r#"{"metric":"largest_eigenvalue","examples":9,"select":"gamma"}"#, "gamma"),
             (r#"{"metric":"flatness","examples":9}"#, "flatness"),
             (r#"{"metric":"largest_eigenvalue"}"#, "examples"),
         ] {

@@ -289,7 +289,7 @@ impl LandscapeCommand {
         let styles = [LineStyle::Left, LineStyle::Right];
         let lines: Vec<_> = grids.iter().zip(styles).collect();
         let name = match grids {
-            [grid] => format!("line-{}.svg", grid.quantity()),
+            [grid] => format!("{}.svg", grid.quantity()),
             _ => "line.svg".to_owned(),
         };
         draw(&name, plot_lines(&picture, &lines))
