@@ -124,6 +124,15 @@ pub enum DataError {
         /// What happened.
         reason: String,
     },
+    /// Another fetch writes to the folder.
+    #[error(
+        "{}: another `smoothout data fetch` is at work in this folder: wait until it has ended, or name another folder with --data-dir",
+        folder.display()
+    )]
+    Locked {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// An argument that makes no sense for the data set.
     #[error("{what} is {found}, expected {expected}")]
     Argument {
