@@ -85,6 +85,19 @@ pub enum DataError {
         /// The number of classes.
         classes: usize,
     },
+    /// A folder without `train`, whose classes may have other numbers than the network's.
+    #[error(
+        "{}: found {found} class folders and no train/, which numbers the classes, expected the {expected} of the network; put a folder of each class, empty or not, into train/",
+        folder.display()
+    )]
+    Unnumbered {
+        /// The folder of the split.
+        folder: PathBuf,
+        /// Its subfolders.
+        found: usize,
+        /// The network's classes.
+        expected: usize,
+    },
     /// Content whose checksum is not the published one.
     #[error(
         "{}: found md5 {found}, expected {expected}; {}",
