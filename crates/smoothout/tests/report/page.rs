@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::json;
 use smoothout::reproduce::report::{StudyResults, write_report};
+use smoothout::reproduce::results::RunResult;
 
 use crate::made_results::{about, main_study, run, sweep};
 
@@ -90,6 +91,34 @@ fn a_gap_in_training_stands_beside_the_gap_in_test() {
     assert!(lower[1].starts_with("lower as well: not trained as far"), "{lower:?}");
     assert_eq!(lower[2], "-1.30");
     assert_eq!(told(1.0)[1], "");
+}
+
+/// Of three seeds the third is bad for every radius: the one that lacks it does not win by that.
+#[test]
+fn radii_are_compared_over_the_same_seeds() {
+    let mut results = sweep();
+    let study = results.study.clone();
+    let shifted = |seed: u64, shift: f64| {
+        let again = |first: &RunResult| {
+            let top1 = first.records[5].test_top1 + shift;
+            run(&study, &first.arm, seed, top1, 1.0)
+        };
+        sweep().runs.iter().map(again).collect::<Vec<_>>()
+    };
+    results.runs.extend(shifted(2, 0.0).into_iter().chain(shifted(3, -5.0)));
+    results.wanted = 15;
+    let best = |results: &StudyResults| {
+        let text = written(std::slice::from_ref(results)).remove("tables.md").unwrap();
+        (row(&text, "## The radius of F1", "B = 4096, smoothout")[2..].to_vec(), text)
+    };
+    let (whole, text) = best(&results);
+    assert_eq!(whole, ["0.1", "95.83 ± 2.89", "95.33 ± 2.89"]);
+    assert!(!text.contains("Seeds are lacking"));
+    results.runs.retain(|run| run.arm != "a0.03" || run.seed() < 3);
+    let (common, text) = best(&results);
+    assert_eq!(common, ["0.1", "97.50 ± 0.00 (n = 2)", "97.00 ± 0.00 (n = 2)"]);
+    assert!(text.contains("Seeds are lacking"), "{text}");
+    assert!(text.contains("of SmoothOut, a = 0.03 (2 of 3)."), "{text}");
 }
 
 /// The same results in another order give the same bytes, of every file.
