@@ -199,6 +199,8 @@ fn one_seed_claims_nothing() {
     let text = &written(&[study])["tables.md"];
     let arm = row(text, "## F1 on MNIST", "SB 128, plain");
     assert_eq!(arm[1..3], ["1 of 5", "98.03"]);
+    let published = row(text, "**Beside published numbers**", "LB 4096, plain");
+    assert_eq!(published[2], "97.75 (n = 1)");
     assert!(text.contains("there is no standard deviation"));
     let worse = row(text, "LB 4096, plain − SB 128, plain", "test top-1 %, last");
     assert_eq!(worse[1], "cannot tell: there is no interval");

@@ -197,7 +197,7 @@ fn beside_published(view: &StudyView<'_>) -> Option<Table> {
         table.row([
             view.label(&entry.arm).to_owned(),
             name(entry.quantity, split_name(view)),
-            mean(entry.quantity, summary, arm.map_or(0, |arm| arm.runs.len())),
+            mean(entry.quantity, summary, arm.map_or(0, |arm| arm.wanted)),
             published(entry.mean, entry.deviation),
             String::new(),
             entry.source.clone(),
