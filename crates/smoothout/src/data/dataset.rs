@@ -23,6 +23,8 @@ pub enum Images {
         paths: Vec<PathBuf>,
         /// Each image is scaled so that its shorter side has this length before it is cropped.
         shorter_side: usize,
+        /// The folder whose subfolders are the classes: `train`, or the split's where there is none.
+        class_folder: PathBuf,
     },
 }
 
@@ -131,18 +133,26 @@ impl DataSet {
                 }
                 Images::Memory(subset)
             }
-            Images::Files { paths, shorter_side } => Images::Files {
+            Images::Files { paths, shorter_side, class_folder } => Images::Files {
                 paths: places.iter().map(|&place| paths[place].clone()).collect(),
                 shorter_side: *shorter_side,
+                class_folder: class_folder.clone(),
             },
         };
         let labels = places.iter().map(|&place| self.labels[place]).collect();
         Ok(Self { images, labels, ..self.header() })
     }
 
-    /// The first `limit` images, or all if there are fewer.
+    /// The first `limit` images, or all if there are fewer. Files of a folder are sorted by class,
+    /// so that the first would be of few classes: of them a random choice, always the same, in file
+    /// order.
     pub fn first(&self, limit: usize) -> Self {
-        let places: Vec<_> = (0..limit.min(self.len())).collect();
+        let mut places: Vec<_> = match self.images {
+            Images::Memory(_) => (0..self.len()).collect(),
+            Images::Files { .. } => permutation(StreamKey::new(0, Purpose::Data), self.len()),
+        };
+        places.truncate(limit);
+        places.sort_unstable();
         self.subset(&places).expect("places below the number of images")
     }
 

@@ -36,18 +36,19 @@ const REDIRECTS: usize = 5;
 /// Lost connections in a row that brought nothing.
 const FRUITLESS: usize = 3;
 
-/// Downloads `url` to `part`, going on where an earlier download stopped.
+/// Downloads `url` to `part`, going on where an earlier download stopped; whether the part is of
+/// several answers, which may be of different files.
 pub(super) fn download(
     url: &str,
     part: &Path,
     name: &str,
     report: &mut dyn FnMut(Event<'_>),
-) -> Result<(), DataError> {
+) -> Result<bool, DataError> {
     let mut fruitless = 0;
     loop {
         let before = fs::metadata(part).map_or(0, |metadata| metadata.len());
         let lost = match attempt(url, part, before, name, report)? {
-            Outcome::Complete => return Ok(()),
+            Outcome::Complete { from } => return Ok(from > 0),
             Outcome::Lost(reason) => reason,
         };
         let now = fs::metadata(part).map_or(0, |metadata| metadata.len());
@@ -60,7 +61,10 @@ pub(super) fn download(
 }
 
 enum Outcome {
-    Complete,
+    /// The last answer began at this byte.
+    Complete {
+        from: u64,
+    },
     Lost(String),
 }
 
@@ -92,7 +96,7 @@ fn attempt(
             let total = header(header::CONTENT_RANGE)
                 .and_then(|range| range.strip_prefix("bytes */")?.parse::<u64>().ok());
             if total == Some(have) {
-                return Ok(Outcome::Complete);
+                return Ok(Outcome::Complete { from: have });
             }
             fs::remove_file(part).map_err(DataError::io("remove", part))?;
             return Ok(Outcome::Lost("the server refused to resume".into()));
@@ -141,7 +145,7 @@ fn receive(
         return Ok(Outcome::Lost("the connection was lost".into()));
     }
     file.sync_all().map_err(DataError::io("write", part))?;
-    Ok(Outcome::Complete)
+    Ok(Outcome::Complete { from })
 }
 
 /// The answer to a request for the bytes from `have` on, redirects followed; a transport failure

@@ -85,6 +85,19 @@ pub enum DataError {
         /// The number of classes.
         classes: usize,
     },
+    /// A folder without `train`, whose classes may have other numbers than the network's.
+    #[error(
+        "{}: found {found} class folders and no train/, which numbers the classes, expected the {expected} of the network; put a folder of each class, empty or not, into train/",
+        folder.display()
+    )]
+    Unnumbered {
+        /// The folder of the split.
+        folder: PathBuf,
+        /// Its subfolders.
+        found: usize,
+        /// The network's classes.
+        expected: usize,
+    },
     /// Content whose checksum is not the published one.
     #[error(
         "{}: found md5 {found}, expected {expected}; {}",
@@ -123,6 +136,15 @@ pub enum DataError {
         url: String,
         /// What happened.
         reason: String,
+    },
+    /// Another fetch writes to the folder.
+    #[error(
+        "{}: another `smoothout data fetch` is at work in this folder: wait until it has ended, or name another folder with --data-dir",
+        folder.display()
+    )]
+    Locked {
+        /// The folder.
+        folder: PathBuf,
     },
     /// An argument that makes no sense for the data set.
     #[error("{what} is {found}, expected {expected}")]

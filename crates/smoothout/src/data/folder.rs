@@ -1,15 +1,15 @@
 //! A folder of images per class, in ImageNet's layout: `train/<class>/*.jpg` and `val/<class>/...`
 //! (or `test/<class>/...`).
 //!
-//! The classes are the subfolders of `train`, numbered in the order of their names. Nothing is
-//! decoded before a batch needs it. An image is scaled (bilinear) until its shorter side has 256
+//! The classes are the subfolders of `train` (where there is none, of the split), numbered in the
+//! order of their names. Nothing is decoded before a batch needs it. An image is scaled (bilinear) until its shorter side has 256
 //! pixels; the loader then crops 224 x 224 from it, in the middle to evaluate, anywhere to train.
 //!
 //! # Source
 //! Krizhevsky, Sutskever, Hinton, "ImageNet classification with deep convolutional neural
 //! networks", 2012, section 4.1.
 
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
@@ -45,8 +45,8 @@ const BYTE_HOLDS: u64 = 8 * bounded::DEFLATE_RATIO;
 /// Lists a split of a folder of images.
 ///
 /// # Errors
-/// Missing folders, a class without images, a class of the test split that `train` lacks, and a
-/// crop larger than the scaled image.
+/// Missing folders, a class without images, a class whose name is not UTF-8, a class of the test
+/// split that `train` lacks, and a crop larger than the scaled image.
 pub fn read(folder: &Path, split: Split, size: FolderSize) -> Result<DataSet, DataError> {
     if size.crop == 0 || size.crop > size.shorter_side {
         return Err(DataError::Argument {
@@ -61,25 +61,26 @@ pub fn read(folder: &Path, split: Split, size: FolderSize) -> Result<DataSet, Da
         Split::Train => train.clone(),
         Split::Test => test.unwrap_or_else(|| folder.join("val")),
     };
-    let classes = classes(if train.is_dir() { &train } else { &root })?;
+    let class_folder = if train.is_dir() { train } else { root.clone() };
+    let classes = classes(&class_folder)?;
     let (mut paths, mut labels) = (Vec::new(), Vec::new());
     for class in self::classes(&root)? {
-        let class_folder = root.join(&class);
+        let images = root.join(&class);
         let label = classes.binary_search(&class).map_err(|_| {
             DataError::layout(
-                &class_folder,
+                &images,
                 "a class that the training split lacks",
-                format!("the {} classes of {}", classes.len(), train.display()),
+                format!("the {} classes of {}", classes.len(), class_folder.display()),
             )
         })?;
-        let files = image_files(&class_folder)?;
+        let files = image_files(&images)?;
         labels.extend(files.iter().map(|_| label as u16));
         paths.extend(files);
     }
     Ok(DataSet {
         name: DataSetName::Folder,
         split,
-        images: Images::Files { paths, shorter_side: size.shorter_side },
+        images: Images::Files { paths, shorter_side: size.shorter_side, class_folder },
         labels,
         height: size.crop,
         width: size.crop,
@@ -91,10 +92,14 @@ pub fn read(folder: &Path, split: Split, size: FolderSize) -> Result<DataSet, Da
 /// The names of the subfolders, sorted.
 fn classes(root: &Path) -> Result<Vec<String>, DataError> {
     let mut names = Vec::new();
-    for path in entries(root)? {
-        if path.is_dir() {
-            names.push(file_name(&path));
-        }
+    for entry in entries(root)?.iter().filter(|entry| is_folder(entry)) {
+        let name = entry.file_name().into_string().map_err(|_| DataError::Malformed {
+            file: entry.path(),
+            found: "a class folder whose name is not UTF-8".into(),
+            expected: "a name in UTF-8".into(),
+            advice: "rename it",
+        })?;
+        names.push(name);
     }
     names.sort_unstable();
     if names.is_empty() || names.len() > MOST_CLASSES {
@@ -107,13 +112,14 @@ fn classes(root: &Path) -> Result<Vec<String>, DataError> {
     Ok(names)
 }
 
-/// The image files of a class, sorted by name.
+/// The image files of a class, sorted by name; folders are none, whatever their names end in.
 fn image_files(class: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let is_image = |path: &PathBuf| {
+    let is_image = |path: &Path| {
         let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
         EXTENSIONS.iter().any(|&known| extension == known)
     };
-    let mut files: Vec<_> = entries(class)?.into_iter().filter(is_image).collect();
+    let files = entries(class)?.into_iter().filter(|entry| !is_folder(entry));
+    let mut files: Vec<_> = files.map(|entry| entry.path()).filter(|path| is_image(path)).collect();
     files.sort_unstable();
     if files.is_empty() {
         let expected = format!("at least one file that ends in {}", EXTENSIONS.join(", "));
@@ -123,19 +129,23 @@ fn image_files(class: &Path) -> Result<Vec<PathBuf>, DataError> {
 }
 
 /// The entries of a folder whose names do not begin with a dot.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let mut paths = Vec::new();
+fn entries(folder: &Path) -> Result<Vec<DirEntry>, DataError> {
+    let mut entries = Vec::new();
     for entry in fs::read_dir(folder).map_err(DataError::io("read the folder", folder))? {
-        let path = entry.map_err(DataError::io("read the folder", folder))?.path();
-        if !file_name(&path).starts_with('.') {
-            paths.push(path);
+        let entry = entry.map_err(DataError::io("read the folder", folder))?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            entries.push(entry);
         }
     }
-    Ok(paths)
+    Ok(entries)
 }
 
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+/// Whether an entry is a folder or a link to one. Only a link costs a question to the file system.
+fn is_folder(entry: &DirEntry) -> bool {
+    entry.file_type().is_ok_and(|kind| match kind.is_symlink() {
+        true => entry.path().is_dir(),
+        false => kind.is_dir(),
+    })
 }
 
 /// An image of RGB bytes.

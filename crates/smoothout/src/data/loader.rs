@@ -310,7 +310,7 @@ impl Preparation {
                 let image = &pixels[place * out.len()..][..out.len()];
                 self.write(place, image, (set.height, set.width), out);
             }
-            Images::Files { paths, shorter_side } => {
+            Images::Files { paths, shorter_side, .. } => {
                 let image = folder::decode_file(&paths[place], *shorter_side)?;
                 self.write(place, &image.pixels, (image.height, image.width), out);
             }

@@ -46,7 +46,7 @@ fn places(name: DataSetName, data_dir: Option<&Path>) -> Vec<PathBuf> {
 }
 
 /// Whether a folder has any file of the data set: if one is missing, the reader names it.
-fn holds(name: DataSetName, folder: &Path) -> bool {
+pub(super) fn holds(name: DataSetName, folder: &Path) -> bool {
     match cifar::Format::of(name) {
         Some(format) => format.find(folder).is_some(),
         None if name == DataSetName::Mnist => [Split::Train, Split::Test]

@@ -24,38 +24,42 @@ pub struct Finding {
 /// # Errors
 /// [`DataError::NotFound`]; what is wrong with a file is in its [`Finding`].
 pub fn verify(name: DataSetName, data_dir: Option<&Path>) -> Result<Vec<Finding>, DataError> {
-    let folder = locate::data_folder(name, data_dir)?;
+    Ok(check(name, &locate::data_folder(name, data_dir)?))
+}
+
+/// Checks what the reader would take from the folder that holds the files.
+pub(super) fn check(name: DataSetName, folder: &Path) -> Vec<Finding> {
     let Some(format) = cifar::Format::of(name) else {
-        return Ok(match name {
+        return match name {
             DataSetName::Mnist => published::MNIST
                 .iter()
                 .map(|(file, md5)| {
-                    let path = mnist::find(&folder, file);
-                    let path = path.ok_or_else(|| mnist::missing(&folder, file));
-                    checksum(path, &folder, md5, Checked::Unpacked)
+                    let path = mnist::find(folder, file);
+                    let path = path.ok_or_else(|| mnist::missing(folder, file));
+                    checksum(path, folder, md5, Checked::Unpacked)
                 })
                 .collect(),
-            _ => structure(name, &folder),
-        });
+            _ => structure(name, folder),
+        };
     };
     let mut findings = Vec::new();
     let archive = folder.join(format.archive);
     if archive.exists() {
         let md5 = &published::sources(name)[0].md5;
-        findings.push(checksum(Ok(archive), &folder, md5, Checked::File));
+        findings.push(checksum(Ok(archive), folder, md5, Checked::File));
     }
-    if let Some(cifar::Place::Unpacked(place)) = format.find(&folder) {
+    if let Some(cifar::Place::Unpacked(place)) = format.find(folder) {
         if name == DataSetName::Cifar10 {
             let check = |(file, md5): &(&str, &str)| {
-                let path = cifar::Format::existing(name, &folder, &place, file);
+                let path = cifar::Format::existing(name, folder, &place, file);
                 checksum(path, &place, md5, Checked::File)
             };
             findings.extend(published::CIFAR10.iter().map(check));
         } else {
-            findings.extend(structure(name, &folder));
+            findings.extend(structure(name, folder));
         }
     }
-    Ok(findings)
+    findings
 }
 
 /// The md5 of a file that should be there; `place` stands for one that is missing.

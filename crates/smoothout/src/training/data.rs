@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smoothout_nn::Network;
 
 use super::TrainError;
-use crate::data::{DataError, DataSet, Split};
+use crate::data::{DataError, DataSet, Images, Split};
 use crate::experiment::Experiment;
 
 /// The training and test examples of an experiment.
@@ -39,7 +39,9 @@ impl TrainingData {
     }
 }
 
-/// There are images, they have the network's shape, and it has a logit for each class.
+/// There are images, they have the network's shape, and it has a logit for each class. A folder's
+/// test split that numbers its classes itself has as many as the network: of fewer, none can be said
+/// to have the number that it was trained with.
 pub(crate) fn check_fit(network: &Network, set: &DataSet) -> Result<(), TrainError> {
     let (expected, found) = (network.input_shape(), [set.height, set.width, set.channels]);
     let dataset = set.name.to_string();
@@ -50,9 +52,48 @@ pub(crate) fn check_fit(network: &Network, set: &DataSet) -> Result<(), TrainErr
         let model = network.name().to_owned();
         return Err(TrainError::Shape { model, expected, dataset, found });
     }
+    if let Images::Files { class_folder, .. } = &set.images
+        && !class_folder.ends_with("train")
+        && network.classes() != set.classes
+    {
+        let (folder, found, expected) = (class_folder.clone(), set.classes, network.classes());
+        return Err(DataError::Unnumbered { folder, found, expected }.into());
+    }
     if network.classes() < set.classes {
         let (found, expected) = (network.classes(), set.classes);
         return Err(TrainError::Classes { dataset, found, expected });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::data::DataSetName;
+
+    /// Trained on a, b and c: in a folder of a and c alone, c would be class 1. Empty folders in
+    /// `train` give it its number back.
+    #[test]
+    fn a_test_split_without_train_has_the_networks_classes() {
+        let dir = tempfile::tempdir().unwrap();
+        for class in ["a", "c"] {
+            let folder = dir.path().join("val").join(class);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("1.png"), "not decoded").unwrap();
+        }
+        let fit = |classes| {
+            let set = DataSet::load(DataSetName::Folder, Some(dir.path()), Split::Test).unwrap();
+            let network = Network::by_name("resnet18", classes).unwrap();
+            check_fit(&network, &set).map(|()| set.labels)
+        };
+        assert_eq!(fit(2).unwrap(), [0, 1]);
+        let error = fit(3).unwrap_err();
+        assert!(error.is_bad_input() && error.to_string().contains("into train/"), "{error}");
+        for class in ["a", "b", "c"] {
+            fs::create_dir_all(dir.path().join("train").join(class)).unwrap();
+        }
+        assert_eq!(fit(3).unwrap(), [0, 2]);
+    }
 }

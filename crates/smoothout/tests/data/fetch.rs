@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use md5::{Digest, Md5};
 use smoothout::data::{DataError, DataSet, DataSetName, Event, Fetch, Split, verify};
@@ -168,16 +169,20 @@ fn fetch(server: &Server, content: &[u8], folder: &Path) -> Result<(), DataError
     fetch.run(&mut |_| {}).map(|place| assert_eq!(place, folder))
 }
 
+/// The names in a folder, but for the lock.
+fn left(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = names.map(|name| name.into_string().unwrap()).filter(|name| name != ".lock");
+    let mut names: Vec<_> = names.collect();
+    names.sort_unstable();
+    names
+}
+
 fn assert_fetched(folder: &Path) {
     let set = |split| DataSet::load(DataSetName::Cifar100, Some(folder), split).unwrap();
     assert!(set(Split::Train).labels.iter().copied().eq(0..20));
     assert_eq!(set(Split::Test).len(), 10);
-    let mut names: Vec<_> = fs::read_dir(folder.join("cifar-100-binary"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort_unstable();
-    assert_eq!(names, ["test.bin", "train.bin"]);
+    assert_eq!(left(&folder.join("cifar-100-binary")), ["test.bin", "train.bin"]);
     assert!(folder.join(ARCHIVE).exists());
     assert!(!folder.join(format!("{ARCHIVE}.part")).exists());
 }
@@ -263,9 +268,65 @@ fn a_wrong_checksum_is_refused_and_the_file_kept_aside() {
     for said in [md5_of(&wrong), md5_of(&archive), bad.display().to_string()] {
         assert!(text.contains(&said), "{text}");
     }
-    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).collect();
-    assert_eq!(left, std::slice::from_ref(&bad));
+    assert_eq!(left(folder.path()), [format!("{ARCHIVE}.bad")]);
     assert_eq!(fs::read(bad).unwrap(), wrong);
+}
+
+/// The rest of a part may come from a mirror that packs differently: then it all comes anew, once.
+#[test]
+fn a_part_of_another_mirror_is_begun_again() {
+    let (archive, folder) = (cifar100(), tempfile::tempdir().unwrap());
+    fs::write(folder.path().join(format!("{ARCHIVE}.part")), [7; 1000]).unwrap();
+    let server = Server::new(&[("/x.tar.gz", vec![Answer::Whole(archive.clone())])]);
+    fetch(&server, &archive, folder.path()).unwrap();
+    assert_fetched(folder.path());
+    assert_eq!(server.ranges(), [Some("bytes=1000-".to_owned()), None]);
+
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(format!("{ARCHIVE}.part")), [7; 1000]).unwrap();
+    let server = Server::new(&[("/x.tar.gz", vec![Answer::Whole(archive)])]);
+    let error = fetch(&server, b"another", folder.path()).unwrap_err();
+    assert!(matches!(error, DataError::Checksum { .. }), "{error}");
+    assert_eq!(server.ranges().len(), 2);
+}
+
+/// The reader takes files of the data folder before those of the archive: what is damaged makes
+/// room for what is fetched, what is right stays.
+#[test]
+fn damaged_files_are_set_aside() {
+    let (archive, folder) = (cifar100(), tempfile::tempdir().unwrap());
+    let server = Server::new(&[("/x.tar.gz", vec![Answer::Whole(archive.clone())])]);
+    fetch(&server, &archive, folder.path()).unwrap();
+    let unpacked = folder.path().join("cifar-100-binary");
+    for name in ["train.bin", "test.bin"] {
+        fs::copy(unpacked.join(name), folder.path().join(name)).unwrap();
+    }
+    fs::write(unpacked.join("test.bin"), "cut").unwrap();
+    let mut wrong = fs::read(folder.path().join("train.bin")).unwrap();
+    wrong[1] = 100;
+    fs::write(folder.path().join("train.bin"), &wrong).unwrap();
+    DataSet::load(DataSetName::Cifar100, Some(folder.path()), Split::Train).unwrap_err();
+    fetch(&server, &archive, folder.path()).unwrap();
+    let set = DataSet::load(DataSetName::Cifar100, Some(folder.path()), Split::Train).unwrap();
+    assert!(set.labels.iter().copied().eq(0..20));
+    assert_eq!(left(folder.path())[2..], ["test.bin", "train.bin.bad"]);
+    assert_eq!(left(&unpacked), ["test.bin", "test.bin.bad", "train.bin"]);
+    assert_eq!(fs::read(folder.path().join("train.bin.bad")).unwrap(), wrong);
+}
+
+#[test]
+fn two_fetches_do_not_share_a_folder() {
+    let (archive, folder) = (cifar100(), tempfile::tempdir().unwrap());
+    let server = Server::new(&[("/x.tar.gz", vec![Answer::Whole(archive.clone())])]);
+    let first = fs::File::create(folder.path().join(".lock")).unwrap();
+    first.lock().unwrap();
+    let error = fetch(&server, &archive, folder.path()).unwrap_err();
+    assert!(matches!(error, DataError::Locked { .. }) && error.is_bad_input(), "{error}");
+    assert!(error.to_string().contains("wait until it has ended"), "{error}");
+    assert!(left(folder.path()).is_empty() && server.ranges().is_empty());
+    drop(first);
+    fetch(&server, &archive, folder.path()).unwrap();
+    assert_fetched(folder.path());
 }
 
 #[test]
@@ -288,7 +349,7 @@ fn redirects_are_followed_within_their_scheme() {
         let server = Server::new(&[("/x.tar.gz", vec![Answer::Redirect(to.into())])]);
         let text = fetch(&server, &archive, folder.path()).unwrap_err().to_string();
         assert!(text.contains(said), "{text}");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(left(folder.path()).is_empty());
     }
 }
 
@@ -322,27 +383,71 @@ fn an_archive_that_reaches_outside_writes_nothing() {
         assert!(matches!(error, DataError::UnsafeArchive { .. }), "{error}");
         assert!(!folder.join("cifar-100-binary").exists());
         assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 1);
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        assert_eq!(left(&folder), [ARCHIVE]);
     }
 }
 
-/// The shipped files served as a mirror: checked by what they unpack to, then verified.
-#[test]
-fn mnist_comes_from_a_mirror_and_verifies() {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/mnist");
+/// The folder of MNIST as shipped, and the names of its files without `.gz`.
+fn shipped() -> (PathBuf, [String; 4]) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/mnist");
     let names = ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"];
-    let files = names.map(|name| format!("{name}-ubyte.gz"));
-    let answers: Vec<_> = files
-        .iter()
-        .map(|file| {
-            (format!("/m/{file}"), vec![Answer::Whole(fs::read(shipped.join(file)).unwrap())])
-        })
-        .collect();
+    (folder, names.map(|name| format!("{name}-ubyte")))
+}
+
+/// The shipped files served as a mirror.
+fn mnist_mirror() -> Server {
+    let (shipped, names) = shipped();
+    let answer = |name: &String| {
+        let content = fs::read(shipped.join(format!("{name}.gz"))).unwrap();
+        (format!("/m/{name}.gz"), vec![Answer::Whole(content)])
+    };
+    let answers: Vec<_> = names.iter().map(answer).collect();
     let borrowed: Vec<_> = answers.iter().map(|(path, list)| (&**path, list.clone())).collect();
-    let (server, folder) = (Server::new(&borrowed), tempfile::tempdir().unwrap());
+    Server::new(&borrowed)
+}
+
+fn mnist(server: &Server, folder: &Path) -> Fetch {
     let mut fetch = Fetch::new(DataSetName::Mnist);
     fetch.url = Some(format!("{}/m", server.url));
-    fetch.data_dir = Some(folder.path().to_owned());
+    fetch.data_dir = Some(folder.to_owned());
+    fetch
+}
+
+/// Raw files come before gzipped ones: those that are right need no download, a damaged one makes
+/// room.
+#[test]
+fn raw_mnist_is_fetched_where_it_is_damaged() {
+    let ((shipped, names), folder) = (shipped(), tempfile::tempdir().unwrap());
+    for name in &names {
+        let packed = fs::File::open(shipped.join(format!("{name}.gz"))).unwrap();
+        let mut raw = fs::File::create(folder.path().join(name)).unwrap();
+        std::io::copy(&mut GzDecoder::new(packed), &mut raw).unwrap();
+    }
+    let server = mnist_mirror();
+    let fetch = mnist(&server, folder.path());
+    let mut notes = Vec::new();
+    let mut note = |event: Event<'_>| notes.push(format!("{event:?}"));
+    fetch.run(&mut note).unwrap();
+    assert!(server.ranges().is_empty());
+    assert!(notes.len() == 1 && notes[0].contains("nothing to fetch"), "{notes:?}");
+
+    let cut = folder.path().join(&names[3]);
+    fs::File::options().write(true).open(&cut).unwrap().set_len(5000).unwrap();
+    DataSet::load(DataSetName::Mnist, Some(folder.path()), Split::Test).unwrap_err();
+    fetch.run(&mut |_| {}).unwrap();
+    assert_eq!(server.ranges().len(), 1);
+    assert!(!cut.exists() && folder.path().join(format!("{}.bad", names[3])).exists());
+    let set = DataSet::load(DataSetName::Mnist, Some(folder.path()), Split::Test).unwrap();
+    assert_eq!(set.len(), 10_000);
+    let findings = verify(DataSetName::Mnist, Some(folder.path())).unwrap();
+    assert!(findings.iter().all(|finding| finding.outcome.is_ok()));
+}
+
+/// The shipped files from a mirror: checked by what they unpack to, then verified.
+#[test]
+fn mnist_comes_from_a_mirror_and_verifies() {
+    let (server, folder) = (mnist_mirror(), tempfile::tempdir().unwrap());
+    let fetch = mnist(&server, folder.path());
     let mut started = 0;
     fetch.run(&mut |event| started += usize::from(matches!(event, Event::Started { .. }))).unwrap();
     assert_eq!(started, 4);
@@ -350,7 +455,7 @@ fn mnist_comes_from_a_mirror_and_verifies() {
     assert_eq!(findings.len(), 4);
     assert!(findings.iter().all(|finding| finding.outcome.is_ok()));
 
-    let labels = folder.path().join(&files[3]);
+    let labels = folder.path().join("t10k-labels-idx1-ubyte.gz");
     let mut content = fs::read(&labels).unwrap();
     content.truncate(1000);
     fs::write(&labels, content).unwrap();
@@ -362,8 +467,7 @@ fn mnist_comes_from_a_mirror_and_verifies() {
 
 #[test]
 fn the_shipped_mnist_verifies() {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/mnist");
-    for finding in verify(DataSetName::Mnist, Some(&shipped)).unwrap() {
+    for finding in verify(DataSetName::Mnist, Some(&shipped().0)).unwrap() {
         assert!(finding.outcome.unwrap().contains("as published"));
     }
 }

@@ -110,6 +110,27 @@ fn decoding_threads_change_nothing() {
     }
 }
 
+/// Files are sorted by class, so the first few would be of one: a choice has images of all, and is
+/// the same each time.
+#[test]
+fn a_limited_folder_has_every_class() {
+    let dir = tempfile::tempdir().unwrap();
+    for class in 0..4 {
+        let folder = dir.path().join(format!("train/{class}"));
+        fs::create_dir_all(&folder).unwrap();
+        for i in 0..25 {
+            fs::write(folder.join(format!("{i:02}.png")), "not decoded").unwrap();
+        }
+    }
+    let set = read(dir.path(), Split::Train, IMAGENET).unwrap();
+    let few = set.first(20);
+    assert_eq!(few, set.first(20));
+    assert_eq!(few.len(), 20);
+    assert!(few.labels.is_sorted());
+    assert!((0..4).all(|class| few.labels.contains(&class)), "{:?}", few.labels);
+    assert_eq!((set.first(100), set.first(1000)), (set.clone(), set));
+}
+
 /// Cut anywhere, an image of any format is an error that names the file, after the good batches.
 #[test]
 fn a_cut_image_is_an_error_that_names_it() {
@@ -144,13 +165,23 @@ fn folders_that_make_no_sense_are_refused() {
     save(&dir.path().join("val/wasp/1.png"), 9, 9, [0; 3], ImageFormat::Png);
     let text = load(Split::Test).unwrap_err().to_string();
     assert!(text.contains("wasp") && text.contains("2 classes"), "{text}");
-    fs::create_dir(dir.path().join("train/cat")).unwrap();
+    // A folder is no image, whatever its name.
+    fs::create_dir_all(dir.path().join("train/cat/d.jpg")).unwrap();
     let text = load(Split::Train).unwrap_err().to_string();
     assert!(text.contains("cat") && text.contains("no image"), "{text}");
     assert!(text.contains("train/<class>/"), "{text}");
     for size in [(4, 0), (4, 5)] {
         let size = FolderSize { shorter_side: size.0, crop: size.1 };
         assert!(matches!(read(dir.path(), Split::Train, size), Err(DataError::Argument { .. })));
+    }
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::ffi::OsStrExt;
+
+        let latin1 = std::ffi::OsStr::from_bytes(b"caf\xe9");
+        save(&dir.path().join("val").join(latin1).join("1.png"), 9, 9, [0; 3], ImageFormat::Png);
+        let text = load(Split::Test).unwrap_err().to_string();
+        assert!(text.contains("not UTF-8") && text.contains("rename it"), "{text}");
     }
     // A needle would be scaled to gigabytes.
     let needle = tempfile::tempdir().unwrap();

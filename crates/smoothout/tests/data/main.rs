@@ -3,5 +3,6 @@
 mod fetch;
 mod folder;
 mod loader;
+mod program;
 mod readers;
 mod refusals;

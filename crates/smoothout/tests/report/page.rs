@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::json;
 use smoothout::reproduce::report::{StudyResults, write_report};
+use smoothout::reproduce::results::RunResult;
 
 use crate::made_results::{about, main_study, run, sweep};
 
@@ -67,7 +68,10 @@ fn answers_follow_from_the_intervals() {
     let ada = row(text, heading, "left: LB 4096, AdaSmoothOut");
     assert_eq!(ada[1], "not all of it; cannot tell if in part: the gain's interval includes 0");
     let flatter = "### Are the smoothed solutions flatter";
-    assert!(text[text.find(flatter).unwrap()..].contains("Of 6 comparisons: yes in "));
+    assert!(
+        text[text.find(flatter).unwrap()..]
+            .contains("Of 6 comparisons, measures of 2 pairs of arms: yes in ")
+    );
     let sharper = row(text, "### Are the large-batch solutions sharper", "largest eigenvalue");
     assert_eq!(sharper[1], "yes");
     // A sweep on held-out examples chooses a radius and answers nothing.
@@ -79,17 +83,61 @@ fn answers_follow_from_the_intervals() {
 #[test]
 fn a_gap_in_training_stands_beside_the_gap_in_test() {
     let heading = "### Does large-batch training generalise worse";
-    let told = |shift: f64| {
+    let told = |shift: f64, spread: f64| {
         let mut study = main_study();
         for run in study.runs.iter_mut().filter(|run| run.arm == "lb-plain") {
-            run.records[5].train_top1 += shift * (1.0 + 0.1 * run.seed() as f64);
+            run.records[5].train_top1 += shift + spread * (run.seed() as f64 - 3.0);
         }
-        row(&written(&[study])["tables.md"], heading, "train top-1 %")
+        let mut text = written(&[study]).remove("tables.md").unwrap();
+        let train = row(&text, heading, "train top-1 %");
+        let test = row(&text, heading, "test top-1 %").remove(1);
+        let sharper = text.find("### Are the large-batch solutions sharper").unwrap();
+        text.truncate(text.find("### Does smoothing raise").unwrap());
+        (test, train, text.split_off(sharper))
     };
-    let lower = told(-1.0);
-    assert!(lower[1].starts_with("lower as well: not trained as far"), "{lower:?}");
-    assert_eq!(lower[2], "-1.30");
-    assert_eq!(told(1.0)[1], "");
+    let (test, train, sharper) = told(-1.3, 0.1);
+    assert_eq!(test, "worse, but trained less far");
+    assert!(train[1].starts_with("lower as well: not trained as far"), "{train:?}");
+    assert_eq!(train[2], "-1.30");
+    let note = "LB 4096, plain − SB 128, plain: the large batch is trained less far";
+    assert!(sharper.contains(note), "{sharper}");
+    assert!(sharper.contains("Of 3 comparisons, measures of one pair of arms: "), "{sharper}");
+    // The mean is below 0, and the interval includes 0.
+    let (test, train, sharper) = told(-0.1, 0.5);
+    assert_eq!(test, "worse; whether trained as far is not shown");
+    assert_eq!(train[1], "cannot tell if trained as far");
+    assert!(sharper.contains("whether the large batch is trained as far is not shown"));
+    let (test, train, sharper) = told(1.3, 0.1);
+    assert_eq!((test.as_str(), train[1].as_str()), ("yes", ""));
+    assert!(!sharper.contains("large batch is trained"), "{sharper}");
+}
+
+/// Of three seeds the third is bad for every radius: the one that lacks it does not win by that.
+#[test]
+fn radii_are_compared_over_the_same_seeds() {
+    let mut results = sweep();
+    let study = results.study.clone();
+    let shifted = |seed: u64, shift: f64| {
+        let again = |first: &RunResult| {
+            let top1 = first.records[5].test_top1 + shift;
+            run(&study, &first.arm, seed, top1, 1.0)
+        };
+        sweep().runs.iter().map(again).collect::<Vec<_>>()
+    };
+    results.runs.extend(shifted(2, 0.0).into_iter().chain(shifted(3, -5.0)));
+    results.wanted = 15;
+    let best = |results: &StudyResults| {
+        let text = written(std::slice::from_ref(results)).remove("tables.md").unwrap();
+        (row(&text, "## The radius of F1", "B = 4096, smoothout")[2..].to_vec(), text)
+    };
+    let (whole, text) = best(&results);
+    assert_eq!(whole, ["0.1", "95.83 ± 2.89", "95.33 ± 2.89"]);
+    assert!(!text.contains("Seeds are lacking"));
+    results.runs.retain(|run| run.arm != "a0.03" || run.seed() < 3);
+    let (common, text) = best(&results);
+    assert_eq!(common, ["0.1", "97.50 ± 0.00 (n = 2)", "97.00 ± 0.00 (n = 2)"]);
+    assert!(text.contains("Seeds are lacking"), "{text}");
+    assert!(text.contains("of SmoothOut, a = 0.03 (2 of 3)."), "{text}");
 }
 
 /// The same results in another order give the same bytes, of every file.
@@ -151,6 +199,8 @@ fn one_seed_claims_nothing() {
     let text = &written(&[study])["tables.md"];
     let arm = row(text, "## F1 on MNIST", "SB 128, plain");
     assert_eq!(arm[1..3], ["1 of 5", "98.03"]);
+    let published = row(text, "**Beside published numbers**", "LB 4096, plain");
+    assert_eq!(published[2], "97.75 (n = 1)");
     assert!(text.contains("there is no standard deviation"));
     let worse = row(text, "LB 4096, plain − SB 128, plain", "test top-1 %, last");
     assert_eq!(worse[1], "cannot tell: there is no interval");

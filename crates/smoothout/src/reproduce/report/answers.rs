@@ -13,7 +13,8 @@ use crate::reproduce::study::Quantity;
 /// What must be known to read the answers.
 pub(super) const HOW_ANSWERED: &str = "The paper's claim is \"yes\" to each. An answer follows from \
     the 95 % interval of a difference paired by seed; an interval that includes 0 shows nothing, \
-    neither a difference nor that there is none. Intervals are not adjusted for the number of \
+    neither a difference nor that there is none. From two to four pairs an interval rests on the \
+    differences being normal, which so few cannot show: no p value is given there. Intervals are not adjusted for the number of \
     comparisons: where nothing differs, one in 20 excludes 0 all the same.";
 
 /// A question with all that the studies say to it.
@@ -55,14 +56,17 @@ enum Verdict {
     Yes,
     /// What the claim says, but with another reason beside it.
     NotAlone,
+    /// What the claim says, and perhaps with another reason beside it.
+    PerhapsNotAlone,
     InPart,
     No,
     CannotTell,
 }
 
-const KINDS: [(Verdict, &str); 5] = [
+const KINDS: [(Verdict, &str); 6] = [
     (Verdict::Yes, "yes"),
     (Verdict::NotAlone, "worse, but trained less far"),
+    (Verdict::PerhapsNotAlone, "worse; whether trained as far is not shown"),
     (Verdict::InPart, "in part"),
     (Verdict::No, "no"),
     (Verdict::CannotTell, "cannot tell"),
@@ -78,7 +82,39 @@ fn verdict(found: Sign, asked: Sign) -> (Verdict, &'static str) {
     }
 }
 
+/// Whether the large batch is worse, and if so, whether for its training alone.
+fn generalises_worse(test: Sign, trained: Trained) -> (Verdict, &'static str) {
+    let as_counted = |verdict| *KINDS.iter().find(|kind| kind.0 == verdict).expect("a kind");
+    match (test, trained) {
+        (Sign::Below, Trained::LessFar) => as_counted(Verdict::NotAlone),
+        (Sign::Below, Trained::NotShown) => as_counted(Verdict::PerhapsNotAlone),
+        (test, _) => verdict(test, Sign::Below),
+    }
+}
+
+/// How far the first of two arms is trained, by its accuracy on the training set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trained {
+    /// Nothing speaks for less.
+    AsFar,
+    /// Less far by the mean, which the interval does not show; or nothing is known.
+    NotShown,
+    LessFar,
+}
+
+impl Trained {
+    fn of(difference: Option<&PairedDifference>) -> Self {
+        match Sign::of(difference) {
+            Sign::Below => Self::LessFar,
+            Sign::Above => Self::AsFar,
+            _ if difference.is_none_or(|difference| difference.mean < 0.0) => Self::NotShown,
+            _ => Self::AsFar,
+        }
+    }
+}
+
 const TOP1: Quantity = Quantity::LastTop1;
+const TRAIN: Quantity = Quantity::TrainTop1;
 
 /// Arms of which the first is compared with the second.
 type Pair<'a> = (&'a ArmView<'a>, &'a ArmView<'a>);
@@ -122,6 +158,20 @@ impl Draft {
         self.table.rows.push(Row::Heading(format!("{}: {text}", view.study.title)));
     }
 
+    /// Says of a comparison of sharpness that the large batch is trained less far.
+    fn note_how_far(&mut self, view: &StudyView<'_>, pair: Pair<'_>, trained: Trained) {
+        let said = match trained {
+            Trained::AsFar => return,
+            Trained::NotShown => "whether the large batch is trained as far is not shown",
+            Trained::LessFar => "the large batch is trained less far",
+        };
+        self.table.notes.push(format!(
+            "{}: {}: {said} (train top-1 % above), and sharpness changes in the course of training.",
+            view.study.title,
+            against(pair)
+        ));
+    }
+
     fn finish(self) -> Question {
         let of = self.verdicts.len();
         let counted = KINDS.iter().map(|(kind, word)| {
@@ -131,10 +181,17 @@ impl Draft {
             .filter(|(count, _)| *count > 0)
             .map(|(count, word)| format!("{word} in {count}"))
             .collect();
+        // Several measures of one pair of arms are no independent answers.
+        let pairs = self.table.rows.iter().filter(|row| matches!(row, Row::Heading(_))).count();
+        let about = match pairs {
+            pairs if pairs == of => String::new(),
+            1 => ", measures of one pair of arms".to_owned(),
+            pairs => format!(", measures of {pairs} pairs of arms"),
+        };
         let summary = match of {
             0 => "No study here answers it.".to_owned(),
             1 => format!("One comparison: {}.", counted.join(", ").replace(" in 1", "")),
-            _ => format!("Of {of} comparisons: {}.", counted.join(", ")),
+            _ => format!("Of {of} comparisons{about}: {}.", counted.join(", ")),
         };
         Question { text: self.text, summary, table: self.table }
     }
@@ -152,19 +209,20 @@ pub(super) fn questions(views: &[StudyView<'_>]) -> Vec<Question> {
         let measures = || view.study.measures.iter();
         for pair in large_and_small(view) {
             worse.heading(view, &against(pair));
-            let train = Quantity::TrainTop1;
-            let less_far = sign(train, pair) == Sign::Below;
-            worse.answer(name(TOP1, "test"), TOP1, pair, |test| match test {
-                Sign::Below if less_far => (Verdict::NotAlone, "worse, but trained less far"),
-                test => verdict(test, Sign::Below),
-            });
-            let remark = match less_far {
-                true => "lower as well: not trained as far, so not generalisation alone",
-                false => "",
+            let trained = Trained::of(difference(TRAIN, pair).as_ref());
+            let name_of_top1 = name(TOP1, "test");
+            worse.answer(name_of_top1, TOP1, pair, |test| generalises_worse(test, trained));
+            let remark = match trained {
+                Trained::LessFar => {
+                    "lower as well: not trained as far, so not generalisation alone"
+                }
+                Trained::NotShown => "cannot tell if trained as far",
+                Trained::AsFar => "",
             };
-            worse.row(name(train, "test"), train, pair, remark);
+            worse.row(name(TRAIN, "test"), TRAIN, pair, remark);
             if !view.study.measures.is_empty() {
                 sharper.heading(view, &against(pair));
+                sharper.note_how_far(view, pair, trained);
             }
             for measure in measures() {
                 let quantity = Quantity::Measured(*measure);
@@ -305,5 +363,26 @@ mod tests {
         assert_eq!(of(&[(1.0, 9.0)]), Sign::NoInterval);
         assert_eq!(of(&[(1.0, 9.0), (1.1, 9.0), (0.9, 9.0)]), Sign::Below);
         assert_eq!(of(&[(1.0, 0.0), (-1.1, 0.0), (0.9, 0.0)]), Sign::Includes0);
+    }
+
+    /// A mean below 0 whose interval includes 0 does not show that both are trained as far.
+    #[test]
+    fn worse_alone_asks_for_training_as_far() {
+        let trained = |pairs: &[(f64, f64)]| Trained::of(PairedDifference::of(pairs).as_ref());
+        let below = [(98.0, 99.0), (98.1, 99.0), (97.9, 99.0)];
+        let less_far = (Verdict::NotAlone, "worse, but trained less far");
+        let perhaps = (Verdict::PerhapsNotAlone, "worse; whether trained as far is not shown");
+        for (found, expected) in [
+            (trained(&below), less_far),
+            (trained(&[(98.0, 99.0), (99.1, 99.0), (98.9, 99.0)]), perhaps),
+            (trained(&[(98.0, 99.0)]), perhaps),
+            (trained(&[]), perhaps),
+            (trained(&[(99.5, 99.0), (98.9, 99.0)]), (Verdict::Yes, "yes")),
+            (trained(&[(99.0, 99.0), (98.0, 98.0)]), (Verdict::Yes, "yes")),
+        ] {
+            assert_eq!(generalises_worse(Sign::Below, found), expected);
+            assert_eq!(generalises_worse(Sign::Above, found).0, Verdict::No);
+            assert_eq!(generalises_worse(Sign::Includes0, found).0, Verdict::CannotTell);
+        }
     }
 }

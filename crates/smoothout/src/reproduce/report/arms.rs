@@ -1,5 +1,7 @@
 //! A study's arms with their runs, sorted and counted.
 
+use std::collections::BTreeSet;
+
 use super::StudyResults;
 use crate::experiment::{ExperimentSpec, Method};
 use crate::reproduce::results::{PictureResult, RunResult};
@@ -43,6 +45,12 @@ impl Sample {
     pub(super) fn summary(&self) -> Option<Summary> {
         let values: Vec<f64> = self.values.iter().map(|(_, value)| *value).collect();
         Summary::of(&values)
+    }
+
+    /// What of it these seeds have.
+    pub(super) fn among(&self, seeds: &BTreeSet<u64>) -> Self {
+        let values = self.values.iter().filter(|(seed, _)| seeds.contains(seed)).copied();
+        Self { values: values.collect(), lost: self.lost }
     }
 
     /// The difference from `baseline` over the seeds that both have.
@@ -202,6 +210,15 @@ impl ArmView<'_> {
 }
 
 impl Sweep<'_, '_> {
+    /// The seeds with a value of every radius that has any.
+    pub(super) fn common_seeds(&self, quantity: Quantity) -> BTreeSet<u64> {
+        let seeds = |arm: &&ArmView<'_>| -> BTreeSet<u64> {
+            arm.sample(quantity).values.iter().map(|(seed, _)| *seed).collect()
+        };
+        let tried = self.arms.iter().map(seeds).filter(|seeds| !seeds.is_empty());
+        tried.reduce(|common, seeds| &common & &seeds).unwrap_or_default()
+    }
+
     /// "B = 4096, smoothout".
     pub(super) fn name(&self) -> String {
         let method = self.settings.method.unwrap_or(Method::Plain).as_str();

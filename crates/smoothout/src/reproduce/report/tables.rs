@@ -197,7 +197,7 @@ fn beside_published(view: &StudyView<'_>) -> Option<Table> {
         table.row([
             view.label(&entry.arm).to_owned(),
             name(entry.quantity, split_name(view)),
-            mean(entry.quantity, summary, arm.map_or(0, |arm| arm.runs.len())),
+            mean(entry.quantity, summary, arm.map_or(0, |arm| arm.wanted)),
             published(entry.mean, entry.deviation),
             String::new(),
             entry.source.clone(),
@@ -233,9 +233,13 @@ fn sweep(view: &StudyView<'_>) -> Option<Table> {
     let columns = ["sweep", "radii tried", "best radius", top1.as_str(), "plain"];
     let mut table = Table::new("Radius with the best mean accuracy", columns);
     let quantity = Quantity::LastTop1;
-    let cell = |arm: &ArmView<'_>| mean(quantity, arm.sample(quantity).summary(), arm.runs.len());
+    let mut lacking = Vec::new();
     for sweep in &sweeps {
-        let score = |arm: &ArmView<'_>| arm.sample(quantity).summary().map(|s| s.mean);
+        // Radii are compared over the same seeds: one that lacks a bad seed would win by it.
+        let seeds = sweep.common_seeds(quantity);
+        let sample = |arm: &ArmView<'_>| arm.sample(quantity).among(&seeds);
+        let cell = |arm: &ArmView<'_>| mean(quantity, sample(arm).summary(), arm.wanted);
+        let score = |arm: &ArmView<'_>| sample(arm).summary().map(|s| s.mean);
         let tried = sweep.arms.iter().filter(|arm| score(arm).is_some());
         // Of equal means the smallest radius.
         let best = tried
@@ -247,9 +251,9 @@ fn sweep(view: &StudyView<'_>) -> Option<Table> {
             let ends = [radius(sweep.arms.first()), radius(sweep.arms.last())];
             ends.contains(&Some(arm.radius()))
         };
-        let above_plain = |arm: &ArmView<'_>| match sweep.plain.and_then(score) {
-            Some(plain) => score(arm).is_some_and(|mean| mean > plain),
-            None => true,
+        let above_plain = |arm: &ArmView<'_>| {
+            let above = sweep.plain.and_then(|plain| sample(arm).minus(&sample(plain)));
+            above.is_none_or(|above| above.mean > 0.0)
         };
         let radius = best.map_or("–".to_owned(), |arm| {
             let remarks = [
@@ -267,8 +271,23 @@ fn sweep(view: &StudyView<'_>) -> Option<Table> {
             radii.join(", "),
             radius,
             best.map_or("–".to_owned(), |arm| cell(arm)),
-            sweep.plain.map_or("–".to_owned(), &cell),
+            sweep.plain.map_or("–".to_owned(), cell),
         ]);
+        for arm in sweep.arms.iter().copied().chain(sweep.plain) {
+            let (there, wanted) = (arm.sample(quantity).values.len(), arm.wanted);
+            let lack = format!("{} ({there} of {wanted})", arm.arm.label);
+            // Sweeps may share their plain arm.
+            if there < wanted && !lacking.contains(&lack) {
+                lacking.push(lack);
+            }
+        }
+    }
+    if !lacking.is_empty() {
+        table.notes.push(format!(
+            "Seeds are lacking, not finished or diverged, of {}. The radii of a sweep are compared \
+             over the seeds that all radii with a result have in common.",
+            lacking.join(", ")
+        ));
     }
     table.notes.push(match view.held_out() {
         true => "Evaluated on examples held out of the training set; the test set played no part. \
