@@ -12,7 +12,7 @@ fn send(signal: Signal, child: &Child) {
 
 /// Under nohup, which its children inherit, a hang-up ends nothing. Linux tells.
 fn hangups_are_ignored() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or("1");
     u64::from_str_radix(mask.trim(), 16).unwrap() & 1 == 1
 }

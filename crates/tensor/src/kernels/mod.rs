@@ -49,7 +49,7 @@ pub trait Kernels: Sized + Copy {
     /// `output[n,y,x,o] = sum_{i,u,v} weight[o,i,u,v] input[n, y s + u - p, x s + v - p, i]`.
     ///
     /// # Panics
-    /// If a slice does not have the length that `shape` says, or that is 0.
+    /// If a slice does not have the length that `shape` says.
     fn conv2d_forward(
         shape: &Conv2dShape,
         input: &[Self],
@@ -61,7 +61,7 @@ pub trait Kernels: Sized + Copy {
     /// The gradient with respect to the input (overwritten), given that of the output.
     ///
     /// # Panics
-    /// If a slice does not have the length that `shape` says, or that is 0.
+    /// If a slice does not have the length that `shape` says.
     fn conv2d_input_gradient(
         shape: &Conv2dShape,
         weight: &[Self],
@@ -73,7 +73,7 @@ pub trait Kernels: Sized + Copy {
     /// The gradient with respect to the weight (overwritten), given that of the output.
     ///
     /// # Panics
-    /// If a slice does not have the length that `shape` says, or that is 0.
+    /// If a slice does not have the length that `shape` says.
     fn conv2d_weight_gradient(
         shape: &Conv2dShape,
         input: &[Self],

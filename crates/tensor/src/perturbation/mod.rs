@@ -198,7 +198,7 @@ impl Perturbation {
         assert_eq!((w.len(), out.len()), (layout.len(), layout.len()), "w and out fit the layout");
         let radius = self.radius * c;
         assert!(radius >= 0.0, "the scaled radius is {radius}");
-        assert!(R::from_f64(radius).is_finite(), "the scaled radius is {radius} in {}", R::NAME);
+        assert!(R::from_f64(radius).is_finite(), "the scaled radius is {radius:e} in {}", R::NAME);
         self.apply_to_blocks(radius, layout.blocks(), 0, key, w, out);
     }
 

@@ -48,6 +48,9 @@ pub(in crate::kernels) fn forward(
     scratch: &mut Scratch<f64>,
 ) {
     shape.check(input.len(), weight.len(), output.len());
+    if shape.is_empty() {
+        return output.fill(0.0);
+    }
     let (inputs, outputs) = (shape.in_channels, shape.out_channels);
     let packed = scratch.take(weight.len());
     pack(shape, weight, packed);
@@ -74,6 +77,9 @@ pub(in crate::kernels) fn input_gradient(
     scratch: &mut Scratch<f64>,
 ) {
     shape.check(input_gradient.len(), weight.len(), output_gradient.len());
+    if shape.is_empty() {
+        return input_gradient.fill(0.0);
+    }
     let (inputs, outputs) = (shape.in_channels, shape.out_channels);
     let packed = scratch.take(weight.len());
     pack(shape, weight, packed);
@@ -103,6 +109,9 @@ pub(in crate::kernels) fn weight_gradient(
     /// Input channels of a tap that one task sums.
     const BAND: usize = 16;
     shape.check(input.len(), weight_gradient.len(), output_gradient.len());
+    if shape.is_empty() {
+        return weight_gradient.fill(0.0);
+    }
     let (inputs, outputs) = (shape.in_channels, shape.out_channels);
     let packed = scratch.take(weight_gradient.len());
     packed.par_chunks_mut(inputs * outputs).enumerate().for_each(|(tap, dw)| {

@@ -95,6 +95,9 @@ pub(super) fn forward(
     scratch: &mut Scratch<f32>,
 ) {
     shape.check(input.len(), weight.len(), output.len());
+    if shape.is_empty() {
+        return output.fill(0.0);
+    }
     let (x, w, y, direction) = (input, weight, output, Direction::Forward);
     let correlation = Correlation::new(*shape, direction);
     match Algorithm::of_correlation(choice, with, shape, direction) {
@@ -116,6 +119,9 @@ pub(super) fn input_gradient(
     scratch: &mut Scratch<f32>,
 ) {
     shape.check(input_gradient.len(), weight.len(), output_gradient.len());
+    if shape.is_empty() {
+        return input_gradient.fill(0.0);
+    }
     let (w, g, dx, direction) = (weight, output_gradient, input_gradient, Direction::InputGradient);
     let correlation = Correlation::new(*shape, direction);
     match Algorithm::of_correlation(choice, with, shape, direction) {
@@ -138,6 +144,9 @@ pub(super) fn weight_gradient(
 ) {
     let (x, g, dw) = (input, output_gradient, weight_gradient);
     shape.check(x.len(), dw.len(), g.len());
+    if shape.is_empty() {
+        return dw.fill(0.0);
+    }
     let stored = Stored { values: g, batch: shape.batch };
     match Algorithm::of_weight_gradient(choice, with, shape) {
         Algorithm::Direct => {

@@ -27,6 +27,9 @@ pub(in crate::kernels) fn forward<R: Real>(
     scratch: &mut Scratch<R>,
 ) {
     shape.check(input.len(), weight.len(), output.len());
+    if shape.is_empty() {
+        return output.fill(R::zero());
+    }
     let (inputs, outputs) = (shape.in_channels, shape.out_channels);
     let packed = scratch.take(weight.len());
     pack(shape, weight, packed);
@@ -52,6 +55,9 @@ pub(in crate::kernels) fn input_gradient<R: Real>(
     scratch: &mut Scratch<R>,
 ) {
     shape.check(input_gradient.len(), weight.len(), output_gradient.len());
+    if shape.is_empty() {
+        return input_gradient.fill(R::zero());
+    }
     let (inputs, outputs) = (shape.in_channels, shape.out_channels);
     let packed = scratch.take(weight.len());
     pack(shape, weight, packed);
@@ -80,6 +86,9 @@ pub(in crate::kernels) fn weight_gradient<R: Real>(
     _scratch: &mut Scratch<R>,
 ) {
     shape.check(input.len(), weight_gradient.len(), output_gradient.len());
+    if shape.is_empty() {
+        return weight_gradient.fill(R::zero());
+    }
     let (inputs, outputs) = (shape.in_channels, shape.out_channels);
     let taps = shape.kernel[0] * shape.kernel[1];
     weight_gradient.par_chunks_mut(inputs * taps).enumerate().for_each(|(o, filter)| {

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::kernels::Precision;
+use crate::kernels::{Kernels, Precision};
 
 /// Values in [-1, 1) without a pattern that a wrong index could survive.
 pub(super) fn values(len: usize, seed: u64) -> Vec<f32> {
@@ -298,4 +298,15 @@ fn an_empty_batch_is_no_work() {
         weight_gradient(how, &shape, &[], &[], &mut dw, scratch);
         assert!(dw.iter().all(|&dw| dw == 0.0), "{with:?} {shape:?}");
     }
+    let shape = three(0, 8, [4, 4], 1);
+    let (w, mut dw) = (vec![1.0; shape.weight_len()], vec![f64::NAN; shape.weight_len()]);
+    f64::conv2d_forward(&shape, &[], &w, &mut [], &mut Scratch::new());
+    f64::conv2d_input_gradient(&shape, &w, &[], &mut [], &mut Scratch::new());
+    f64::conv2d_weight_gradient(&shape, &[], &[], &mut dw, &mut Scratch::new());
+    assert!(dw.iter().all(|&dw| dw == 0.0));
+    // Sums of no channel.
+    let shape = three(1, 8, [0, 4], 1);
+    let mut y = vec![f32::NAN; shape.output_len()];
+    f32::conv2d_forward(&shape, &[], &[], &mut y, &mut Scratch::new());
+    assert!(y.iter().all(|&y| y == 0.0));
 }
