@@ -61,7 +61,7 @@ impl DataCommand {
                 let mut progress = Progress::default();
                 let fetch = Fetch { name, url, data_dir, md5 };
                 let folder = fetch.run(&mut |event| progress.show(event))?;
-                println!("{name} is in {}", folder.display());
+                say!("{name} is in {}", folder.display());
             }
             Action::Verify { name, data_dir } => {
                 let missing = |name: &DataSetName| {
@@ -73,7 +73,7 @@ impl DataCommand {
                     |name| vec![name],
                 );
                 if names.is_empty() && data_dir.is_none() {
-                    println!("no data set is found; MNIST is built into the program");
+                    say!("no data set is found; MNIST is built into the program");
                 } else if names.is_empty() {
                     // The error that says where MNIST was looked for.
                     names.push(DataSetName::Mnist);
@@ -81,14 +81,14 @@ impl DataCommand {
                 let mut wrong = None;
                 for name in names {
                     if name == DataSetName::Mnist && data_dir.is_none() && missing(&name) {
-                        println!("no mnist files are found; MNIST is built into the program");
+                        say!("no mnist files are found; MNIST is built into the program");
                         continue;
                     }
                     for finding in verify(name, data_dir.as_deref())? {
                         match finding.outcome {
-                            Ok(text) => println!("ok     {}: {text}", finding.path.display()),
+                            Ok(text) => say!("ok     {}: {text}", finding.path.display()),
                             Err(error) => {
-                                println!("WRONG  {error}");
+                                say!("WRONG  {error}");
                                 wrong.get_or_insert(error);
                             }
                         }
@@ -106,7 +106,7 @@ impl DataCommand {
                         }
                         Err(_) => "not found".to_owned(),
                     };
-                    println!(
+                    say!(
                         "{name}\n  content  {content}\n  size     {size}\n  licence  {licence}\n  \
                          cite     {cite}\n  found    {place}"
                     );
@@ -134,7 +134,7 @@ impl Progress {
                 self.bar = std::io::stderr().is_terminal().then(|| bar(file, from, total));
                 if self.bar.is_none() {
                     let total = total.map_or("unknown".into(), |total| total.to_string());
-                    eprintln!("{file}: from byte {from} of {total}");
+                    note!("{file}: from byte {from} of {total}");
                 }
             }
             Event::Received(bytes) => match (&self.bar, self.total) {
@@ -146,13 +146,13 @@ impl Progress {
                 }
                 (None, Some(total)) if bytes * 10 / total.max(1) > self.tenths => {
                     self.tenths = bytes * 10 / total.max(1);
-                    eprintln!("{}: {} %", self.file, self.tenths * 10);
+                    note!("{}: {} %", self.file, self.tenths * 10);
                 }
                 (None, _) => {}
             },
             Event::Note(text) => match &self.bar {
                 Some(bar) => bar.println(text),
-                None => eprintln!("{text}"),
+                None => note!("{text}"),
             },
         }
     }
