@@ -2,7 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use smoothout_tensor::{BlockKind, ParameterLayout, Real, Selection};
+use smoothout_tensor::{
+    BlockKind, ParameterLayout, Purpose, Real, Selection, StreamKey, fill_gaussian,
+};
 
 use super::*;
 use crate::{Ending, Estimate, FiniteDifferenceHvp, FnObjective, Progress, TwiceDifferentiable};
@@ -380,6 +382,35 @@ fn the_scale_does_not_matter() {
     }
 }
 
+/// Least squares with 20 examples and 200 parameters, H = A'A: 180 eigenvalues are 0 and none is
+/// negative, though the Ritz values of the zeros have either sign; a small negative one is seen.
+#[test]
+fn rounded_zeros_are_not_negative() {
+    fn check<R: Real>(negative: f64) {
+        let mut a = vec![R::zero(); 20 * 200];
+        fill_gaussian(StreamKey::new(1, Purpose::Data), &mut a);
+        let f = FnObjective::new(201, |_: &[R]| 0.0).with_hessian(|_w, v: &[R], out: &mut [R]| {
+            out.fill(R::zero());
+            out[200] = R::from_f64(negative) * v[200];
+            for row in a.chunks(200) {
+                let along = crate::vector::dot(row, &v[..200]);
+                out.iter_mut().zip(row).for_each(|(out, &a)| *out += R::from_f64(along) * a);
+            }
+        });
+        let spectrum = Spectrum::new(10, 60).unwrap();
+        let report = spectrum.measure(&f, &ParameterLayout::flat(201), &[R::zero(); 201]).unwrap();
+        let (share, rounded) = (report.share_negative(), report.share_below(0.0));
+        let expected = if negative < 0.0 { 1.0 / 201.0 } else { 0.0 };
+        assert!(rounded.value > 0.05, "{report}");
+        assert!((share.value - expected).abs() <= 4.0 * share.standard_error, "{report}");
+        assert!(report.to_string().contains("below -"), "{report}");
+    }
+    for negative in [0.0, -2.0] {
+        check::<f32>(negative);
+        check::<f64>(negative);
+    }
+}
+
 /// A node at x is not below x; the density is the sum of the Gaussians.
 #[test]
 fn a_spectrum_is_read_as_it_says() {
@@ -389,6 +420,7 @@ fn a_spectrum_is_read_as_it_says() {
             vec![node(1.0, 0.25), node(2.0, 0.75)],
             vec![node(1.0, 0.75), node(2.0, 0.25)],
         ],
+        zero: 1.5,
         evaluations: 4,
         seed: 0,
         selection: Selection::all(),
@@ -396,6 +428,7 @@ fn a_spectrum_is_read_as_it_says() {
         ending: Ending::Done,
     };
     assert_eq!([1.0, 1.5, 2.0, 2.5].map(|x| report.share_below(x).value), [0.0, 0.5, 0.5, 1.0]);
+    assert_eq!(report.share_negative().value, report.share_below(-1.5).value);
     let gaussian = |z: f64| (-z * z / 2.0).exp() / (0.5 * (2.0 * std::f64::consts::PI).sqrt());
     let expected = 0.5 * (gaussian(0.2 / 0.5) + gaussian(-0.8 / 0.5));
     let density = report.density(1.2, 0.5);
