@@ -200,7 +200,7 @@ impl WorstCase {
             }
             if value > report.maximum {
                 report.maximum = value;
-                report.misalignment = ball.misalignment(rho, &u, &g);
+                report.misalignment = ball.misalignment(rho, selected.count(), &u, &g);
             }
             let WorstCaseReport { evaluations, maximum: value, misalignment, .. } = report;
             Ok(Progress { evaluations, value, uncertainty: misalignment })
