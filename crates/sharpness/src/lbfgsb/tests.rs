@@ -187,6 +187,51 @@ fn a_line_without_a_step_costs_the_pairs_alone() {
     assert_eq!((report.status, report.evaluations), (Status::Evaluations, FAILS + 20), "{report}");
 }
 
+/// Variables that may not move are at no bound; where none may, the share is 0.
+#[test]
+fn variables_without_room_are_not_counted() {
+    let f = quadratic::<f64>(4);
+    let share = |lower: [f64; 4], upper: [f64; 4]| {
+        let bounds = Bounds::new(&lower, &upper).unwrap();
+        Lbfgsb::default().minimize(&f, bounds, &mut [0.0; 4]).unwrap().share_at_bound
+    };
+    // The minimum is at (-2, -1.5, -1, -0.5).
+    assert_eq!(share([-1.0, 0.0, 0.0, -1.0], [1.0, 0.0, 0.0, 1.0]), 0.5);
+    assert_eq!(share([0.0; 4], [0.0; 4]), 0.0);
+}
+
+/// A slope of 1e-6 at x = 100 in f32, where the next number is 7.6e-6 away: x - g is x, but the
+/// gradient is there. It ends at a bound, or where the gradient is not a number.
+#[test]
+fn small_slopes_at_large_variables_are_seen() {
+    let f = |slope: f32| {
+        FnObjective::new(1, |_: &[f32]| 0.0).with_gradient(move |_: &[f32], g: &mut [f32]| {
+            g[0] = slope;
+            0.0
+        })
+    };
+    let minimize = |slope: f32, lower: f32| {
+        let (lower, upper) = ([lower], [200.0]);
+        let settings = Lbfgsb::default().gradient_tolerance(1e-8);
+        settings.minimize(&f(slope), Bounds::new(&lower, &upper).unwrap(), &mut [100.0])
+    };
+    let projected = |slope, lower| minimize(slope, lower).unwrap().projected_gradient;
+    assert_eq!(projected(1e-6, 0.0), f64::from(1e-6_f32));
+    assert_eq!(projected(-1e-6, 0.0), f64::from(1e-6_f32));
+    assert_eq!((projected(1e-6, 100.0), projected(7.0, 98.0)), (0.0, 2.0));
+    let error = minimize(f32::NAN, 0.0).unwrap_err();
+    assert!(matches!(error, SharpnessError::NotFinite { .. }), "{error}");
+}
+
+#[test]
+fn bounds_hold_a_finite_value() {
+    let inf = f64::INFINITY;
+    for (lower, upper) in [(1.0, 0.0), (f64::NAN, 0.0), (0.0, f64::NAN), (inf, inf), (-inf, -inf)] {
+        assert!(Bounds::new(&[lower], &[upper]).is_err(), "{lower} {upper}");
+    }
+    assert!(Bounds::new(&[-inf, 1.0], &[inf, 1.0]).is_ok());
+}
+
 #[test]
 fn settings_are_taken_over() {
     let f = quadratic::<f64>(60);
