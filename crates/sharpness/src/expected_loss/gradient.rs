@@ -110,6 +110,7 @@ impl ExpectedLoss {
         error::same_length("the layout", layout.len(), objective.dimension())?;
         error::same_length("the gradient", gradient.len(), objective.dimension())?;
         check_gradient(objective, w)?;
+        self.check_radius(layout, w)?;
         let perturbed = Perturbed::new(&self.perturbation, layout)?;
         let mut pool = Pool::of_vectors(objective);
         let draw = Draw::new(self, layout);

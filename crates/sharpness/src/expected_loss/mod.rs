@@ -26,12 +26,13 @@ mod stationary;
 
 use std::fmt;
 
-use smoothout_tensor::{ParameterLayout, Perturbation, PerturbationKey};
+use smoothout_tensor::{Geometry, ParameterLayout, Perturbation, PerturbationKey, Real};
 
 use crate::estimate::Moments;
 use crate::observer::unobserved;
 use crate::pool::{Pool, Slot};
 use crate::sampling::Budget;
+use crate::selected::Selected;
 use crate::{Ending, Estimate, Objective, Observer, Perturbed, SharpnessError, check_value, error};
 
 pub use compare::Comparison;
@@ -167,8 +168,8 @@ impl ExpectedLoss {
     /// The expected loss at w.
     ///
     /// # Errors
-    /// If lengths differ, nothing is selected, the objective is not deterministic, or a loss is not
-    /// finite.
+    /// If lengths differ, nothing is selected, the objective is not deterministic, a loss is not finite,
+    /// or an absolute radius is so small that rounding leaves every weight where it is.
     pub fn measure<O: Objective>(
         &self,
         objective: &O,
@@ -191,6 +192,7 @@ impl ExpectedLoss {
     ) -> Result<ExpectedLossReport, SharpnessError> {
         error::same_length("the layout", layout.len(), objective.dimension())?;
         let loss = check_value(objective, w)?;
+        self.check_radius(layout, w)?;
         let perturbed = Perturbed::new(&self.perturbation, layout)?;
         let mut pool = Pool::of_points(objective);
         let draw = Draw::new(self, layout);
@@ -213,6 +215,25 @@ impl ExpectedLoss {
             perturbed,
             ending,
         })
+    }
+
+    /// Refuses an absolute radius that moves no weight (those that are 0 always move): the rise would be 0
+    /// with an error of 0, and say nothing.
+    fn check_radius<R: Real>(
+        &self,
+        layout: &ParameterLayout,
+        w: &[R],
+    ) -> Result<(), SharpnessError> {
+        let (radius, a) = (self.perturbation.radius(), R::from_f64(self.perturbation.radius()));
+        if radius == 0.0 || self.perturbation.geometry() != Geometry::Absolute {
+            return Ok(());
+        }
+        let selected = Selected::new(self.perturbation.selected(), layout)?;
+        let weights = selected.ranges().flatten().map(|i| w[i]);
+        let mut weights = weights.filter(|&w| w != R::zero() || a == R::zero()).peekable();
+        let rounded = weights.peek().is_some() && weights.all(|w| w + a == w && w - a == w);
+        let expected = "large enough to move a weight in the precision of w";
+        error::setting("the radius", radius, !rounded, expected)
     }
 }
 
@@ -257,7 +278,7 @@ impl<'a> Draw<'a> {
     }
 
     /// Writes w + theta of point `point` of draw j.
-    fn place<R: smoothout_tensor::Real>(&self, w: &[R], j: usize, point: usize, out: &mut [R]) {
+    fn place<R: Real>(&self, w: &[R], j: usize, point: usize, out: &mut [R]) {
         match &self.kind {
             Kind::Lattice(lattice) => {
                 lattice.fill(j as u64, point as u64, out);
