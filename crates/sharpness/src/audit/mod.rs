@@ -198,9 +198,9 @@ impl Audit {
         layout: &ParameterLayout,
         [w, rescaled]: [&[O::Real]; 2],
     ) -> Result<(AuditRow, usize), SharpnessError> {
-        let selection = || self.selection.clone();
         let rise = |geometry| -> Result<_, SharpnessError> {
-            let perturbation = Perturbation::new(geometry, self.radius)?.selection(selection());
+            let perturbation = Perturbation::new(geometry, self.radius)?;
+            let perturbation = perturbation.selection(self.selection.clone());
             let settings = ExpectedLoss::new(perturbation).draws(self.draws)?.seed(self.seed);
             let found = settings.compare(objective, layout, rescaled, w)?;
             let before = found.second.shifted(-check_value(objective, w)?);
@@ -208,32 +208,38 @@ impl Audit {
             let difference = found.rise_difference;
             Ok((AuditRow { measure, before, after, difference }, found.evaluations))
         };
-        let exact = |at: &dyn Fn(&[O::Real]) -> Result<(f64, usize), SharpnessError>| {
-            let ((before, first), (after, second)) = (at(w)?, at(rescaled)?);
-            let estimate = |value| Estimate { value, standard_error: 0.0, samples: 1 };
-            let [before, after, difference] = [before, after, after - before].map(estimate);
-            Ok((AuditRow { measure, before, after, difference }, first + second))
+        let scaling = match measure {
+            Audited::AbsoluteRise => return rise(Geometry::Absolute),
+            Audited::ElementwiseRise => return rise(Geometry::Elementwise),
+            Audited::FilterRise => return rise(Geometry::Filter),
+            Audited::Keskar => None,
+            Audited::Sam => Some(Scaling::Plain),
+            Audited::Asam => Some(Scaling::Elementwise),
         };
-        let worst = |scaling| {
-            exact(&|w| {
-                let settings = WorstCase::new(Ball::L2, self.radius)?.scaling(scaling);
-                let settings = settings.selection(selection()).seed(self.seed);
-                let report = settings.measure(objective, layout, w)?;
-                Ok((report.rise, report.evaluations))
-            })
+        let (before, first) = self.searched(scaling, objective, layout, w)?;
+        let (after, second) = self.searched(scaling, objective, layout, rescaled)?;
+        let exact = |value| Estimate { value, standard_error: 0.0, samples: 1 };
+        let [before, after, difference] = [before, after, after - before].map(exact);
+        Ok((AuditRow { measure, before, after, difference }, first + second))
+    }
+
+    /// The rise in a ball of this scaling, or Keskar's sharpness, at w; and the evaluations it took.
+    fn searched<O: Differentiable>(
+        &self,
+        scaling: Option<Scaling>,
+        objective: &O,
+        layout: &ParameterLayout,
+        w: &[O::Real],
+    ) -> Result<(f64, usize), SharpnessError> {
+        let selection = self.selection.clone();
+        let Some(scaling) = scaling else {
+            let settings = Keskar::new(self.epsilon)?.selection(selection).seed(self.seed);
+            let report = settings.measure(objective, layout, w)?;
+            return Ok((report.sharpness, report.evaluations));
         };
-        match measure {
-            Audited::AbsoluteRise => rise(Geometry::Absolute),
-            Audited::ElementwiseRise => rise(Geometry::Elementwise),
-            Audited::FilterRise => rise(Geometry::Filter),
-            Audited::Keskar => exact(&|w| {
-                let settings = Keskar::new(self.epsilon)?.selection(selection()).seed(self.seed);
-                let report = settings.measure(objective, layout, w)?;
-                Ok((report.sharpness, report.evaluations))
-            }),
-            Audited::Sam => worst(Scaling::Plain),
-            Audited::Asam => worst(Scaling::Elementwise),
-        }
+        let settings = WorstCase::new(Ball::L2, self.radius)?.scaling(scaling);
+        let report = settings.selection(selection).seed(self.seed).measure(objective, layout, w)?;
+        Ok((report.rise, report.evaluations))
     }
 }
 
