@@ -41,7 +41,7 @@ fn dense(d: &[f64], u: &[f64]) -> Vec<f64> {
 fn eigenvalues_of_a_dense_matrix() {
     let (d, u, f) = hessian::<f64>(60);
     let (exact, _) = crate::dense::symmetric_eigen(&dense(&d, &u), 60);
-    let settings = Eigenvalues::new(3, 2).unwrap().tolerance(1e-9);
+    let settings = Eigenvalues::new(3, 2).unwrap().tolerance(1e-9).unwrap();
     let report = settings.measure(&f, &ParameterLayout::flat(60), &[0.0; 60]).unwrap();
     assert_eq!(report.ending, Ending::Done);
     for (rank, ritz) in report.largest.iter().enumerate() {
@@ -54,6 +54,7 @@ fn eigenvalues_of_a_dense_matrix() {
     let report = Eigenvalues::new(1, 1)
         .unwrap()
         .tolerance(1e-5)
+        .unwrap()
         .measure(&narrow, &ParameterLayout::flat(60), &[0.0; 60])
         .unwrap();
     assert!((report.largest[0].value - exact[59]).abs() < 1e-4 * exact[59], "{report}");
@@ -78,7 +79,7 @@ fn multiplicities_are_found() {
 fn a_budget_that_is_too_small_is_named_and_the_residual_is_honest() {
     let (d, u, f) = hessian::<f64>(60);
     let (exact, _) = crate::dense::symmetric_eigen(&dense(&d, &u), 60);
-    let settings = Eigenvalues::new(1, 1).unwrap().tolerance(1e-14).steps(8).unwrap();
+    let settings = Eigenvalues::new(1, 1).unwrap().tolerance(1e-14).unwrap().steps(8).unwrap();
     let report = settings.measure(&f, &ParameterLayout::flat(60), &[0.0; 60]).unwrap();
     assert_eq!(report.ending, Ending::Budget);
     let near = |ritz: &Ritz| exact.iter().any(|e| (e - ritz.value).abs() <= ritz.residual + 1e-12);
@@ -308,7 +309,7 @@ fn densities_see_the_selected_block() {
 #[test]
 fn an_observer_stops_the_eigenvalues() {
     let (_, _, f) = hessian::<f64>(60);
-    let settings = Eigenvalues::new(1, 1).unwrap().tolerance(1e-14);
+    let settings = Eigenvalues::new(1, 1).unwrap().tolerance(1e-14).unwrap();
     let mut seen = Vec::new();
     let (report, vectors) = settings
         .measure_vectors(&f, &ParameterLayout::flat(60), &[0.0; 60], &mut |progress| {
@@ -328,7 +329,7 @@ fn it_ends_at_the_first_look_that_meets_the_tolerance() {
     let (exact, _) = crate::dense::symmetric_eigen(&dense(&d, &u), 120);
     let (size, mut unmet) = (exact[119].max(-exact[0]), 0);
     for (largest, smallest, tolerance) in [(2, 0, 1e-3), (0, 2, 3e-3), (1, 1, 1e-3)] {
-        let settings = Eigenvalues::new(largest, smallest).unwrap().tolerance(tolerance);
+        let settings = Eigenvalues::new(largest, smallest).unwrap().tolerance(tolerance).unwrap();
         let mut looks = Vec::new();
         let (report, _) = settings
             .measure_vectors(&f, &ParameterLayout::flat(120), &[0.0; 120], &mut |progress| {
@@ -363,6 +364,8 @@ fn one_step_is_not_enough_for_a_value_and_all_steps_are() {
     assert_eq!(ending(Eigenvalues::new(1, 0).unwrap().steps(2).unwrap()), Ending::Done);
     assert_eq!(ending(Eigenvalues::new(3, 0).unwrap()), Ending::Done);
     assert!(Eigenvalues::new(1, 0).unwrap().steps(0).is_err());
+    let tolerance = |tolerance| Eigenvalues::new(1, 0).unwrap().tolerance(tolerance);
+    assert!(tolerance(-1e-9).is_err() && tolerance(f64::NAN).is_err() && tolerance(0.0).is_ok());
 }
 
 /// One eigenvalue beside zeros, however large or small it is: each fresh start finds rounding alone.

@@ -100,7 +100,7 @@ impl ExpectedLoss {
         self.check_radius(layout, w_a)?;
         self.check_radius(layout, w_b)?;
         let mut pool = Pool::of_points(objective);
-        let draw = Draw::new(self, layout);
+        let draw = Draw::new(self, layout)?;
         let [mut first, mut second, mut difference] = [Moments::default(); 3];
         let mut values_b = [0.0; BATCH];
         let ending = self.budget.sample(observer, 2 * draw.evaluations(), |start, out| {

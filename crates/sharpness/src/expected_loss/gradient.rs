@@ -113,7 +113,7 @@ impl ExpectedLoss {
         self.check_radius(layout, w)?;
         let perturbed = Perturbed::new(&self.perturbation, layout)?;
         let mut pool = Pool::of_vectors(objective);
-        let draw = Draw::new(self, layout);
+        let draw = Draw::new(self, layout)?;
         let points = draw.evaluations();
         let (mut values, mut largest) = (Moments::default(), 0.0_f64);
         // Squared distances from the first draw's gradient: those from zero would lose a small spread about

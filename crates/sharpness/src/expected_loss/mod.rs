@@ -54,7 +54,7 @@ pub enum Sampling {
     Antithetic,
     /// Lattices of (about) `points` points, each with its own random generator and shift.
     QuasiRandom {
-        /// Points a lattice; rounded down to a prime.
+        /// Points a lattice, at least 2; rounded down to a prime, and so in a report.
         points: usize,
     },
 }
@@ -169,7 +169,8 @@ impl ExpectedLoss {
     ///
     /// # Errors
     /// If lengths differ, nothing is selected, the objective is not deterministic, a loss is not finite,
-    /// or an absolute radius is so small that rounding leaves every weight where it is.
+    /// a lattice has fewer than 2 points, or an absolute radius is so small that rounding leaves every
+    /// weight where it is.
     pub fn measure<O: Objective>(
         &self,
         objective: &O,
@@ -195,7 +196,7 @@ impl ExpectedLoss {
         self.check_radius(layout, w)?;
         let perturbed = Perturbed::new(&self.perturbation, layout)?;
         let mut pool = Pool::of_points(objective);
-        let draw = Draw::new(self, layout);
+        let draw = Draw::new(self, layout)?;
         let mut moments = Moments::default();
         let ending = self.budget.sample(observer, draw.evaluations(), |first, out| {
             pool.values(first, out, &|objective, j, slot| draw.value(objective, w, j, slot));
@@ -209,7 +210,7 @@ impl ExpectedLoss {
             loss,
             expected,
             rise: expected.shifted(-loss),
-            sampling: self.sampling,
+            sampling: draw.sampling(),
             seed: self.seed,
             evaluations: expected.samples * draw.evaluations(),
             perturbed,
@@ -252,19 +253,33 @@ enum Kind {
 }
 
 impl<'a> Draw<'a> {
-    fn new(settings: &'a ExpectedLoss, layout: &'a ParameterLayout) -> Self {
+    fn new(
+        settings: &'a ExpectedLoss,
+        layout: &'a ParameterLayout,
+    ) -> Result<Self, SharpnessError> {
         let kind = match settings.sampling {
             Sampling::Plain => Kind::Plain,
             Sampling::Antithetic => Kind::Antithetic,
             Sampling::QuasiRandom { points } => {
+                let setting = "the number of points of a lattice";
+                error::setting(setting, points as f64, points >= 2, "at least 2")?;
                 Kind::Lattice(Lattice::new(points, settings.seed, settings.perturbation.law()))
             }
         };
-        Self {
+        Ok(Self {
             perturbation: &settings.perturbation,
             layout,
             key: PerturbationKey::measurement(settings.seed),
             kind,
+        })
+    }
+
+    /// How it draws, with the points that a lattice has.
+    fn sampling(&self) -> Sampling {
+        match &self.kind {
+            Kind::Plain => Sampling::Plain,
+            Kind::Antithetic => Sampling::Antithetic,
+            Kind::Lattice(lattice) => Sampling::QuasiRandom { points: lattice.points() },
         }
     }
 

@@ -418,3 +418,23 @@ fn a_radius_that_rounding_swallows_is_refused() {
     let filter = Perturbation::new(Geometry::Filter, 3e-8).unwrap();
     assert!(ExpectedLoss::new(filter).draws(10).unwrap().measure(&f, &layout, &[100.0; 3]).is_ok());
 }
+
+/// A lattice has at least 2 points, and a report says how many it had.
+#[test]
+fn a_report_says_the_points_of_its_lattices() {
+    let f = FnObjective::new(1, |w: &[f64]| w[0] * w[0]);
+    let measure = |points| {
+        let lattice = Sampling::QuasiRandom { points };
+        let settings = ExpectedLoss::new(absolute(0.1)).sampling(lattice).draws(3).unwrap();
+        settings.measure(&f, &ParameterLayout::flat(1), &[0.0])
+    };
+    for points in [0, 1] {
+        let error = measure(points).unwrap_err().to_string();
+        assert!(error.contains("at least 2"), "{error}");
+    }
+    for (points, used) in [(2, 2), (30, 29)] {
+        let report = measure(points).unwrap();
+        assert_eq!(report.sampling, Sampling::QuasiRandom { points: used });
+        assert_eq!(report.evaluations, 3 * used);
+    }
+}

@@ -162,15 +162,23 @@ impl Lbfgsb {
     }
 
     /// Ends when max_i |P(x - g) - x|_i is at most this; 0 never does short of an exact zero.
-    #[must_use]
-    pub fn gradient_tolerance(self, gradient_tolerance: f64) -> Self {
-        Self { gradient_tolerance, ..self }
+    ///
+    /// # Errors
+    /// If it is negative or NaN.
+    pub fn gradient_tolerance(self, gradient_tolerance: f64) -> Result<Self, SharpnessError> {
+        let allowed = gradient_tolerance >= 0.0;
+        error::setting("the gradient tolerance", gradient_tolerance, allowed, "0 or more")?;
+        Ok(Self { gradient_tolerance, ..self })
     }
 
     /// Ends when an iteration lowers the value by at most this times max(|f|, 1).
-    #[must_use]
-    pub fn value_tolerance(self, value_tolerance: f64) -> Self {
-        Self { value_tolerance, ..self }
+    ///
+    /// # Errors
+    /// If it is negative or NaN.
+    pub fn value_tolerance(self, value_tolerance: f64) -> Result<Self, SharpnessError> {
+        let allowed = value_tolerance >= 0.0;
+        error::setting("the value tolerance", value_tolerance, allowed, "0 or more")?;
+        Ok(Self { value_tolerance, ..self })
     }
 
     /// The most iterations.

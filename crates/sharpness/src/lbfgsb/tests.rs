@@ -30,8 +30,11 @@ fn the_projection_is_found_from_outside_and_in_both_precisions() {
             let (lower, upper) = (vec![R::from_f64(-1.0); n], vec![R::from_f64(0.9); n]);
             let mut x = vec![R::from_f64(5.0); n];
             let bounds = Bounds::new(&lower, &upper).unwrap();
-            let report =
-                Lbfgsb::default().value_tolerance(0.0).minimize(&f, bounds, &mut x).unwrap();
+            let report = Lbfgsb::default()
+                .value_tolerance(0.0)
+                .unwrap()
+                .minimize(&f, bounds, &mut x)
+                .unwrap();
             for (i, x) in x.iter().enumerate() {
                 let c = ((i * 53 % 17) as f64 - 8.0) / 4.0;
                 assert!(
@@ -181,7 +184,7 @@ fn a_line_without_a_step_costs_the_pairs_alone() {
         settings.minimize(&f, bounds, &mut [9.0; 60]).unwrap()
     };
     const FAILS: usize = 6;
-    let report = run(Lbfgsb::default().value_tolerance(0.0));
+    let report = run(Lbfgsb::default().value_tolerance(0.0).unwrap());
     assert_eq!(report.status, Status::ProjectedGradient, "{report}");
     let report = run(Lbfgsb::default().evaluations(10));
     assert_eq!((report.status, report.evaluations), (Status::Evaluations, FAILS + 20), "{report}");
@@ -212,7 +215,7 @@ fn small_slopes_at_large_variables_are_seen() {
     };
     let minimize = |slope: f32, lower: f32| {
         let (lower, upper) = ([lower], [200.0]);
-        let settings = Lbfgsb::default().gradient_tolerance(1e-8);
+        let settings = Lbfgsb::default().gradient_tolerance(1e-8).unwrap();
         settings.minimize(&f(slope), Bounds::new(&lower, &upper).unwrap(), &mut [100.0])
     };
     let projected = |slope, lower| minimize(slope, lower).unwrap().projected_gradient;
@@ -237,11 +240,11 @@ fn settings_are_taken_over() {
     let f = quadratic::<f64>(60);
     let bounds = Bounds::new(&[f64::NEG_INFINITY; 60], &[f64::INFINITY; 60]).unwrap();
     let run = |settings: Lbfgsb| settings.minimize(&f, bounds, &mut [9.0; 60]).unwrap();
-    let exact = Lbfgsb::default().value_tolerance(0.0);
+    let exact = Lbfgsb::default().value_tolerance(0.0).unwrap();
     let (one, ten) = (run(exact.pairs(1).unwrap()), run(exact.pairs(10).unwrap()));
     assert!(one.evaluations > ten.evaluations, "{one}; {ten}");
     assert_eq!(ten, run(exact), "10 pairs are the default");
-    let coarse = run(exact.gradient_tolerance(1.0));
+    let coarse = run(exact.gradient_tolerance(1.0).unwrap());
     assert_eq!(coarse.status, Status::ProjectedGradient);
     assert!(coarse.projected_gradient > 1e-5 && coarse.projected_gradient <= 1.0, "{coarse}");
     for pairs in [0, 21] {
@@ -249,6 +252,11 @@ fn settings_are_taken_over() {
         assert!(error.to_string().contains("from 1 to 20"), "{error}");
     }
     assert!(Lbfgsb::default().pairs(20).is_ok());
+    for tolerance in [-1e-9, f64::NAN] {
+        let settings = Lbfgsb::default();
+        assert!(settings.gradient_tolerance(tolerance).is_err());
+        assert!(settings.value_tolerance(tolerance).is_err());
+    }
 }
 
 /// Point by point where SciPy's L-BFGS-B goes (paths.py), with and without bounds, with few pairs.
@@ -278,7 +286,7 @@ fn the_points_are_scipys() {
             value(x)
         });
         let settings = Lbfgsb::default().pairs(pairs).unwrap();
-        let settings = settings.value_tolerance(1e-9).gradient_tolerance(1e-7);
+        let settings = settings.value_tolerance(1e-9).unwrap().gradient_tolerance(1e-7).unwrap();
         let bounds = Bounds::new(points[0], points[1]).unwrap();
         let mut x = points[2].to_vec();
         let report = settings.minimize(&f, bounds, &mut x).unwrap();
