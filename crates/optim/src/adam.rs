@@ -92,10 +92,11 @@ impl<R: Real> Adam<R> {
     /// Weight decay, coupled (Adam) or decoupled (AdamW).
     ///
     /// # Errors
-    /// If it is negative or not finite.
+    /// If it is negative, or not finite in the precision of the weights.
     pub fn weight_decay(self, weight_decay: f64, kind: WeightDecay) -> Result<Self, OptimError> {
-        let expected = "finite and not negative";
-        OptimError::check("weight_decay", weight_decay, weight_decay >= 0.0, expected)?;
+        let holds = weight_decay >= 0.0 && R::from_f64(weight_decay) < R::infinity();
+        let expected = "not negative, and finite in the precision of the weights";
+        OptimError::check("weight_decay", weight_decay, holds, expected)?;
         Ok(Self { weight_decay, decay_kind: kind, ..self })
     }
 }
@@ -186,6 +187,8 @@ mod tests {
     fn settings_are_checked() {
         assert!(Adam::<f32>::new().betas([0.9, 1.0]).is_err());
         assert!(Adam::<f32>::new().epsilon(0.0).is_err());
-        assert!(Adam::<f32>::new().weight_decay(f64::NAN, WeightDecay::Coupled).is_err());
+        for decay in [f64::NAN, 1e300] {
+            assert!(Adam::<f32>::new().weight_decay(decay, WeightDecay::Coupled).is_err());
+        }
     }
 }

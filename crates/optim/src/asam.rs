@@ -20,7 +20,8 @@
 //! - The authors' code stretches parameters with `weight` in their name, which in PyTorch are
 //!   weights and batch norm's gammas, and lets T = 1 on biases and betas. Here that is the
 //!   default, by kind of block, and [`stretched`](Asam::stretched) chooses others: the invariance is
-//!   exact where all rescaled parameters are stretched.
+//!   exact where all rescaled parameters are stretched. The rise in ASAM's ball that
+//!   `smoothout-sharpness` measures stretches all of them.
 //! - A zero ‖T g‖ gives epsilon = 0; the authors divide by ‖T g‖ + 1e-16.
 
 use smoothout_tensor::{BlockKind, ParameterLayout, Real, Selection, parallel_squared_norm};

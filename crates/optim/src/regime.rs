@@ -37,8 +37,13 @@ pub enum LearningRateScaling {
 }
 
 impl LearningRateScaling {
-    /// The factor for batches of `batch` examples in ghost batches of `ghost`, at least 1.
+    /// The factor for batches of `batch` examples in ghost batches of `ghost`. It is below 1 where a batch
+    /// has fewer examples than a ghost batch.
+    ///
+    /// # Panics
+    /// If one of them is 0.
     pub fn factor(self, batch: usize, ghost: usize) -> f64 {
+        assert!(batch > 0 && ghost > 0, "batches of {batch}, ghost batches of {ghost} examples");
         let ratio = batch as f64 / ghost as f64;
         match self {
             Self::None => 1.0,
@@ -185,6 +190,7 @@ mod tests {
         assert_eq!(LearningRateScaling::Sqrt.factor(4096, 128), 32_f64.sqrt());
         assert_eq!(LearningRateScaling::Linear.factor(4096, 128), 32.0);
         assert_eq!(LearningRateScaling::None.factor(4096, 128), 1.0);
+        assert_eq!(LearningRateScaling::Sqrt.factor(32, 128), 0.5);
         assert_eq!(Adaptation::Epochs.factor(4096, 128), 32);
         assert_eq!(Adaptation::Epochs.factor(300, 128), 3);
         assert_eq!(Adaptation::None.factor(4096, 128), 1);
@@ -195,6 +201,12 @@ mod tests {
             [0, 29, 30, 99].map(|epoch| regime.learning_rate(epoch)),
             [0.2, 0.2, 0.02, 0.02]
         );
+    }
+
+    #[test]
+    #[should_panic(expected = "ghost batches of 0 examples")]
+    fn batches_of_nothing_have_no_factor() {
+        LearningRateScaling::None.factor(128, 0);
     }
 
     #[test]

@@ -57,10 +57,11 @@ impl<R: Real> Sgd<R> {
     /// With `weight_decay w` added to the gradient.
     ///
     /// # Errors
-    /// If it is negative or not finite.
+    /// If it is negative, or not finite in the precision of the weights.
     pub fn weight_decay(self, weight_decay: f64) -> Result<Self, OptimError> {
-        let expected = "finite and not negative";
-        OptimError::check("weight_decay", weight_decay, weight_decay >= 0.0, expected)?;
+        let holds = weight_decay >= 0.0 && R::from_f64(weight_decay) < R::infinity();
+        let expected = "not negative, and finite in the precision of the weights";
+        OptimError::check("weight_decay", weight_decay, holds, expected)?;
         Ok(Self { weight_decay, ..self })
     }
 }
@@ -113,5 +114,7 @@ mod tests {
         assert!(Sgd::<f32>::new().momentum(1.0).is_err());
         assert!(Sgd::<f32>::new().weight_decay(-1e-4).is_err());
         assert!(Sgd::<f32>::new().weight_decay(f64::INFINITY).is_err());
+        assert!(Sgd::<f32>::new().weight_decay(1e300).is_err());
+        assert!(Sgd::<f64>::new().weight_decay(1e300).is_ok());
     }
 }

@@ -103,8 +103,15 @@ impl<R: Real> Swa<R> {
     }
 
     /// Goes on from a checkpoint, with the average of `models` vectors (empty for none).
-    pub fn restore(&mut self, models: u64, average: Vec<R>) {
+    ///
+    /// # Errors
+    /// If one of them is nothing and the other is not; the average is then what it was.
+    pub fn restore(&mut self, models: u64, average: Vec<R>) -> Result<(), OptimError> {
+        let fits = (models == 0) == average.is_empty();
+        let expected = "0 without an average, and at least 1 with one";
+        OptimError::check("models", models as f64, fits, expected)?;
         (self.models, self.average) = (models, average);
+        Ok(())
     }
 }
 
@@ -211,11 +218,25 @@ mod tests {
             }
         }
         let mut rest = Swa::new(2).unwrap();
-        rest.restore(half.models(), half.average().unwrap().to_vec());
+        rest.restore(half.models(), half.average().unwrap().to_vec()).unwrap();
         for epoch in 6..=9 {
             rest.observe(epoch, &weights(epoch));
         }
         assert_eq!((rest.models(), rest.average()), (whole.models(), whole.average()));
+    }
+
+    #[test]
+    fn an_average_of_nothing_is_no_average() {
+        let mut swa = Swa::new(1).unwrap();
+        swa.restore(2, vec![3.0_f64]).unwrap();
+        for (models, average) in [(3, vec![]), (0, vec![1.0])] {
+            let error = swa.restore(models, average).unwrap_err();
+            assert!(error.to_string().starts_with("models is"), "{error}");
+        }
+        assert_eq!((swa.models(), swa.average()), (2, Some(&[3.0][..])));
+        swa.restore(0, Vec::new()).unwrap();
+        assert!(swa.average().is_none() && swa.observe(1, &[7.0]));
+        assert_eq!(swa.average(), Some(&[7.0][..]));
     }
 
     /// t(i) = (mod(i - 1, c) + 1) / c: down to alpha_2 at the end of each cycle, then up at once.

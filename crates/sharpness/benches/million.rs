@@ -41,8 +41,11 @@ fn main() {
         });
     let memory = peak_memory();
     let began = Instant::now();
-    let minimizer =
-        Lbfgsb::default().iterations(iterations).value_tolerance(1e-12).gradient_tolerance(1e-8);
+    let minimizer = Lbfgsb::default()
+        .iterations(iterations)
+        .value_tolerance(1e-12)
+        .and_then(|settings| settings.gradient_tolerance(1e-8))
+        .expect("tolerances");
     let bounds = Bounds::new(&lower, &upper).expect("bounds in order");
     let report = minimizer.minimize(&f, bounds, &mut start).expect("a finite start");
     let seconds = began.elapsed().as_secs_f64();

@@ -1,11 +1,19 @@
 //! Noise tolerance: the radius at which the expected loss has risen by a chosen amount.
 //!
-//! Sought is a with Cbar_a(w) - C(w) = rise. At each radius the rise is sampled until it differs from
-//! the target by three standard errors (three and not two, for the test looks after every 64
-//! draws) or the draws are used up. Radii grow or shrink by factors of 2 until one is below and one
-//! above; then the bracket is halved (on the logarithm) until it is narrow, or until a radius cannot
-//! be told from the answer. All radii see the same draws. A perturbed loss that is not finite counts
-//! as above.
+//! Sought is a with Cbar_a(w) - C(w) = rise.
+//! 1. At each radius the rise is sampled until it differs from the target by three standard errors
+//!    (three and not two, for the test looks after every 64 draws) or the draws are used up. Draws that
+//!    were all alike, with an error of 0, decide only when they are used up. Radii grow or shrink by
+//!    factors of 2 until one is below and one above; then the bracket is halved (on the logarithm) until
+//!    it is narrow, or until a radius cannot be told from the answer. All radii see the same draws.
+//! 2. A rule that looks often stops at lucky draws, above all where the rise is skewed. So both ends
+//!    are measured again with all draws of another stream. If one is not confirmed, by three standard
+//!    errors, the search goes on near it, now with all draws at every radius.
+//!
+//! A perturbed loss that is not finite counts as above.
+//!
+//! What remains: where the loss rises in very few of the draws, all of them may miss it, and a radius
+//! counts as below that is above. Take more draws than one over the share of those that matter.
 //!
 //! It answers "which a should I take?", and is the sigma of PAC-Bayes sharpness.
 //!
@@ -13,7 +21,9 @@
 //! Jiang, Neyshabur et al. 2020, arXiv:1912.02178, appendix C (PAC-Bayes sharpness by bisection on
 //! the radius).
 
-use std::fmt;
+mod bracket;
+mod report;
+
 use std::ops::ControlFlow;
 
 use smoothout_tensor::{ParameterLayout, Perturbation};
@@ -23,6 +33,10 @@ use crate::sampling::BATCH;
 use crate::{
     Ending, ExpectedLoss, Objective, Observer, Perturbed, Progress, Sampling, SharpnessError, error,
 };
+
+pub use report::{ToleranceReport, Trial, Verdict};
+
+use bracket::{Bracket, Next};
 
 /// The measurement of the tolerance: settings, checked.
 ///
@@ -47,93 +61,6 @@ pub struct NoiseTolerance {
     seed: u64,
 }
 
-/// What one radius showed.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Trial {
-    /// The radius.
-    pub radius: f64,
-    /// The rise there; infinite if a perturbed loss was not finite.
-    pub rise: f64,
-    /// Its standard error.
-    pub standard_error: f64,
-    /// Which side of the target it is on.
-    pub verdict: Verdict,
-}
-
-/// On which side of the target a rise is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-pub enum Verdict {
-    /// Below, by three standard errors.
-    Below,
-    /// Above, by three standard errors.
-    Above,
-    /// The draws could not tell.
-    Undecided,
-}
-
-/// What [`NoiseTolerance::measure`] found.
-#[derive(Debug, Clone, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct ToleranceReport {
-    /// The answer, if there [is a bracket](Self::is_bracketed): the undecided radius in it, or its geometric
-    /// middle; else the radius that is undecided or would be next.
-    pub radius: f64,
-    /// The largest radius that was certainly below (0 if none was).
-    pub low: f64,
-    /// The smallest radius that was certainly above (infinite if none was).
-    pub high: f64,
-    /// The rise that was asked for.
-    pub target: f64,
-    /// Every radius that was tried, in order.
-    pub trials: Vec<Trial>,
-    /// Evaluations of the objective.
-    pub evaluations: usize,
-    /// The seed of the draws.
-    pub seed: u64,
-    /// What was perturbed, with `radius` as the radius.
-    pub perturbed: Perturbed,
-    /// `Done` for a narrow bracket or an undecided radius inside one; `Budget` if none was found: the rise
-    /// does not exist, or the draws could not tell on which side of it a radius is.
-    pub ending: Ending,
-}
-
-impl ToleranceReport {
-    /// Whether some radius was certainly below and some certainly above.
-    pub fn is_bracketed(&self) -> bool {
-        self.low > 0.0 && self.high.is_finite()
-    }
-}
-
-impl fmt::Display for ToleranceReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { target, radius, low, high, .. } = self;
-        if self.is_bracketed() {
-            write!(
-                f,
-                "the expectation rises by {target} at a radius of {radius:.4e} (surely between {low:.4e} and {high:.4e})"
-            )?;
-        } else {
-            let tried = self.trials.last().map_or(*radius, |trial| trial.radius);
-            write!(
-                f,
-                "no bracket was found for a rise of the expectation by {target}: {low:.4e} is surely below, {high:.4e} surely above, {tried:.4e} was tried last (more draws or another first guess may tell)"
-            )?;
-        }
-        write!(
-            f,
-            ": {}; {} radii, {} evaluations, seed {}{}",
-            self.perturbed,
-            self.trials.len(),
-            self.evaluations,
-            self.seed,
-            self.ending.remark()
-        )
-    }
-}
-
 /// Radii tried at most: 60 doublings span 18 orders of magnitude.
 const MOST_TRIALS: usize = 60;
 
@@ -142,7 +69,7 @@ const DECISIVE: f64 = 3.0;
 
 impl NoiseTolerance {
     /// The radius of `perturbation` is the first guess; within 2 %, at most 10 000 antithetic pairs a
-    /// radius, seed 0.
+    /// radius, seed 0. The two ends take all of them once more.
     ///
     /// # Errors
     /// If the first guess or the rise is not positive and finite.
@@ -191,7 +118,8 @@ impl NoiseTolerance {
     }
 
     /// [`measure`](Self::measure) with an observer, called after every 64 draws with the radius
-    /// under way and the width of the bracket so far. A radius that it interrupts is no trial.
+    /// under way and the width of the bracket so far (infinite while its ends are confirmed). A radius
+    /// that it interrupts is no trial.
     ///
     /// # Errors
     /// As [`measure`](Self::measure).
@@ -213,51 +141,56 @@ impl NoiseTolerance {
             perturbed: Perturbed::new(&self.perturbation, layout)?,
             ending: Ending::Budget,
         };
+        let (mut bracket, mut radius) = (Bracket::new(), report.radius);
+        // What the first part found, and its upper end, as long as it waits to be confirmed.
+        let (mut found, mut upper) = (None::<Bracket>, None);
         for _trial in 0..MOST_TRIALS {
             let mut stopped = false;
-            let (done, radius) = (report.evaluations, report.radius);
-            let uncertainty = report.high - report.low;
+            let (done, uncertainty) = (report.evaluations, bracket.high - bracket.low);
+            let stops = &mut |evaluations| {
+                let evaluations = done + evaluations;
+                stopped = Progress { evaluations, value: radius, uncertainty }.stops(observer);
+                stopped
+            };
+            let confirms = found.is_some();
             let (trial, evaluations) =
-                self.try_radius(radius, objective, layout, w, &mut |evaluations| {
-                    let evaluations = done + evaluations;
-                    stopped = Progress { evaluations, value: radius, uncertainty }.stops(observer);
-                    stopped
-                })?;
+                self.try_radius(radius, confirms, objective, layout, w, stops)?;
             report.evaluations += evaluations;
             if stopped {
                 report.ending = Ending::Stopped;
                 break;
             }
             report.trials.push(trial);
-            match trial.verdict {
-                Verdict::Below => report.low = report.low.max(trial.radius),
-                Verdict::Above => report.high = report.high.min(trial.radius),
-                Verdict::Undecided => {
-                    if report.is_bracketed() {
-                        report.ending = Ending::Done;
-                    }
+            bracket.take(radius, trial.verdict);
+            // There is another upper end already if the lower one has turned out to be above.
+            let again = upper.take().filter(|_| bracket.high.is_infinite());
+            radius = match again.map_or_else(|| bracket.next(self.precision), Next::Try) {
+                Next::Try(radius) => radius,
+                Next::Found if confirms => {
+                    report.ending = Ending::Done;
                     break;
                 }
-            }
-            report.radius = match (report.low, report.high) {
-                (0.0, high) => high / 2.0,
-                (low, high) if high.is_infinite() => 2.0 * low,
-                (low, high) => (low * high).sqrt(),
+                Next::Found => {
+                    upper = Some(bracket.high);
+                    let again = bracket.again(self.precision);
+                    found.insert(std::mem::replace(&mut bracket, again)).low // 2
+                }
+                Next::GiveUp => break,
             };
-            if report.high <= report.low * (1.0 + self.precision) {
-                report.ending = Ending::Done;
-                break;
-            }
         }
+        let known = found.filter(|_| report.ending == Ending::Stopped).unwrap_or(bracket);
+        (report.low, report.high) = (known.low, known.high);
+        report.radius = known.answer().unwrap_or(radius);
         report.perturbed.radius = report.radius;
         Ok(report)
     }
 
-    /// Samples at one radius until the rise is surely on one side, or `stops`, who is told the
-    /// evaluations so far, wants to.
+    /// Samples at one radius until the rise is on one side, or `stops`, who is told the evaluations so
+    /// far, wants to. What `confirms` takes all draws of a stream of its own.
     fn try_radius<O: Objective>(
         &self,
         radius: f64,
+        confirms: bool,
         objective: &O,
         layout: &ParameterLayout,
         w: &[O::Real],
@@ -272,11 +205,12 @@ impl NoiseTolerance {
         let sampled = ExpectedLoss::new(perturbation)
             .sampling(Sampling::Antithetic)
             .draws(self.draws)?
-            .seed(self.seed)
+            .seed(if confirms { !self.seed } else { self.seed })
             .measure_observed(objective, layout, w, &mut |progress| {
                 seen = progress.evaluations;
                 let stopped = stops(seen);
-                if stopped || decisive(progress.value, progress.uncertainty) {
+                let early = !confirms && progress.uncertainty > 0.0;
+                if stopped || early && decisive(progress.value, progress.uncertainty) {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())

@@ -71,11 +71,14 @@ pub(crate) fn norm<R: Real>(a: &[R]) -> f64 {
 
 /// The largest |a_i|; NaN if there is one.
 pub(crate) fn norm_inf<R: Real>(a: &[R]) -> f64 {
+    largest(a.len(), |i| a[i].as_f64())
+}
+
+/// The largest |`value`| of the indices `0..len`; NaN if there is one.
+pub(crate) fn largest(len: usize, value: impl Fn(usize) -> f64 + Sync) -> f64 {
     let largest = |a: f64, b: f64| if a.is_nan() || a > b { a } else { b };
-    let piece = |range: Range<usize>| {
-        a[range].iter().fold(0.0, |most, value| largest(value.as_f64().abs(), most))
-    };
-    reduce(0..a.len(), &piece, &largest)
+    let piece = |range: Range<usize>| range.fold(0.0, |most, i| largest(value(i).abs(), most));
+    reduce(0..len, &piece, &largest)
 }
 
 /// Writes `out_i = f(i, out_i)` for each index, in parallel.

@@ -28,7 +28,9 @@ fn solve(problem: &Problem, start: &[f64]) -> (LbfgsbReport, f64) {
     let mut x = start.to_vec();
     let report = Lbfgsb::default()
         .value_tolerance(1e-12)
+        .unwrap()
         .gradient_tolerance(1e-8)
+        .unwrap()
         .minimize(&f, Bounds::new(lower, upper).unwrap(), &mut x)
         .unwrap();
     assert_eq!(outside.into_inner(), 0, "evaluations outside the box");

@@ -16,7 +16,7 @@ use smoothout_tensor::{Geometry, ParameterLayout, Perturbation, Real, Selection}
 use crate::observer::{unobserved, watched};
 use crate::{
     Ball, Differentiable, Ending, Estimate, ExpectedLoss, Keskar, Observer, Progress, Scaling,
-    SharpnessError, WorstCase, error,
+    SharpnessError, WorstCase, check_value, error,
 };
 
 pub use report::{AuditReport, AuditRow, Audited};
@@ -181,51 +181,65 @@ impl Audit {
             ending: Ending::Done,
         };
         report.ending = watched(MEASURES.len(), observer, |k| {
-            let measure = MEASURES[k];
-            let (before, first) = self.at(measure, objective, layout, w)?;
-            let (after, second) = self.at(measure, objective, layout, rescaled)?;
-            report.rows.push(AuditRow { measure, before, after });
-            report.evaluations += first + second;
+            let (row, evaluations) = self.row(MEASURES[k], objective, layout, [w, rescaled])?;
+            report.rows.push(row);
+            report.evaluations += evaluations;
             let (evaluations, value) = (report.evaluations, report.largest_move());
             Ok(Progress { evaluations, value, uncertainty: f64::NAN })
         })?;
         Ok(report)
     }
 
-    /// One measure at w, and the evaluations it took.
-    fn at<O: Differentiable>(
+    /// One measure at both weight vectors, and the evaluations it took.
+    fn row<O: Differentiable>(
         &self,
         measure: Audited,
         objective: &O,
         layout: &ParameterLayout,
-        w: &[O::Real],
-    ) -> Result<(Estimate, usize), SharpnessError> {
-        let exact = |value| Estimate { value, standard_error: 0.0, samples: 1 };
-        let selection = self.selection.clone();
-        let rise = |geometry, selection| -> Result<_, SharpnessError> {
-            let perturbation = Perturbation::new(geometry, self.radius)?.selection(selection);
+        [w, rescaled]: [&[O::Real]; 2],
+    ) -> Result<(AuditRow, usize), SharpnessError> {
+        let rise = |geometry| -> Result<_, SharpnessError> {
+            let perturbation = Perturbation::new(geometry, self.radius)?;
+            let perturbation = perturbation.selection(self.selection.clone());
             let settings = ExpectedLoss::new(perturbation).draws(self.draws)?.seed(self.seed);
-            let report = settings.measure(objective, layout, w)?;
-            Ok((report.rise, report.evaluations))
+            let found = settings.compare(objective, layout, rescaled, w)?;
+            let before = found.second.shifted(-check_value(objective, w)?);
+            let after = found.first.shifted(-check_value(objective, rescaled)?);
+            let difference = found.rise_difference;
+            Ok((AuditRow { measure, before, after, difference }, found.evaluations))
         };
-        let worst = |scaling, selection| -> Result<_, SharpnessError> {
-            let settings = WorstCase::new(Ball::L2, self.radius)?.scaling(scaling);
-            let settings = settings.selection(selection).seed(self.seed);
-            let report = settings.measure(objective, layout, w)?;
-            Ok((exact(report.rise), report.evaluations))
+        let scaling = match measure {
+            Audited::AbsoluteRise => return rise(Geometry::Absolute),
+            Audited::ElementwiseRise => return rise(Geometry::Elementwise),
+            Audited::FilterRise => return rise(Geometry::Filter),
+            Audited::Keskar => None,
+            Audited::Sam => Some(Scaling::Plain),
+            Audited::Asam => Some(Scaling::Elementwise),
         };
-        match measure {
-            Audited::AbsoluteRise => rise(Geometry::Absolute, selection),
-            Audited::ElementwiseRise => rise(Geometry::Elementwise, selection),
-            Audited::FilterRise => rise(Geometry::Filter, selection),
-            Audited::Keskar => {
-                let settings = Keskar::new(self.epsilon)?.selection(selection).seed(self.seed);
-                let report = settings.measure(objective, layout, w)?;
-                Ok((exact(report.sharpness), report.evaluations))
-            }
-            Audited::Sam => worst(Scaling::Plain, selection),
-            Audited::Asam => worst(Scaling::Elementwise, selection),
-        }
+        let (before, first) = self.searched(scaling, objective, layout, w)?;
+        let (after, second) = self.searched(scaling, objective, layout, rescaled)?;
+        let exact = |value| Estimate { value, standard_error: 0.0, samples: 1 };
+        let [before, after, difference] = [before, after, after - before].map(exact);
+        Ok((AuditRow { measure, before, after, difference }, first + second))
+    }
+
+    /// The rise in a ball of this scaling, or Keskar's sharpness, at w; and the evaluations it took.
+    fn searched<O: Differentiable>(
+        &self,
+        scaling: Option<Scaling>,
+        objective: &O,
+        layout: &ParameterLayout,
+        w: &[O::Real],
+    ) -> Result<(f64, usize), SharpnessError> {
+        let selection = self.selection.clone();
+        let Some(scaling) = scaling else {
+            let settings = Keskar::new(self.epsilon)?.selection(selection).seed(self.seed);
+            let report = settings.measure(objective, layout, w)?;
+            return Ok((report.sharpness, report.evaluations));
+        };
+        let settings = WorstCase::new(Ball::L2, self.radius)?.scaling(scaling);
+        let report = settings.selection(selection).seed(self.seed).measure(objective, layout, w)?;
+        Ok((report.rise, report.evaluations))
     }
 }
 

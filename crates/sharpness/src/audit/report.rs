@@ -48,6 +48,9 @@ pub struct AuditRow {
     pub before: Estimate,
     /// At the rescaled w.
     pub after: Estimate,
+    /// `after` - `before`. Both are sampled with the same draws, so that its standard error is that of
+    /// the pairs.
+    pub difference: Estimate,
 }
 
 impl AuditRow {
@@ -58,10 +61,13 @@ impl AuditRow {
 
     /// True if the values differ by more than 5 % and by more than three standard errors.
     pub fn moved(&self) -> bool {
-        let difference = (self.after.value - self.before.value).abs();
+        self.differs() && self.difference.value.abs() > 3.0 * self.difference.standard_error
+    }
+
+    /// By more than 5 %.
+    fn differs(&self) -> bool {
         let size = self.after.value.abs().max(self.before.value.abs());
-        let error = self.before.standard_error.hypot(self.after.standard_error);
-        difference > 0.05 * size && difference > 3.0 * error
+        self.difference.value.abs() > 0.05 * size
     }
 }
 
@@ -105,7 +111,11 @@ impl fmt::Display for AuditReport {
             self.loss, self.rescaled_loss, self.radius, self.epsilon, self.evaluations, self.seed
         )?;
         self.rows.iter().try_for_each(|row| {
-            let verdict = if row.moved() { "moved" } else { "kept" };
+            let verdict = match (row.moved(), row.differs()) {
+                (true, _) => "moved",
+                (false, true) => "not shown to move",
+                (false, false) => "kept",
+            };
             write!(
                 f,
                 "\n  {:<48} {:>13.6e} -> {:>13.6e}  x {:<8.3} {verdict}",

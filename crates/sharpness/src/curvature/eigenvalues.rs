@@ -109,10 +109,13 @@ impl Eigenvalues {
         Ok(Self { largest, smallest, tolerance, steps, selection: Selection::all(), seed })
     }
 
-    /// Another relative residual.
-    #[must_use]
-    pub fn tolerance(self, tolerance: f64) -> Self {
-        Self { tolerance, ..self }
+    /// Another relative residual; 0 takes all steps, short of an exact zero.
+    ///
+    /// # Errors
+    /// If it is negative or NaN.
+    pub fn tolerance(self, tolerance: f64) -> Result<Self, SharpnessError> {
+        error::setting("the tolerance", tolerance, tolerance >= 0.0, "0 or more")?;
+        Ok(Self { tolerance, ..self })
     }
 
     /// At most so many steps.

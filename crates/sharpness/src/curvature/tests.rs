@@ -2,7 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use smoothout_tensor::{BlockKind, ParameterLayout, Real, Selection};
+use smoothout_tensor::{
+    BlockKind, ParameterLayout, Purpose, Real, Selection, StreamKey, fill_gaussian,
+};
 
 use super::*;
 use crate::{Ending, Estimate, FiniteDifferenceHvp, FnObjective, Progress, TwiceDifferentiable};
@@ -39,7 +41,7 @@ fn dense(d: &[f64], u: &[f64]) -> Vec<f64> {
 fn eigenvalues_of_a_dense_matrix() {
     let (d, u, f) = hessian::<f64>(60);
     let (exact, _) = crate::dense::symmetric_eigen(&dense(&d, &u), 60);
-    let settings = Eigenvalues::new(3, 2).unwrap().tolerance(1e-9);
+    let settings = Eigenvalues::new(3, 2).unwrap().tolerance(1e-9).unwrap();
     let report = settings.measure(&f, &ParameterLayout::flat(60), &[0.0; 60]).unwrap();
     assert_eq!(report.ending, Ending::Done);
     for (rank, ritz) in report.largest.iter().enumerate() {
@@ -52,6 +54,7 @@ fn eigenvalues_of_a_dense_matrix() {
     let report = Eigenvalues::new(1, 1)
         .unwrap()
         .tolerance(1e-5)
+        .unwrap()
         .measure(&narrow, &ParameterLayout::flat(60), &[0.0; 60])
         .unwrap();
     assert!((report.largest[0].value - exact[59]).abs() < 1e-4 * exact[59], "{report}");
@@ -76,7 +79,7 @@ fn multiplicities_are_found() {
 fn a_budget_that_is_too_small_is_named_and_the_residual_is_honest() {
     let (d, u, f) = hessian::<f64>(60);
     let (exact, _) = crate::dense::symmetric_eigen(&dense(&d, &u), 60);
-    let settings = Eigenvalues::new(1, 1).unwrap().tolerance(1e-14).steps(8).unwrap();
+    let settings = Eigenvalues::new(1, 1).unwrap().tolerance(1e-14).unwrap().steps(8).unwrap();
     let report = settings.measure(&f, &ParameterLayout::flat(60), &[0.0; 60]).unwrap();
     assert_eq!(report.ending, Ending::Budget);
     let near = |ritz: &Ritz| exact.iter().any(|e| (e - ritz.value).abs() <= ritz.residual + 1e-12);
@@ -306,7 +309,7 @@ fn densities_see_the_selected_block() {
 #[test]
 fn an_observer_stops_the_eigenvalues() {
     let (_, _, f) = hessian::<f64>(60);
-    let settings = Eigenvalues::new(1, 1).unwrap().tolerance(1e-14);
+    let settings = Eigenvalues::new(1, 1).unwrap().tolerance(1e-14).unwrap();
     let mut seen = Vec::new();
     let (report, vectors) = settings
         .measure_vectors(&f, &ParameterLayout::flat(60), &[0.0; 60], &mut |progress| {
@@ -326,7 +329,7 @@ fn it_ends_at_the_first_look_that_meets_the_tolerance() {
     let (exact, _) = crate::dense::symmetric_eigen(&dense(&d, &u), 120);
     let (size, mut unmet) = (exact[119].max(-exact[0]), 0);
     for (largest, smallest, tolerance) in [(2, 0, 1e-3), (0, 2, 3e-3), (1, 1, 1e-3)] {
-        let settings = Eigenvalues::new(largest, smallest).unwrap().tolerance(tolerance);
+        let settings = Eigenvalues::new(largest, smallest).unwrap().tolerance(tolerance).unwrap();
         let mut looks = Vec::new();
         let (report, _) = settings
             .measure_vectors(&f, &ParameterLayout::flat(120), &[0.0; 120], &mut |progress| {
@@ -361,6 +364,8 @@ fn one_step_is_not_enough_for_a_value_and_all_steps_are() {
     assert_eq!(ending(Eigenvalues::new(1, 0).unwrap().steps(2).unwrap()), Ending::Done);
     assert_eq!(ending(Eigenvalues::new(3, 0).unwrap()), Ending::Done);
     assert!(Eigenvalues::new(1, 0).unwrap().steps(0).is_err());
+    let tolerance = |tolerance| Eigenvalues::new(1, 0).unwrap().tolerance(tolerance);
+    assert!(tolerance(-1e-9).is_err() && tolerance(f64::NAN).is_err() && tolerance(0.0).is_ok());
 }
 
 /// One eigenvalue beside zeros, however large or small it is: each fresh start finds rounding alone.
@@ -380,6 +385,35 @@ fn the_scale_does_not_matter() {
     }
 }
 
+/// Least squares with 20 examples and 200 parameters, H = A'A: 180 eigenvalues are 0 and none is
+/// negative, though the Ritz values of the zeros have either sign; a small negative one is seen.
+#[test]
+fn rounded_zeros_are_not_negative() {
+    fn check<R: Real>(negative: f64) {
+        let mut a = vec![R::zero(); 20 * 200];
+        fill_gaussian(StreamKey::new(1, Purpose::Data), &mut a);
+        let f = FnObjective::new(201, |_: &[R]| 0.0).with_hessian(|_w, v: &[R], out: &mut [R]| {
+            out.fill(R::zero());
+            out[200] = R::from_f64(negative) * v[200];
+            for row in a.chunks(200) {
+                let along = crate::vector::dot(row, &v[..200]);
+                out.iter_mut().zip(row).for_each(|(out, &a)| *out += R::from_f64(along) * a);
+            }
+        });
+        let spectrum = Spectrum::new(10, 60).unwrap();
+        let report = spectrum.measure(&f, &ParameterLayout::flat(201), &[R::zero(); 201]).unwrap();
+        let (share, rounded) = (report.share_negative(), report.share_below(0.0));
+        let expected = if negative < 0.0 { 1.0 / 201.0 } else { 0.0 };
+        assert!(rounded.value > 0.05, "{report}");
+        assert!((share.value - expected).abs() <= 4.0 * share.standard_error, "{report}");
+        assert!(report.to_string().contains("below -"), "{report}");
+    }
+    for negative in [0.0, -2.0] {
+        check::<f32>(negative);
+        check::<f64>(negative);
+    }
+}
+
 /// A node at x is not below x; the density is the sum of the Gaussians.
 #[test]
 fn a_spectrum_is_read_as_it_says() {
@@ -389,6 +423,7 @@ fn a_spectrum_is_read_as_it_says() {
             vec![node(1.0, 0.25), node(2.0, 0.75)],
             vec![node(1.0, 0.75), node(2.0, 0.25)],
         ],
+        zero: 1.5,
         evaluations: 4,
         seed: 0,
         selection: Selection::all(),
@@ -396,6 +431,7 @@ fn a_spectrum_is_read_as_it_says() {
         ending: Ending::Done,
     };
     assert_eq!([1.0, 1.5, 2.0, 2.5].map(|x| report.share_below(x).value), [0.0, 0.5, 0.5, 1.0]);
+    assert_eq!(report.share_negative().value, report.share_below(-1.5).value);
     let gaussian = |z: f64| (-z * z / 2.0).exp() / (0.5 * (2.0 * std::f64::consts::PI).sqrt());
     let expected = 0.5 * (gaussian(0.2 / 0.5) + gaussian(-0.8 / 0.5));
     let density = report.density(1.2, 0.5);

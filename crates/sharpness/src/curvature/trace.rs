@@ -73,7 +73,9 @@ impl Default for Trace {
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TraceReport {
-    /// tr H.
+    /// tr H. Of Hutch++ the standard error is that of the probes alone: the rounding of the part that is
+    /// known, u times its size for each column or so, is not in it, and may be the larger of the two in
+    /// f32.
     pub trace: Estimate,
     /// The estimator.
     pub estimator: TraceEstimator,

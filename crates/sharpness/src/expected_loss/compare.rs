@@ -97,8 +97,10 @@ impl ExpectedLoss {
         error::same_length("the layout", layout.len(), objective.dimension())?;
         self.perturbation.selected().count(layout)?;
         let clean = check_value(objective, w_a)? - check_value(objective, w_b)?;
+        self.check_radius(layout, w_a)?;
+        self.check_radius(layout, w_b)?;
         let mut pool = Pool::of_points(objective);
-        let draw = Draw::new(self, layout);
+        let draw = Draw::new(self, layout)?;
         let [mut first, mut second, mut difference] = [Moments::default(); 3];
         let mut values_b = [0.0; BATCH];
         let ending = self.budget.sample(observer, 2 * draw.evaluations(), |start, out| {

@@ -110,9 +110,10 @@ impl ExpectedLoss {
         error::same_length("the layout", layout.len(), objective.dimension())?;
         error::same_length("the gradient", gradient.len(), objective.dimension())?;
         check_gradient(objective, w)?;
+        self.check_radius(layout, w)?;
         let perturbed = Perturbed::new(&self.perturbation, layout)?;
         let mut pool = Pool::of_vectors(objective);
-        let draw = Draw::new(self, layout);
+        let draw = Draw::new(self, layout)?;
         let points = draw.evaluations();
         let (mut values, mut largest) = (Moments::default(), 0.0_f64);
         // Squared distances from the first draw's gradient: those from zero would lose a small spread about

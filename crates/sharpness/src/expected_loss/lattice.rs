@@ -26,9 +26,9 @@ pub(super) struct Lattice {
 const PIECE: usize = 512;
 
 impl Lattice {
-    /// The largest prime number of points not above `points` (at least 2).
+    /// The largest prime number of points not above `points`, which is at least 2.
     pub(super) fn new(points: usize, seed: u64, law: Distribution) -> Self {
-        let prime = (2..=points.max(2) as u64).rev().find(|&n| is_prime(n)).unwrap_or(2);
+        let prime = (2..=points as u64).rev().find(|&n| is_prime(n)).unwrap_or(2);
         Self { points: prime, key: StreamKey::new(seed, Purpose::Measurement).step(1), law }
     }
 

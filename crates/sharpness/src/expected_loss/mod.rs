@@ -26,12 +26,13 @@ mod stationary;
 
 use std::fmt;
 
-use smoothout_tensor::{ParameterLayout, Perturbation, PerturbationKey};
+use smoothout_tensor::{Geometry, ParameterLayout, Perturbation, PerturbationKey, Real};
 
 use crate::estimate::Moments;
 use crate::observer::unobserved;
 use crate::pool::{Pool, Slot};
 use crate::sampling::Budget;
+use crate::selected::Selected;
 use crate::{Ending, Estimate, Objective, Observer, Perturbed, SharpnessError, check_value, error};
 
 pub use compare::Comparison;
@@ -53,7 +54,7 @@ pub enum Sampling {
     Antithetic,
     /// Lattices of (about) `points` points, each with its own random generator and shift.
     QuasiRandom {
-        /// Points a lattice; rounded down to a prime.
+        /// Points a lattice, at least 2; rounded down to a prime, and so in a report.
         points: usize,
     },
 }
@@ -167,8 +168,9 @@ impl ExpectedLoss {
     /// The expected loss at w.
     ///
     /// # Errors
-    /// If lengths differ, nothing is selected, the objective is not deterministic, or a loss is not
-    /// finite.
+    /// If lengths differ, nothing is selected, the objective is not deterministic, a loss is not finite,
+    /// a lattice has fewer than 2 points, or an absolute radius is so small that rounding leaves every
+    /// weight where it is.
     pub fn measure<O: Objective>(
         &self,
         objective: &O,
@@ -191,9 +193,10 @@ impl ExpectedLoss {
     ) -> Result<ExpectedLossReport, SharpnessError> {
         error::same_length("the layout", layout.len(), objective.dimension())?;
         let loss = check_value(objective, w)?;
+        self.check_radius(layout, w)?;
         let perturbed = Perturbed::new(&self.perturbation, layout)?;
         let mut pool = Pool::of_points(objective);
-        let draw = Draw::new(self, layout);
+        let draw = Draw::new(self, layout)?;
         let mut moments = Moments::default();
         let ending = self.budget.sample(observer, draw.evaluations(), |first, out| {
             pool.values(first, out, &|objective, j, slot| draw.value(objective, w, j, slot));
@@ -207,12 +210,31 @@ impl ExpectedLoss {
             loss,
             expected,
             rise: expected.shifted(-loss),
-            sampling: self.sampling,
+            sampling: draw.sampling(),
             seed: self.seed,
             evaluations: expected.samples * draw.evaluations(),
             perturbed,
             ending,
         })
+    }
+
+    /// Refuses an absolute radius that moves no weight (those that are 0 always move): the rise would be 0
+    /// with an error of 0, and say nothing.
+    fn check_radius<R: Real>(
+        &self,
+        layout: &ParameterLayout,
+        w: &[R],
+    ) -> Result<(), SharpnessError> {
+        let (radius, a) = (self.perturbation.radius(), R::from_f64(self.perturbation.radius()));
+        if radius == 0.0 || self.perturbation.geometry() != Geometry::Absolute {
+            return Ok(());
+        }
+        let selected = Selected::new(self.perturbation.selected(), layout)?;
+        let weights = selected.ranges().flatten().map(|i| w[i]);
+        let mut weights = weights.filter(|&w| w != R::zero() || a == R::zero()).peekable();
+        let rounded = weights.peek().is_some() && weights.all(|w| w + a == w && w - a == w);
+        let expected = "large enough to move a weight in the precision of w";
+        error::setting("the radius", radius, !rounded, expected)
     }
 }
 
@@ -231,19 +253,33 @@ enum Kind {
 }
 
 impl<'a> Draw<'a> {
-    fn new(settings: &'a ExpectedLoss, layout: &'a ParameterLayout) -> Self {
+    fn new(
+        settings: &'a ExpectedLoss,
+        layout: &'a ParameterLayout,
+    ) -> Result<Self, SharpnessError> {
         let kind = match settings.sampling {
             Sampling::Plain => Kind::Plain,
             Sampling::Antithetic => Kind::Antithetic,
             Sampling::QuasiRandom { points } => {
+                let setting = "the number of points of a lattice";
+                error::setting(setting, points as f64, points >= 2, "at least 2")?;
                 Kind::Lattice(Lattice::new(points, settings.seed, settings.perturbation.law()))
             }
         };
-        Self {
+        Ok(Self {
             perturbation: &settings.perturbation,
             layout,
             key: PerturbationKey::measurement(settings.seed),
             kind,
+        })
+    }
+
+    /// How it draws, with the points that a lattice has.
+    fn sampling(&self) -> Sampling {
+        match &self.kind {
+            Kind::Plain => Sampling::Plain,
+            Kind::Antithetic => Sampling::Antithetic,
+            Kind::Lattice(lattice) => Sampling::QuasiRandom { points: lattice.points() },
         }
     }
 
@@ -257,7 +293,7 @@ impl<'a> Draw<'a> {
     }
 
     /// Writes w + theta of point `point` of draw j.
-    fn place<R: smoothout_tensor::Real>(&self, w: &[R], j: usize, point: usize, out: &mut [R]) {
+    fn place<R: Real>(&self, w: &[R], j: usize, point: usize, out: &mut [R]) {
         match &self.kind {
             Kind::Lattice(lattice) => {
                 lattice.fill(j as u64, point as u64, out);

@@ -391,3 +391,50 @@ fn wrong_settings_are_errors() {
     let error = settings.measure(&pole, &ParameterLayout::flat(1), &[0.0]).unwrap_err();
     assert!(matches!(error, SharpnessError::NotFinite { .. }), "{error}");
 }
+
+/// Next to 100 the numbers of f32 are 7.6e-6 apart: a smaller perturbation is rounded away, and the
+/// rise would be 0 without an error. Weights that are 0 do not excuse it; one that moves does.
+#[test]
+fn a_radius_that_rounding_swallows_is_refused() {
+    let value = |w: &[f32]| w.iter().map(|w| 1e12 * (f64::from(*w) - 100.0).powi(2)).sum();
+    let f = FnObjective::new(3, value).with_gradient(move |w: &[f32], g: &mut [f32]| {
+        g.iter_mut().zip(w).for_each(|(g, w)| *g = 2e12 * (w - 100.0));
+        value(w)
+    });
+    let layout = ParameterLayout::flat(3);
+    let measure = |radius, w: [f32; 3]| {
+        ExpectedLoss::new(absolute(radius)).draws(10).unwrap().measure(&f, &layout, &w)
+    };
+    for w in [[100.0; 3], [100.0, 0.0, -100.0]] {
+        let error = measure(3e-6, w).unwrap_err().to_string();
+        assert!(error.contains("the radius") && error.contains("precision of w"), "{error}");
+    }
+    assert!(measure(6e-6, [100.0; 3]).unwrap().rise.value > 0.0);
+    assert!(measure(3e-6, [100.0, 1.0, 100.0]).is_ok() && measure(3e-6, [0.0; 3]).is_ok());
+    assert_eq!(measure(0.0, [100.0; 3]).unwrap().rise.value, 0.0);
+    let settings = ExpectedLoss::new(absolute(3e-6)).draws(10).unwrap();
+    assert!(settings.compare(&f, &layout, &[1.0; 3], &[100.0; 3]).is_err());
+    assert!(settings.gradient(&f, &layout, &[100.0; 3], &mut [0.0; 3]).is_err());
+    let filter = Perturbation::new(Geometry::Filter, 3e-8).unwrap();
+    assert!(ExpectedLoss::new(filter).draws(10).unwrap().measure(&f, &layout, &[100.0; 3]).is_ok());
+}
+
+/// A lattice has at least 2 points, and a report says how many it had.
+#[test]
+fn a_report_says_the_points_of_its_lattices() {
+    let f = FnObjective::new(1, |w: &[f64]| w[0] * w[0]);
+    let measure = |points| {
+        let lattice = Sampling::QuasiRandom { points };
+        let settings = ExpectedLoss::new(absolute(0.1)).sampling(lattice).draws(3).unwrap();
+        settings.measure(&f, &ParameterLayout::flat(1), &[0.0])
+    };
+    for points in [0, 1] {
+        let error = measure(points).unwrap_err().to_string();
+        assert!(error.contains("at least 2"), "{error}");
+    }
+    for (points, used) in [(2, 2), (30, 29)] {
+        let report = measure(points).unwrap();
+        assert_eq!(report.sampling, Sampling::QuasiRandom { points: used });
+        assert_eq!(report.evaluations, 3 * used);
+    }
+}

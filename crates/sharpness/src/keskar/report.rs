@@ -18,7 +18,7 @@ pub struct KeskarSearch {
     pub sharpness: f64,
     /// max |P(z - g) - z|: 0 where the KKT conditions hold.
     pub projected_gradient: f64,
-    /// The share of the coordinates at a bound.
+    /// The share of the coordinates at a bound, of those that may move.
     pub share_at_bound: f64,
     /// Iterations.
     pub iterations: usize,

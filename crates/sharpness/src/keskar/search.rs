@@ -28,8 +28,8 @@ impl Keskar {
         let minimizer = Lbfgsb::default()
             .pairs((iterations.max(2) - 1).min(10))?
             .iterations(iterations)
-            .gradient_tolerance(1e-6 * self.epsilon)
-            .value_tolerance(1e-12);
+            .gradient_tolerance(1e-6 * self.epsilon)?
+            .value_tolerance(1e-12)?;
         let phi = |maximum: f64| 100.0 * (maximum - loss) / (1.0 + loss);
         let (mut maximum, mut evaluations, mut ending) = (loss, 0, Ending::Done);
         let mut searches = Vec::with_capacity(self.starts.len());

@@ -15,12 +15,14 @@ impl<'a, R: Real> Bounds<'a, R> {
     /// Bounds from two slices; `-inf` and `inf` mean none.
     ///
     /// # Errors
-    /// If the lengths differ, or a lower bound is NaN or above its upper bound.
+    /// If the lengths differ, or no finite value lies between: a bound is NaN, a lower bound is above its
+    /// upper bound or `inf`, or an upper bound is `-inf`.
     pub fn new(lower: &'a [R], upper: &'a [R]) -> Result<Self, SharpnessError> {
         error::same_length("the upper bounds", upper.len(), lower.len())?;
         for (l, u) in lower.iter().zip(upper) {
-            let expected = "at most its upper bound";
-            error::setting("a lower bound", l.as_f64(), l <= u, expected)?;
+            let expected = "at most its upper bound, with a finite value between them";
+            let allowed = l <= u && *l < R::infinity() && *u > R::neg_infinity();
+            error::setting("a lower bound", l.as_f64(), allowed, expected)?;
         }
         Ok(Self { lower, upper })
     }
@@ -48,6 +50,11 @@ impl<'a, R: Real> Bounds<'a, R> {
     /// True if the value is at a bound.
     pub(super) fn meets(&self, i: usize, value: R) -> bool {
         value == self.lower[i] || value == self.upper[i]
+    }
+
+    /// True if the variable may move: l_i < u_i.
+    pub(super) fn leaves_room(&self, i: usize) -> bool {
+        self.lower[i] < self.upper[i]
     }
 
     /// (some variable has a bound, all variables have both).

@@ -31,7 +31,7 @@ use std::fmt;
 use smoothout_tensor::Real;
 
 use crate::observer::unobserved;
-use crate::vector::{dot, reduce, sum, update, zeros};
+use crate::vector::{dot, largest, reduce, sum, update, zeros};
 use crate::{Differentiable, Observer, Progress, SharpnessError, error};
 
 pub use bounds::Bounds;
@@ -122,7 +122,7 @@ pub struct LbfgsbReport {
     pub value: f64,
     /// max_i |P(x - g) - x|_i at the end.
     pub projected_gradient: f64,
-    /// The share of the variables at a bound.
+    /// The share of the variables at a bound, of those with l_i < u_i; 0 if there are none.
     pub share_at_bound: f64,
     /// Steps taken.
     pub iterations: usize,
@@ -162,15 +162,23 @@ impl Lbfgsb {
     }
 
     /// Ends when max_i |P(x - g) - x|_i is at most this; 0 never does short of an exact zero.
-    #[must_use]
-    pub fn gradient_tolerance(self, gradient_tolerance: f64) -> Self {
-        Self { gradient_tolerance, ..self }
+    ///
+    /// # Errors
+    /// If it is negative or NaN.
+    pub fn gradient_tolerance(self, gradient_tolerance: f64) -> Result<Self, SharpnessError> {
+        let allowed = gradient_tolerance >= 0.0;
+        error::setting("the gradient tolerance", gradient_tolerance, allowed, "0 or more")?;
+        Ok(Self { gradient_tolerance, ..self })
     }
 
     /// Ends when an iteration lowers the value by at most this times max(|f|, 1).
-    #[must_use]
-    pub fn value_tolerance(self, value_tolerance: f64) -> Self {
-        Self { value_tolerance, ..self }
+    ///
+    /// # Errors
+    /// If it is negative or NaN.
+    pub fn value_tolerance(self, value_tolerance: f64) -> Result<Self, SharpnessError> {
+        let allowed = value_tolerance >= 0.0;
+        error::setting("the value tolerance", value_tolerance, allowed, "0 or more")?;
+        Ok(Self { value_tolerance, ..self })
     }
 
     /// The most iterations.
@@ -188,7 +196,7 @@ impl Lbfgsb {
     /// Minimises from `x`, which is first projected into the box, and leaves the end point there.
     ///
     /// # Errors
-    /// If lengths differ, or the value at the start is not finite.
+    /// If lengths differ, or the value or the gradient at the start is not finite.
     pub fn minimize<O: Differentiable>(
         &self,
         objective: &O,
@@ -224,6 +232,7 @@ impl Lbfgsb {
             error::finite("the loss", objective.value_and_gradient(x, &mut g, scratch))?;
         let (mut evaluations, mut iterations) = (1, 0);
         let mut projected = projected_gradient(bounds, x, &g);
+        error::finite("the projected gradient at the start", projected)?;
         let status = 'ended: {
             if projected <= self.gradient_tolerance {
                 break 'ended Status::ProjectedGradient;
@@ -333,11 +342,14 @@ impl Lbfgsb {
                 }
             }
         };
-        let at_bound = sum(n, |range| range.filter(|&i| bounds.meets(i, x[i])).count() as f64);
+        let count = |is: &(dyn Fn(usize) -> bool + Sync)| {
+            sum(n, |range| range.filter(|&i| bounds.leaves_room(i) && is(i)).count() as f64)
+        };
+        let (at_bound, free) = (count(&|i| bounds.meets(i, x[i])), count(&|_| true));
         Ok(LbfgsbReport {
             value,
             projected_gradient: projected,
-            share_at_bound: at_bound / n as f64,
+            share_at_bound: if free > 0.0 { at_bound / free } else { 0.0 },
             iterations,
             evaluations,
             status,
@@ -345,12 +357,15 @@ impl Lbfgsb {
     }
 }
 
-/// max_i |P(x - g) - x|_i: zero exactly where the KKT conditions hold.
+/// max_i |P(x - g) - x|_i: zero exactly where the KKT conditions hold, NaN if a slope is.
+///
+/// Each is the smaller of |g_i| and the room on the way, in f64: x - g would round away a slope below
+/// the distance from x to the next number of its precision.
 fn projected_gradient<R: Real>(bounds: Bounds<'_, R>, x: &[R], g: &[R]) -> f64 {
-    let piece = |range: std::ops::Range<usize>| {
-        range.map(|i| (bounds.clamp(i, x[i] - g[i]) - x[i]).abs().as_f64()).fold(0.0, f64::max)
-    };
-    reduce(0..x.len(), &piece, &f64::max)
+    largest(x.len(), |i| {
+        let (slope, room) = (g[i].as_f64(), bounds.toward(i, -g[i]).as_f64() - x[i].as_f64());
+        if slope.abs() > room.abs() { room } else { slope }
+    })
 }
 
 #[cfg(test)]

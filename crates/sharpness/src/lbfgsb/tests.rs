@@ -30,8 +30,11 @@ fn the_projection_is_found_from_outside_and_in_both_precisions() {
             let (lower, upper) = (vec![R::from_f64(-1.0); n], vec![R::from_f64(0.9); n]);
             let mut x = vec![R::from_f64(5.0); n];
             let bounds = Bounds::new(&lower, &upper).unwrap();
-            let report =
-                Lbfgsb::default().value_tolerance(0.0).minimize(&f, bounds, &mut x).unwrap();
+            let report = Lbfgsb::default()
+                .value_tolerance(0.0)
+                .unwrap()
+                .minimize(&f, bounds, &mut x)
+                .unwrap();
             for (i, x) in x.iter().enumerate() {
                 let c = ((i * 53 % 17) as f64 - 8.0) / 4.0;
                 assert!(
@@ -181,10 +184,55 @@ fn a_line_without_a_step_costs_the_pairs_alone() {
         settings.minimize(&f, bounds, &mut [9.0; 60]).unwrap()
     };
     const FAILS: usize = 6;
-    let report = run(Lbfgsb::default().value_tolerance(0.0));
+    let report = run(Lbfgsb::default().value_tolerance(0.0).unwrap());
     assert_eq!(report.status, Status::ProjectedGradient, "{report}");
     let report = run(Lbfgsb::default().evaluations(10));
     assert_eq!((report.status, report.evaluations), (Status::Evaluations, FAILS + 20), "{report}");
+}
+
+/// Variables that may not move are at no bound; where none may, the share is 0.
+#[test]
+fn variables_without_room_are_not_counted() {
+    let f = quadratic::<f64>(4);
+    let share = |lower: [f64; 4], upper: [f64; 4]| {
+        let bounds = Bounds::new(&lower, &upper).unwrap();
+        Lbfgsb::default().minimize(&f, bounds, &mut [0.0; 4]).unwrap().share_at_bound
+    };
+    // The minimum is at (-2, -1.5, -1, -0.5).
+    assert_eq!(share([-1.0, 0.0, 0.0, -1.0], [1.0, 0.0, 0.0, 1.0]), 0.5);
+    assert_eq!(share([0.0; 4], [0.0; 4]), 0.0);
+}
+
+/// A slope of 1e-6 at x = 100 in f32, where the next number is 7.6e-6 away: x - g is x, but the
+/// gradient is there. It ends at a bound, or where the gradient is not a number.
+#[test]
+fn small_slopes_at_large_variables_are_seen() {
+    let f = |slope: f32| {
+        FnObjective::new(1, |_: &[f32]| 0.0).with_gradient(move |_: &[f32], g: &mut [f32]| {
+            g[0] = slope;
+            0.0
+        })
+    };
+    let minimize = |slope: f32, lower: f32| {
+        let (lower, upper) = ([lower], [200.0]);
+        let settings = Lbfgsb::default().gradient_tolerance(1e-8).unwrap();
+        settings.minimize(&f(slope), Bounds::new(&lower, &upper).unwrap(), &mut [100.0])
+    };
+    let projected = |slope, lower| minimize(slope, lower).unwrap().projected_gradient;
+    assert_eq!(projected(1e-6, 0.0), f64::from(1e-6_f32));
+    assert_eq!(projected(-1e-6, 0.0), f64::from(1e-6_f32));
+    assert_eq!((projected(1e-6, 100.0), projected(7.0, 98.0)), (0.0, 2.0));
+    let error = minimize(f32::NAN, 0.0).unwrap_err();
+    assert!(matches!(error, SharpnessError::NotFinite { .. }), "{error}");
+}
+
+#[test]
+fn bounds_hold_a_finite_value() {
+    let inf = f64::INFINITY;
+    for (lower, upper) in [(1.0, 0.0), (f64::NAN, 0.0), (0.0, f64::NAN), (inf, inf), (-inf, -inf)] {
+        assert!(Bounds::new(&[lower], &[upper]).is_err(), "{lower} {upper}");
+    }
+    assert!(Bounds::new(&[-inf, 1.0], &[inf, 1.0]).is_ok());
 }
 
 #[test]
@@ -192,11 +240,11 @@ fn settings_are_taken_over() {
     let f = quadratic::<f64>(60);
     let bounds = Bounds::new(&[f64::NEG_INFINITY; 60], &[f64::INFINITY; 60]).unwrap();
     let run = |settings: Lbfgsb| settings.minimize(&f, bounds, &mut [9.0; 60]).unwrap();
-    let exact = Lbfgsb::default().value_tolerance(0.0);
+    let exact = Lbfgsb::default().value_tolerance(0.0).unwrap();
     let (one, ten) = (run(exact.pairs(1).unwrap()), run(exact.pairs(10).unwrap()));
     assert!(one.evaluations > ten.evaluations, "{one}; {ten}");
     assert_eq!(ten, run(exact), "10 pairs are the default");
-    let coarse = run(exact.gradient_tolerance(1.0));
+    let coarse = run(exact.gradient_tolerance(1.0).unwrap());
     assert_eq!(coarse.status, Status::ProjectedGradient);
     assert!(coarse.projected_gradient > 1e-5 && coarse.projected_gradient <= 1.0, "{coarse}");
     for pairs in [0, 21] {
@@ -204,6 +252,11 @@ fn settings_are_taken_over() {
         assert!(error.to_string().contains("from 1 to 20"), "{error}");
     }
     assert!(Lbfgsb::default().pairs(20).is_ok());
+    for tolerance in [-1e-9, f64::NAN] {
+        let settings = Lbfgsb::default();
+        assert!(settings.gradient_tolerance(tolerance).is_err());
+        assert!(settings.value_tolerance(tolerance).is_err());
+    }
 }
 
 /// Point by point where SciPy's L-BFGS-B goes (paths.py), with and without bounds, with few pairs.
@@ -233,7 +286,7 @@ fn the_points_are_scipys() {
             value(x)
         });
         let settings = Lbfgsb::default().pairs(pairs).unwrap();
-        let settings = settings.value_tolerance(1e-9).gradient_tolerance(1e-7);
+        let settings = settings.value_tolerance(1e-9).unwrap().gradient_tolerance(1e-7).unwrap();
         let bounds = Bounds::new(points[0], points[1]).unwrap();
         let mut x = points[2].to_vec();
         let report = settings.minimize(&f, bounds, &mut x).unwrap();

@@ -77,8 +77,9 @@ impl Ball {
         }
     }
 
-    /// How far u is from a stationary point of the boundary: 0 there.
-    pub(super) fn misalignment<R: Real>(self, radius: f64, u: &[R], g: &[R]) -> f64 {
+    /// How far u is from a stationary point of the boundary: 0 there. `count` coordinates may move; in
+    /// the others G is 0.
+    pub(super) fn misalignment<R: Real>(self, radius: f64, count: usize, u: &[R], g: &[R]) -> f64 {
         match self {
             Self::L2 => {
                 let lengths = norm(u) * norm(g);
@@ -88,7 +89,7 @@ impl Ball {
                 let rho = R::from_f64(radius);
                 let free =
                     u.iter().zip(g).filter(|(u, g)| **g != R::zero() && **u != rho * g.signum());
-                free.count() as f64 / u.len() as f64
+                free.count() as f64 / count.max(1) as f64
             }
         }
     }

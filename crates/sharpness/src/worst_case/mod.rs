@@ -8,6 +8,11 @@
 //! # Source
 //! Foret et al. 2021, arXiv:2010.01412 (SAM, m-sharpness); Kwon et al. 2021, arXiv:2102.11600 (ASAM;
 //! eta = 0.01); Madry et al. 2018, arXiv:1706.06083 (projected gradient ascent).
+//!
+//! # Differences
+//! T stretches every selected block here, biases and batch norm's betas too, so that rescaled layers
+//! have the same rise. ASAM's authors, and so the optimiser `Asam` of `smoothout-optim`, let T = 1 on
+//! those: a rise measured here is not that of the ball in which `Asam` climbs.
 
 mod ball;
 mod m_sharpness;
@@ -200,7 +205,7 @@ impl WorstCase {
             }
             if value > report.maximum {
                 report.maximum = value;
-                report.misalignment = ball.misalignment(rho, &u, &g);
+                report.misalignment = ball.misalignment(rho, selected.count(), &u, &g);
             }
             let WorstCaseReport { evaluations, maximum: value, misalignment, .. } = report;
             Ok(Progress { evaluations, value, uncertainty: misalignment })

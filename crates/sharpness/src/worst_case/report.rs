@@ -19,8 +19,8 @@ pub struct WorstCaseReport {
     pub rise: f64,
     /// The rise after the first step from w: SAM's own estimate.
     pub first_step_rise: f64,
-    /// The certificate: 1 - cos of the angle between u and G for l2, the share of coordinates that
-    /// could still be moved uphill for l-infinity. 0 at a stationary point of the boundary.
+    /// The certificate: 1 - cos of the angle between u and G for l2, the share of the selected
+    /// coordinates that could still be moved uphill for l-infinity. 0 at a stationary point of the boundary.
     pub misalignment: f64,
     /// The norm.
     pub ball: Ball,

@@ -125,14 +125,16 @@ fn a_flat_function_has_no_worst_case() {
 /// share of coordinates with a slope that are not at the corner it points to.
 #[test]
 fn misalignment_is_its_definition() {
-    let l2 = |u: [f64; 2], g: [f64; 2]| Ball::L2.misalignment(0.1, &u, &g);
+    let l2 = |u: [f64; 2], g: [f64; 2]| Ball::L2.misalignment(0.1, 2, &u, &g);
     assert!((l2([0.06, 0.08], [5.0, 0.0]) - 0.4).abs() < 1e-15);
     assert_eq!((l2([0.1, 0.0], [2.0, 0.0]), l2([0.1, 0.0], [-2.0, 0.0])), (0.0, 2.0));
     assert_eq!((l2([0.1, 0.0], [0.0; 2]), l2([0.0; 2], [1.0, 0.0])), (1.0, 1.0));
     let u = [0.1, -0.1, 0.1, 0.05, 0.02];
-    let corners = |g: [f64; 5]| Ball::LInfinity.misalignment(0.1, &u, &g);
+    let corners = |g: [f64; 5]| Ball::LInfinity.misalignment(0.1, 5, &u, &g);
     assert_eq!(corners([2.0, -3.0, 0.5, 0.0, 0.0]), 0.0);
     assert_eq!(corners([-2.0, -3.0, 0.5, 0.0, 1.0]), 0.4);
+    // Of two that may move one is not at its corner.
+    assert_eq!(Ball::LInfinity.misalignment(0.1, 2, &u, &[-2.0, -3.0, 0.0, 0.0, 0.0]), 0.5);
 }
 
 /// In the box each coordinate goes where its slope points, as far as the side; without a slope it
