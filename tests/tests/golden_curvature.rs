@@ -111,7 +111,7 @@ fn eigenvalues_and_traces_are_pytorchs() {
         golden.measure(|hessian| {
             let (w, layout) = (&golden.w, golden.network.parameters());
             let exact = golden.get("eigenvalues");
-            let settings = Eigenvalues::new(10, 10).unwrap().tolerance(1e-6);
+            let settings = Eigenvalues::new(10, 10).unwrap().tolerance(1e-6).unwrap();
             let found = settings.measure(&hessian, layout, w).unwrap();
             let largest = exact.iter().rev().zip(&found.largest);
             for (expected, ritz) in largest.chain(exact.iter().zip(&found.smallest)) {

@@ -53,9 +53,9 @@ impl Averaging {
         self.swa.observe(epochs as u64, w)
     }
 
-    /// Goes on with the average of `count` weights; the model is then to be refreshed.
+    /// Goes on with the average of `count` weights, at least one; the model is then to be refreshed.
     pub(crate) fn restore(&mut self, count: u64, average: Vec<f32>) {
-        self.swa.restore(count, average);
+        self.swa.restore(count, average).expect("an average of weights");
     }
 
     /// Makes the model of the present average.

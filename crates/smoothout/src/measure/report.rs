@@ -146,13 +146,13 @@ impl From<&ToleranceReport> for Finding {
 impl From<&NetworkAudit> for Finding {
     fn from(report: &NetworkAudit) -> Self {
         let AuditReport { rows, evaluations, seed, .. } = &report.audit;
-        let (moved, kept): (Vec<&AuditRow>, Vec<_>) = rows.iter().partition(|row| row.moved());
+        let (moved, others): (Vec<&AuditRow>, Vec<_>) = rows.iter().partition(|row| row.moved());
         let names = |rows: &[&AuditRow]| rows.iter().map(|row| row.measure).collect::<Vec<_>>();
         Self {
             quantity: "largest factor by which a measure moved",
             estimate: report.audit.largest_move(),
             certainty: Certainty::Certificate(
-                json!({ "moved": names(&moved), "kept": names(&kept) }),
+                json!({ "moved": names(&moved), "not_moved": names(&others) }),
             ),
             evaluations: *evaluations,
             seed: *seed,

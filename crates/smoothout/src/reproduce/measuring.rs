@@ -77,7 +77,7 @@ fn find(
             Finding::from(&settings.measure(&objective.differentiable()?, layout, w)?)
         }
         Metric::LargestEigenvalue {} => {
-            let settings = Eigenvalues::new(1, 0)?.tolerance(TOLERANCE).selection(selection);
+            let settings = Eigenvalues::new(1, 0)?.tolerance(TOLERANCE)?.selection(selection);
             Finding::from(&settings.measure(&objective.differentiable()?, layout, w)?)
         }
     })

@@ -92,7 +92,7 @@ fn an_uneven_last_batch_equals_one_big_batch() {
         let loss = objective.value_and_gradient(&narrow.w, &mut gradient, scratch);
         assert_eq!(loss, objective.value(&narrow.w, scratch));
         let hessian = FiniteDifferenceHvp::new(objective);
-        let eigen = Eigenvalues::new(1, 0).unwrap().tolerance(1e-4).steps(20).unwrap();
+        let eigen = Eigenvalues::new(1, 0).unwrap().tolerance(1e-4).unwrap().steps(20).unwrap();
         let layout = narrow.network.parameters();
         let eigen = eigen.measure(&hessian, layout, &narrow.w).unwrap().largest[0].value;
         (loss, gradient, eigen)

@@ -65,7 +65,7 @@ fn reports_what_it_needs_to_be_repeated(metrics: &[(&[&str], &str)]) {
         let policy = if words.contains(&"batch") { "batch" } else { "frozen" };
         assert_eq!(found["batch_norm"]["policy"], policy);
         // Every report holds a value that no rescaling of the layers moves.
-        let kept = found["certificate"]["kept"].as_array();
+        let kept = found["certificate"]["not_moved"].as_array();
         let invariant = found["invariant"]["rise"]["standard_error"].is_f64();
         assert!(
             invariant || kept.is_some_and(|kept| kept.contains(&"filter_rise".into())),

@@ -130,7 +130,7 @@ impl Options {
         let counts = (self.largest.unwrap_or(1), self.smallest.unwrap_or(1));
         Eigenvalues::new(counts.0, counts.1)?
             .selection(self.selection())
-            .tolerance(self.tolerance.unwrap_or(1e-6))
+            .tolerance(self.tolerance.unwrap_or(1e-6))?
             .steps(self.steps.unwrap_or(200))
     }
 
