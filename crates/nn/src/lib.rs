@@ -8,8 +8,8 @@
 //! Everything is generic over [`Real`](smoothout_tensor::Real): `f32` trains, `f64` checks. Results
 //! have the same bits for any number of Rayon threads.
 //!
-//! `examples/own_network.rs` builds a network, trains it with SmoothOut in ghost batches and measures
-//! how flat its minimum is: `cargo run --release -p smoothout-nn --example own_network`.
+//! The example `own_network` of the crate `smoothout` builds a network, trains it with SmoothOut in ghost
+//! batches and measures how flat its minimum is, by the library crates alone.
 
 mod buffers;
 mod builder;

@@ -1,7 +1,7 @@
 //! A network of one's own, trained by SmoothOut in ghost batches, and how flat its minimum is.
 //!
 //! ```text
-//! cargo run --release -p smoothout-nn --example own_network
+//! cargo run --release -p smoothout --example own_network
 //! ```
 
 use ndarray::{Array4, ArrayView4, Axis, Slice};
