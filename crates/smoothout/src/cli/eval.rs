@@ -33,7 +33,7 @@ pub(super) struct EvalCommand {
     /// train or test
     #[arg(long, default_value = "test")]
     split: Split,
-    /// Evaluate on the first N examples only
+    /// Evaluate on the first N examples only (of a folder N chosen at random, always the same)
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Examples evaluated at once; memory and speed depend on it, the result does not

@@ -33,11 +33,11 @@ pub struct ExperimentSpec {
     #[arg(long, value_parser = utf8_path())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
-    /// Train on the first N examples only
+    /// Train on the first N examples only (of a folder N chosen at random, always the same)
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train_limit: Option<usize>,
-    /// Test on the first N examples only
+    /// Test on the first N examples only (of a folder N chosen at random, always the same)
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_limit: Option<usize>,

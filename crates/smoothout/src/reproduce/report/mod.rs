@@ -19,6 +19,7 @@ mod markdown;
 mod quantity;
 mod table;
 mod tables;
+mod verdict;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

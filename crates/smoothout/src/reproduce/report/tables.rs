@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::answers::Sign;
 use super::arms::{ArmView, StudyView};
 use super::quantity::{
     DifferenceText, TRAINING, difference, mean, measure_name, name, plain_number, published,
 };
 use super::table::{Row, Table};
+use super::verdict::Sign;
 use crate::measure::{BatchNormPolicy, Select};
 use crate::reproduce::measure::{Measure, Metric};
 use crate::reproduce::statistics::PairedDifference;
