@@ -89,23 +89,24 @@ fn deviations<V: Vector>(
     channels: usize,
     width: usize,
 ) -> [V; 2] {
-    let (mut d, mut d2) = ([V::splat(0.0); 2], [V::splat(0.0); 2]);
+    // As many as the registers of AVX2 hold.
+    let (mut d, mut d2) = ([V::splat(0.0); 2], [V::splat(0.0); 4]);
     let pixels = rows.len() / channels;
-    for pixel in (0..pixels / 2 * 2).step_by(2) {
-        for k in 0..2 {
+    let whole = pixels / 4 * 4;
+    for pixel in (0..whole).step_by(4) {
+        for k in 0..4 {
             let x: V = load(rows, (pixel + k) * channels + channel, width);
             let deviation = x.add(minus_m);
-            d[k] = d[k].add(deviation);
+            d[k % 2] = d[k % 2].add(deviation);
             d2[k] = deviation.mul_add(deviation, d2[k]);
         }
     }
-    if pixels % 2 == 1 {
-        let x: V = load(rows, (pixels - 1) * channels + channel, width);
-        let deviation = x.add(minus_m);
+    for pixel in whole..pixels {
+        let deviation = load::<V>(rows, pixel * channels + channel, width).add(minus_m);
         d[0] = d[0].add(deviation);
         d2[0] = deviation.mul_add(deviation, d2[0]);
     }
-    [d[0].add(d[1]), d2[0].add(d2[1])]
+    [d[0].add(d[1]), d2[0].add(d2[1]).add(d2[2].add(d2[3]))]
 }
 
 /// Merges the partial (mean, squares) of groups of `group` rows, the last with what remains of
