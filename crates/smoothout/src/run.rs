@@ -83,13 +83,16 @@ impl RunFacts {
 
     /// That a run goes on with the examples that it was begun with.
     fn check_data(&self, here: &Self, path: &Path) -> Result<(), RunError> {
-        let counts = |facts: &Self| [facts.train_examples, facts.test_examples];
-        let md5 =
-            |facts: &Self, split: usize| facts.data_md5.as_ref().map(|md5| md5[split].clone());
-        for (place, split) in [Split::Train, Split::Test].into_iter().enumerate() {
-            let (found, expected) = (counts(here)[place], counts(self)[place]);
-            let known = md5(self, place);
-            if found != expected || known.is_some() && known != md5(here, place) {
+        let of = |facts: &Self, split: Split| {
+            let (place, count) = match split {
+                Split::Train => (0, facts.train_examples),
+                Split::Test => (1, facts.test_examples),
+            };
+            (count, facts.data_md5.as_ref().map(|md5| md5[place].clone()))
+        };
+        for split in [Split::Train, Split::Test] {
+            let ((expected, known), (found, md5)) = (of(self, split), of(here, split));
+            if found != expected || known.is_some() && known != md5 {
                 let path = path.to_owned();
                 return Err(RunError::OtherData { path, split, found, expected });
             }

@@ -233,7 +233,7 @@ impl ExperimentSpec {
     /// another one.
     ///
     /// # Panics
-    /// If a number is infinite or NaN.
+    /// If a number is infinite or NaN, or the folder of the data has a name that is no text.
     #[must_use]
     pub fn overridden_by(&self, flags: &Self) -> Self {
         let mut base = self.clone();
@@ -268,7 +268,7 @@ impl ExperimentSpec {
     /// options.
     ///
     /// # Panics
-    /// If a number is infinite or NaN.
+    /// If a number is infinite or NaN, or the folder of the data has a name that is no text.
     #[must_use]
     pub fn without_foreign_settings(self) -> Self {
         let method = self.method.unwrap_or(Method::Plain);
